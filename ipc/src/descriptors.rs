@@ -1,0 +1,1 @@
+//! Descriptors in and out of a datagram. The unsafe file of this crate.

@@ -1,0 +1,70 @@
+//! Supervisor and lookup: who goes where.
+use crate::ids::SessionId;
+use crate::wire::Message;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+
+/// Supervisor to lookup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToLookup {
+    /// One descriptor: a sealed memfd of `len` octets holding an encoded `policy::slice::LookupSlice`.
+    Policy {
+        /// Its number.
+        generation: u64,
+        /// Octets.
+        len: u32,
+    },
+    /// One descriptor: the resolver configuration, opened read-only.
+    ResolvConf,
+    /// One descriptor: the static host table, opened read-only.
+    Hosts,
+    /// The command-acl rule is decided and names its servers: resolve them.
+    Resolve {
+        /// Which session.
+        session: SessionId,
+        /// The policy generation.
+        generation: u64,
+        /// Index into the lookup slice's rules.
+        rule: u16,
+    },
+}
+
+impl Message for ToLookup {
+    const MAX_FDS: usize = 1;
+    fn fd_count(&self) -> usize {
+        match self {
+            Self::Policy { .. } | Self::ResolvConf | Self::Hosts => 1,
+            Self::Resolve { .. } => 0,
+        }
+    }
+}
+
+/// One place to dial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// Index of the `plug-to` item that it came from.
+    pub item: u16,
+}
+
+/// Lookup to supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromLookup {
+    /// Where the session may go, best first, at most 16. Empty: nothing resolved.
+    Dial {
+        /// Which session.
+        session: SessionId,
+        /// The rule that was asked for.
+        rule: u16,
+        /// Where.
+        candidates: Vec<Candidate>,
+    },
+}
+
+impl Message for FromLookup {
+    const MAX_FDS: usize = 0;
+    fn fd_count(&self) -> usize {
+        0
+    }
+}

@@ -1,0 +1,135 @@
+//! Supervisor and scanner: policy, signature files, one lease per mail.
+use crate::ids::{EngineAnswer, LeaseId, Sha256};
+use crate::wire::Message;
+use serde::{Deserialize, Serialize};
+
+/// One demanded engine of a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineGrant {
+    /// Index into the scanner slice's engines.
+    pub engine: u16,
+    /// Whether it can be asked.
+    pub state: EngineState,
+}
+
+/// What the supervisor knows of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EngineState {
+    /// Connected: one descriptor of the lease is its connection.
+    Up,
+    /// Runs inside the scanner: no descriptor.
+    Inside,
+    /// Could not be dialled.
+    Down {
+        /// The error number of the dial.
+        errno: i32,
+    },
+    /// Never yet found the test virus: it counts as `error` until it does.
+    Unproven,
+}
+
+/// What a lease is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Purpose {
+    /// A mail: the first descriptor is the scanner's end of a pair with a worker.
+    Mail,
+    /// The same, for a mail that killed two scanners: the body is replaced without being parsed.
+    Poison,
+    /// No worker: show the demanded engines the test virus.
+    ProbeTestVirus,
+    /// No worker: the test virus in the last attachment of a mail of about `size` octets.
+    ProbeSize {
+        /// Octets of the whole mail.
+        size: u64,
+    },
+    /// No worker: an encrypted archive, to learn whether the engine reports it.
+    ProbeEncrypted,
+}
+
+impl Purpose {
+    /// Whether a worker stands at the other end.
+    pub const fn has_worker(self) -> bool {
+        matches!(self, Self::Mail | Self::Poison)
+    }
+}
+
+/// Supervisor to scanner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToScanner {
+    /// One descriptor: a sealed memfd of `len` octets holding an encoded `policy::slice::ScannerSlice`.
+    Policy {
+        /// Its number; leases name it.
+        generation: u64,
+        /// Octets.
+        len: u32,
+    },
+    /// One descriptor: a signature file, opened read-only. All come before `Serve`.
+    Signatures {
+        /// File name, for messages.
+        name: String,
+    },
+    /// Signatures are complete: compile them and answer `Serving`.
+    Serve,
+    /// Descriptors: the worker's pair if the purpose has one, then one per engine that is `Up`, in order.
+    Lease {
+        /// Its number.
+        id: LeaseId,
+        /// The policy generation whose rules apply.
+        generation: u64,
+        /// From now, in milliseconds; the supervisor kills the scanner then.
+        deadline_ms: u32,
+        /// The demanded engines.
+        engines: Vec<EngineGrant>,
+        /// What for.
+        purpose: Purpose,
+    },
+}
+
+impl Message for ToScanner {
+    const MAX_FDS: usize = 16;
+    fn fd_count(&self) -> usize {
+        match self {
+            Self::Policy { .. } | Self::Signatures { .. } => 1,
+            Self::Serve => 0,
+            Self::Lease { engines, purpose, .. } => {
+                let up = engines.iter().filter(|grant| grant.state == EngineState::Up).count();
+                up + usize::from(purpose.has_worker())
+            }
+        }
+    }
+}
+
+/// Scanner to supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromScanner {
+    /// Signatures are compiled; leases may come. `signatures` counts them, `faults` names files that were refused.
+    Serving {
+        /// Rules and hashes in force.
+        signatures: u32,
+        /// What could not be used, a line each, bounded.
+        faults: Vec<String>,
+    },
+    /// The mail's seal and hash were verified; parsing starts.
+    Begun {
+        /// Which lease.
+        lease: LeaseId,
+        /// The hash of what was given.
+        sha256: Sha256,
+    },
+    /// The lease is over: the scanner is idle again.
+    Done {
+        /// Which lease.
+        lease: LeaseId,
+        /// The hash of what was scanned, if it came to that.
+        sha256: Option<Sha256>,
+        /// What each engine said, at most 4 KiB encoded.
+        answers: Vec<EngineAnswer>,
+    },
+}
+
+impl Message for FromScanner {
+    const MAX_FDS: usize = 0;
+    fn fd_count(&self) -> usize {
+        0
+    }
+}

@@ -1,0 +1,306 @@
+//! Supervisor and worker: policy, sessions, connected servers, leases, the index of changed mails.
+use crate::ids::{LeaseId, MailId, SessionId, Sha256};
+use crate::wire::Message;
+use policy::names::Protocol;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::SocketAddr;
+
+/// An admitted client connection and everything that was decided about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Its number.
+    pub id: SessionId,
+    /// The policy generation whose rules apply.
+    pub generation: u64,
+    /// Index into the worker slice's listeners.
+    pub listener: u16,
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// The client's address and port.
+    pub client: SocketAddr,
+    /// Where the client wanted to go: the original destination of a transparent connection, else our own address.
+    pub destination: SocketAddr,
+    /// Name of the session-acl rule that let it in.
+    pub session_rule: String,
+    /// What decides the server.
+    pub plan: Plan,
+    /// `CLOCK_MONOTONIC` at accept, in nanoseconds: the worker measures the hand-over against it.
+    pub accepted_ns: u64,
+}
+
+/// How a session finds its server (early: the command-acl rule is decided; late and peek come with their issues).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Plan {
+    /// The rule is decided, the supervisor is dialling, the server's greeting is passed on.
+    Early {
+        /// Index into the worker slice's command-acl rules.
+        rule: u16,
+    },
+}
+
+/// A mail that was served changed: what the client holds must stay true in later sessions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangedMail {
+    /// The server's UIDL of the mail (RFC 1939: 1 to 70 octets), or empty where the server has none.
+    pub uidl: Vec<u8>,
+    /// Hash of the original.
+    pub sha256: Sha256,
+    /// Octets of the copy that was served.
+    pub length: u64,
+}
+
+/// Why there is no server for a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NoServer {
+    /// Every candidate refused or could not be reached.
+    Unreachable,
+    /// Every candidate was silent until `connect-timeout`.
+    TimedOut,
+    /// The name did not resolve.
+    NotResolved,
+    /// The destination is one of our own listeners.
+    Loop,
+}
+
+/// Why a mail cannot be scanned now. Always temporary: the mail is deferred.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NoLease {
+    /// The queue is full or the wait was too long.
+    Busy,
+    /// The scanner died twice before it could begin.
+    Died,
+    /// The service is stopping.
+    Stopping,
+}
+
+/// Supervisor to worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// One descriptor: a sealed memfd of `len` octets holding an encoded `policy::slice::WorkerSlice`.
+    Policy {
+        /// Its number; sessions name it.
+        generation: u64,
+        /// Octets.
+        len: u32,
+    },
+    /// One descriptor: the client.
+    Session(Box<Session>),
+    /// One descriptor: the connected server.
+    Server {
+        /// The session it is for.
+        session: SessionId,
+        /// Where it was dialled.
+        address: SocketAddr,
+        /// The name it was configured by, if any.
+        name: Option<String>,
+    },
+    /// No descriptor: dialling failed.
+    NoServer {
+        /// The session it is for.
+        session: SessionId,
+        /// Why.
+        why: NoServer,
+    },
+    /// Two descriptors of one unlinked file: for writing, and read-only.
+    Spool {
+        /// The session it is for.
+        session: SessionId,
+        /// The mail it is for.
+        mail: MailId,
+    },
+    /// No spool file can be had: the mail is deferred.
+    NoSpool {
+        /// The session it is for.
+        session: SessionId,
+        /// The mail it is for.
+        mail: MailId,
+    },
+    /// One descriptor: the worker's end of a pair with the leased scanner. A second lease for the same mail replaces the first.
+    Lease {
+        /// The session it is for.
+        session: SessionId,
+        /// The mail it is for.
+        mail: MailId,
+        /// Its number, which `ScanJob` and `Judged` repeat.
+        lease: LeaseId,
+    },
+    /// The mail will not be scanned now.
+    NoLease {
+        /// The session it is for.
+        session: SessionId,
+        /// The mail it is for.
+        mail: MailId,
+        /// Why.
+        why: NoLease,
+    },
+    /// Changed mails of the maildrop: the answer to `LoggedIn` (in pieces while `more`), then additions by other sessions.
+    Changed {
+        /// The session it is for.
+        session: SessionId,
+        /// The mails.
+        entries: Vec<ChangedMail>,
+        /// Another piece follows.
+        more: bool,
+    },
+    /// Answer to `Store`: whether the entry is safely on disk.
+    Stored {
+        /// The session it is for.
+        session: SessionId,
+        /// The mail it is for.
+        mail: MailId,
+        /// False: the changed mail must not be served; defer it.
+        safe: bool,
+    },
+    /// End this session in its protocol.
+    Kick {
+        /// Which.
+        session: SessionId,
+    },
+    /// No new session follows: serve what there is, then end.
+    Drain,
+}
+
+impl Message for ToWorker {
+    const MAX_FDS: usize = 2;
+    fn fd_count(&self) -> usize {
+        match self {
+            Self::Policy { .. } | Self::Session(_) | Self::Server { .. } | Self::Lease { .. } => 1,
+            Self::Spool { .. } => 2,
+            Self::NoServer { .. }
+            | Self::NoSpool { .. }
+            | Self::NoLease { .. }
+            | Self::Changed { .. }
+            | Self::Stored { .. }
+            | Self::Kick { .. }
+            | Self::Drain => 0,
+        }
+    }
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum End {
+    /// QUIT, answered.
+    Quit,
+    /// The client closed or reset its connection.
+    ClientClosed,
+    /// The server closed or reset its connection.
+    ServerClosed,
+    /// The server could not be reached.
+    NoServer,
+    /// The client broke the protocol or a limit.
+    ClientFault,
+    /// The server broke the protocol or a limit.
+    ServerFault,
+    /// Too many failed logins.
+    LoginFailures,
+    /// Too many unknown or forbidden commands.
+    BadCommands,
+    /// The login deadline.
+    LoginDeadline,
+    /// `idle-timeout`.
+    Idle,
+    /// `max-time`, `max-bytes-in` or `max-bytes-out`.
+    Limit,
+    /// Asked for by the supervisor.
+    Kicked,
+    /// Something of ours failed.
+    Internal,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Quit => "quit",
+            Self::ClientClosed => "client-closed",
+            Self::ServerClosed => "server-closed",
+            Self::NoServer => "no-server",
+            Self::ClientFault => "client-fault",
+            Self::ServerFault => "server-fault",
+            Self::LoginFailures => "login-failures",
+            Self::BadCommands => "bad-commands",
+            Self::LoginDeadline => "login-deadline",
+            Self::Idle => "idle",
+            Self::Limit => "limit",
+            Self::Kicked => "kicked",
+            Self::Internal => "internal",
+        })
+    }
+}
+
+/// What a session did, for SESSION-END.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Octets from the server.
+    pub bytes_in: u64,
+    /// Octets from the client.
+    pub bytes_out: u64,
+    /// Commands that the client sent.
+    pub commands: u32,
+    /// Mails delivered as they were.
+    pub mails_passed: u32,
+    /// Mails replaced.
+    pub mails_replaced: u32,
+    /// Mails refused.
+    pub mails_denied: u32,
+    /// Mails deferred.
+    pub mails_deferred: u32,
+    /// Accept to usable in the worker, in microseconds.
+    pub handover_us: u32,
+}
+
+/// Worker to supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromWorker {
+    /// The server accepted this user. Answered by `Changed`.
+    LoggedIn {
+        /// Which session.
+        session: SessionId,
+        /// The name given, at most 512 octets; text for the log, lossy.
+        user: String,
+    },
+    /// A mail outgrew `spool-file-above`. Answered by `Spool` or `NoSpool`.
+    NeedSpool {
+        /// Which session.
+        session: SessionId,
+        /// Which mail.
+        mail: MailId,
+    },
+    /// A mail is spooled and sealed. Answered by `Lease` or `NoLease`.
+    NeedScan {
+        /// Which session.
+        session: SessionId,
+        /// Which mail.
+        mail: MailId,
+        /// Octets.
+        size: u64,
+        /// Its hash.
+        sha256: Sha256,
+    },
+    /// The client is about to be served a changed mail. Answered by `Stored`.
+    Store {
+        /// Which session.
+        session: SessionId,
+        /// Which mail.
+        mail: MailId,
+        /// What to keep.
+        entry: ChangedMail,
+    },
+    /// The session is over; the supervisor forgets it.
+    SessionEnded {
+        /// Which session.
+        session: SessionId,
+        /// Why.
+        end: End,
+        /// What it did.
+        counters: Counters,
+    },
+}
+
+impl Message for FromWorker {
+    const MAX_FDS: usize = 0;
+    fn fd_count(&self) -> usize {
+        0
+    }
+}

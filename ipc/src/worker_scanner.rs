@@ -1,0 +1,98 @@
+//! Worker and scanner, over a pair made for one mail: one job, one judgement.
+use crate::ids::{EngineAnswer, LeaseId, SessionId, Sha256};
+use crate::wire::Message;
+use policy::names::{Direction, Protocol};
+use policy::status::StatusSet;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// What the rules may depend on, besides the mail itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Context {
+    /// For the log.
+    pub session: SessionId,
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// Which way the mail travels.
+    pub direction: Direction,
+    /// The client.
+    pub client: IpAddr,
+    /// The login name, at most 512 octets, lossy.
+    pub user: String,
+    /// Name of the listener.
+    pub listener: String,
+    /// Name of the session-acl rule.
+    pub session_rule: String,
+    /// Name of the command-acl rule.
+    pub command_rule: String,
+    /// Seconds since 1970, UTC.
+    pub time: i64,
+}
+
+/// Worker to scanner. Descriptors: the sealed mail, the output memfd, the part map memfd.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScanJob {
+    /// The lease it is done under.
+    pub lease: LeaseId,
+    /// Octets of the mail.
+    pub size: u64,
+    /// Hash of the mail.
+    pub sha256: Sha256,
+    /// Statuses that spooling already found (`limit`: the spool holds only the beginning).
+    pub found: StatusSet,
+    /// Octets that the copy may have at most.
+    pub max_output: u64,
+    /// What the rules may depend on.
+    pub context: Context,
+}
+
+impl Message for ScanJob {
+    const MAX_FDS: usize = 3;
+    fn fd_count(&self) -> usize {
+        3
+    }
+}
+
+/// What becomes of the mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Disposition {
+    /// Deliver what was scanned, byte for byte.
+    Pass,
+    /// Deliver the first `length` octets of the output memfd instead.
+    Replace {
+        /// Octets.
+        length: u64,
+    },
+    /// Refuse it for good.
+    Deny,
+    /// Refuse it for now.
+    Defer,
+}
+
+/// Scanner to worker, once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judged {
+    /// The lease it was done under.
+    pub lease: LeaseId,
+    /// Hash of what was scanned.
+    pub sha256: Sha256,
+    /// What becomes of the mail.
+    pub disposition: Disposition,
+    /// Name of the rule that decided.
+    pub rule: String,
+    /// Everything that was found.
+    pub statuses: StatusSet,
+    /// One answer per demanded engine.
+    pub answers: Vec<EngineAnswer>,
+    /// Why, for the log and the client: printable ASCII, at most 256 octets.
+    pub reason: String,
+    /// Time in the scanner, in microseconds.
+    pub micros: u32,
+}
+
+impl Message for Judged {
+    const MAX_FDS: usize = 0;
+    fn fd_count(&self) -> usize {
+        0
+    }
+}

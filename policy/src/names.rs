@@ -1,0 +1,36 @@
+//! Words that every role shares: protocols, directions, roles and the numbers that name things.
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The mail access protocol of a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Protocol {
+    /// RFC 1939.
+    Pop3,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pop3 => "pop3",
+        })
+    }
+}
+
+/// Which way a mail travels: `Download` is server to client, `Upload` is client to server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Direction {
+    /// Server to client (RETR, TOP, FETCH).
+    Download,
+    /// Client to server (APPEND).
+    Upload,
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Download => "download",
+            Self::Upload => "upload",
+        })
+    }
+}

@@ -1,0 +1,6 @@
+//! POP3 (and later IMAP) between a client and a server, as pure machines: bytes, verdicts and time go in,
+//! bytes and events come out. No sockets, no clock, no runtime.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod machine;

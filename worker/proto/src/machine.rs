@@ -1,0 +1,177 @@
+//! What goes into a protocol machine and what comes out of it. The driver in `worker` is the only caller.
+use policy::status::StatusSet;
+use std::time::Duration;
+
+/// Which peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The mail client.
+    Client,
+    /// The mail server.
+    Server,
+}
+
+/// What the driver feeds a machine.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Bytes of one peer, any cut; the machine takes them all. Fed only while the machine `wants` that side.
+    Bytes(Side, &'a [u8]),
+    /// The peer closed its sending direction.
+    Eof(Side),
+    /// Answer to [`Event::LoggedIn`]: UIDL and served length of every mail of this maildrop that was served changed.
+    Changed(&'a [Changed]),
+    /// Answer to [`Event::WantMail`]: no copy is held, pull it from the server.
+    Pull,
+    /// Answer to [`Event::WantMail`] (a copy is held) or to [`Event::MailEnd`] (it was judged).
+    Judged(Verdict),
+    /// The next piece of the judged copy, in order from its start; fed while `wants_copy()`. Empty: the copy is at its end.
+    Copy(&'a [u8]),
+    /// The supervisor ends the session.
+    Kick,
+    /// `now` reached `deadline()`.
+    Tick,
+}
+
+/// A mail that was served changed in this or an earlier session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// UIDL as the server gives it; empty where the server has none.
+    pub uidl: Vec<u8>,
+    /// Octets as served.
+    pub length: u64,
+}
+
+/// What was decided about a mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Serve the scanned copy. `changed`: it is not what the server holds, so sizes follow it and DELE is refused.
+    Deliver {
+        /// Octets of the copy, CRLF line ends, before dot-stuffing.
+        length: u64,
+        /// Not the original.
+        changed: bool,
+    },
+    /// Refuse for good: `-ERR` with this text (printable, one line).
+    Deny(String),
+    /// Refuse for now: `-ERR [SYS/TEMP]` with this text.
+    Defer(String),
+}
+
+/// How spooling a mail ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spooled {
+    /// What framing already found: `limit` (over `max-mail` or `mail-line-len`; only the beginning was spooled),
+    /// `malformed` (a bare CR, bare LF or NUL at a place where readers could differ is left to the recogniser).
+    pub found: StatusSet,
+}
+
+/// What the machine asks the driver to do, in order, after the byte buffers were queued.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The server took the login. Answer with [`Input::Changed`] before the client learns of it
+    /// (only where downloads are scanned).
+    LoggedIn {
+        /// Name as given; empty where the mechanism hides it.
+        user: Vec<u8>,
+    },
+    /// The server refused a login.
+    LoginFailed {
+        /// Name as given.
+        user: Vec<u8>,
+    },
+    /// The client asks for content of this message. Answer with [`Input::Pull`] or [`Input::Judged`].
+    WantMail {
+        /// Message number.
+        number: u32,
+        /// UIDL where known.
+        uidl: Option<Vec<u8>>,
+    },
+    /// The server began to send the mail: what follows in `Output::spool` is it (unstuffed, CRLF).
+    MailBegin {
+        /// Message number.
+        number: u32,
+    },
+    /// The mail is complete. Seal, scan, answer with [`Input::Judged`].
+    MailEnd {
+        /// Message number.
+        number: u32,
+        /// How it ended.
+        spooled: Spooled,
+    },
+    /// The copy was delivered, whole or as far as TOP asked.
+    Delivered {
+        /// Message number.
+        number: u32,
+    },
+    /// A command was refused here and never sent on.
+    Refused {
+        /// Its name, at most 16 octets, printable.
+        command: String,
+        /// Why.
+        why: &'static str,
+    },
+    /// Flush what is queued for the client, then end the session.
+    Close(Close),
+}
+
+/// Why the machine ends the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Close {
+    /// QUIT was answered.
+    Quit,
+    /// The client is gone.
+    ClientClosed,
+    /// The server is gone.
+    ServerClosed,
+    /// Too many failed logins.
+    LoginFailures,
+    /// Too many unknown or forbidden commands.
+    BadCommands,
+    /// `[login] deadline`.
+    LoginDeadline,
+    /// `idle-timeout`.
+    Idle,
+    /// Asked for.
+    Kicked,
+}
+
+/// A peer broke the protocol or a limit: the session ends, the log says where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Whose fault.
+    pub side: Side,
+    /// What, in constant words.
+    pub what: &'static str,
+    /// Octets received from that side before the fault.
+    pub offset: u64,
+    /// Last words to the client, in its protocol; may be empty.
+    pub farewell: &'static [u8],
+}
+
+/// Buffers that the driver owns, hands to every call and empties: nothing is allocated per line.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// For the client.
+    pub client: Vec<u8>,
+    /// For the server.
+    pub server: Vec<u8>,
+    /// Of the mail that is being spooled.
+    pub spool: Vec<u8>,
+    /// What else to do, in order.
+    pub events: Vec<Event>,
+}
+
+/// A protocol machine. Time is any monotonic clock, as a duration since the session was admitted.
+pub trait Machine: Sized {
+    /// Consumes the old state: after a fault there is no half-moved machine to reuse.
+    ///
+    /// # Errors
+    /// A [`Fault`] when a peer broke the protocol or a limit.
+    fn handle(self, now: Duration, input: Input<'_>, out: &mut Output) -> Result<Self, Fault>;
+    /// The driver reads a side only while this is true: all the back-pressure there is.
+    fn wants(&self, side: Side) -> bool;
+    /// Whether the next piece of the judged copy can be taken.
+    fn wants_copy(&self) -> bool;
+    /// When `Tick` is due.
+    fn deadline(&self) -> Option<Duration>;
+}
