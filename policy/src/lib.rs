@@ -4,3 +4,11 @@
 
 pub mod names;
 pub mod status;
+
+pub mod acl;
+pub mod host;
+pub mod judge;
+pub mod list;
+pub mod load;
+pub mod model;
+pub mod slice;

@@ -1,0 +1,321 @@
+//! The validated policy: every name resolved to an index, every default filled in.
+use crate::host::HostList;
+use crate::names::Protocol;
+use crate::status::StatusSet;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything that one configuration says.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// `[service]`.
+    pub service: Service,
+    /// `[log]`.
+    pub log: LogSettings,
+    /// `[login]`.
+    pub login: Login,
+    /// `[resolver]`.
+    pub resolver: Resolver,
+    /// `[quarantine]`, of which this version has `without-quarantine`.
+    pub refuse_delete: bool,
+    /// Tenant names; "default" is the first.
+    pub tenants: Vec<String>,
+    /// `[[listener]]`.
+    pub listeners: Vec<Listener>,
+    /// `[[session-acl]]`, in order.
+    pub session_acls: Vec<SessionAcl>,
+    /// `[[command-acl]]`, in order.
+    pub command_acls: Vec<CommandAcl>,
+    /// `[[mail-acl]]`, one's own and then the standard ones.
+    pub mail_acls: Vec<MailAcl>,
+    /// `[antivirus.*]`.
+    pub engines: Vec<Engine>,
+    /// `[mail-filter.*]`, by name.
+    pub mail_filters: Vec<MailFilter>,
+}
+
+/// `[service]`.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// `isolation = "session"`: a worker process for each session.
+    pub process_per_session: bool,
+    /// `workers`, per tenant; "auto" is one per core.
+    pub workers: usize,
+    /// `spare-workers`, with `isolation = "session"`.
+    pub spare_workers: usize,
+    /// `scanners`, per tenant; "auto" is one per core.
+    pub scanners: usize,
+    /// `scanner-lives`: mails per scanner process.
+    pub scanner_lives: u32,
+    /// `require-sandbox`: `None` is "full as root, best effort otherwise".
+    pub require_full_sandbox: Option<bool>,
+    /// `uid-range`, inclusive.
+    pub uid_range: (u32, u32),
+    /// `accounts`: (role name, uid) overrides.
+    pub accounts: Vec<(String, u32)>,
+    /// `state-dir`.
+    pub state_dir: PathBuf,
+    /// `spool-dir`.
+    pub spool_dir: PathBuf,
+    /// `spool-memory`, octets per tenant.
+    pub spool_memory: u64,
+    /// `spool-file-above`, octets.
+    pub spool_file_above: u64,
+    /// `max-sessions`; 0 is none.
+    pub max_sessions: usize,
+    /// `max-sessions-per-client`; 0 is none.
+    pub max_sessions_per_client: usize,
+    /// `backlog`.
+    pub backlog: i32,
+    /// `copy-cache`, octets per session.
+    pub copy_cache: u64,
+    /// `pid-file`.
+    pub pid_file: Option<PathBuf>,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    /// `level`: error warn info debug trace.
+    pub level: String,
+    /// `format`: auto text json.
+    pub format: String,
+}
+
+/// `[login]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Login {
+    /// `failure-limit`: this many failed logins are answered, then the session ends.
+    pub failure_limit: u32,
+    /// `bad-command-limit`: this many are answered, the next closes.
+    pub bad_command_limit: u32,
+    /// `deadline`, from admission to a successful login.
+    pub deadline: Duration,
+    /// `failure-delay` before a failed login is answered.
+    pub failure_delay: Duration,
+}
+
+/// `[resolver]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolver {
+    /// `servers`; empty: the system's.
+    pub servers: Vec<SocketAddr>,
+    /// `timeout`.
+    pub timeout: Duration,
+}
+
+/// One `[[listener]]`.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// `name`.
+    pub name: String,
+    /// `protocol`.
+    pub protocol: Protocol,
+    /// `address`: where to bind.
+    pub addresses: Vec<SocketAddr>,
+    /// Index into `tenants`.
+    pub tenant: u16,
+    /// `transparent`.
+    pub transparent: Option<Transparent>,
+}
+
+/// `transparent = { method, ports, interfaces }`.
+#[derive(Clone, Debug)]
+pub struct Transparent {
+    /// `method = "redirect"`: we install it; "none": the administrator has.
+    pub redirect: bool,
+    /// `ports` that are redirected to this listener.
+    pub ports: Vec<(u16, u16)>,
+    /// `interfaces` that clients come in by; empty: every one.
+    pub interfaces: Vec<String>,
+}
+
+/// One `[[session-acl]]`: phase 1, the connection.
+#[derive(Clone, Debug)]
+pub struct SessionAcl {
+    /// `name`.
+    pub name: String,
+    /// `listener`: indices; empty: every one.
+    pub listeners: Vec<u16>,
+    /// `tenant`: indices; empty: every one.
+    pub tenants: Vec<u16>,
+    /// `from`: the client.
+    pub from: HostList,
+    /// `to`: where the client wanted to go.
+    pub to: HostList,
+    /// `transparent`.
+    pub transparent: Option<bool>,
+    /// `action = "accept"`.
+    pub accept: bool,
+    /// `max-sessions-per-client`; 0 is none.
+    pub max_sessions_per_client: usize,
+}
+
+/// One `[[command-acl]]`: phase 2, the session.
+#[derive(Clone, Debug)]
+pub struct CommandAcl {
+    /// `name`.
+    pub name: String,
+    /// `session-acl`: indices of parents; empty: every one.
+    pub session_acls: Vec<u16>,
+    /// `protocol`; empty: every one.
+    pub protocols: Vec<Protocol>,
+    /// `listener`: indices; empty: every one.
+    pub listeners: Vec<u16>,
+    /// `tenant`: indices; empty: every one.
+    pub tenants: Vec<u16>,
+    /// `from`: the client.
+    pub from: HostList,
+    /// `action = "accept"`.
+    pub accept: bool,
+    /// `plug-to`; empty: the original destination.
+    pub plug_to: Vec<PlugTo>,
+    /// `server-conn.connect-timeout`.
+    pub connect_timeout: Duration,
+    /// What the session may do, as the worker needs it.
+    pub session: SessionRules,
+}
+
+/// One item of `plug-to`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PlugTo {
+    /// A literal address.
+    Address(SocketAddr),
+    /// A name for lookup.
+    Name {
+        /// Host name.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+}
+
+/// What a command-acl rule lets a session do; part of the worker's slice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRules {
+    /// Name of the rule.
+    pub name: String,
+    /// `commands`.
+    pub commands: crate::list::NameList,
+    /// `capabilities`.
+    pub capabilities: crate::list::NameList,
+    /// `max-time`; `None` is none.
+    pub max_time: Option<Duration>,
+    /// `idle-timeout`.
+    pub idle_timeout: Duration,
+    /// `max-bytes-in`: server to client; 0 is none.
+    pub max_bytes_in: u64,
+    /// `max-bytes-out`; 0 is none.
+    pub max_bytes_out: u64,
+    /// `cmd-line-len`, octets with CRLF.
+    pub cmd_line_len: usize,
+    /// `resp-line-len`, octets with CRLF.
+    pub resp_line_len: usize,
+    /// `scan-patience`.
+    pub scan_patience: Duration,
+    /// `[command-acl.download]`.
+    pub download: Scanning,
+}
+
+/// `[command-acl.download]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scanning {
+    /// Not `no-mail-scanning`.
+    pub scan: bool,
+    /// `max-mail`, octets.
+    pub max_mail: u64,
+    /// `mail-line-len`, octets with CRLF.
+    pub mail_line_len: usize,
+    /// `antivirus`: indices into `engines`.
+    pub engines: Vec<u16>,
+    /// `mail-filter`: index into `mail_filters`.
+    pub mail_filter: u16,
+}
+
+/// One `[[mail-acl]]`: phase 3, once per mail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailAcl {
+    /// `name`.
+    pub name: String,
+    /// `command-acl`: names of parents; empty: every one.
+    pub command_acls: Vec<String>,
+    /// `virus`: statuses; empty: every one.
+    pub virus: StatusSet,
+    /// `virus` was given.
+    pub names_statuses: bool,
+    /// `action`.
+    pub action: MailAction,
+}
+
+/// What becomes of a mail, weakest first: of all decisions on one mail the strongest wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum MailAction {
+    /// Deliver it as it is.
+    Accept,
+    /// A notice in its place.
+    Replace,
+    /// Refuse it for now.
+    Defer,
+    /// Refuse it for good.
+    Deny,
+}
+
+/// One `[antivirus.NAME]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Engine {
+    /// NAME.
+    pub name: String,
+    /// Its type and settings.
+    pub kind: EngineKind,
+    /// `timeout`: absolute, per mail.
+    pub timeout: Duration,
+}
+
+/// The type of an engine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EngineKind {
+    /// Runs inside the scanner.
+    Builtin {
+        /// "builtin:test" or paths of files and directories.
+        signatures: Vec<String>,
+    },
+    /// ClamAV's daemon.
+    Clamd {
+        /// Where it listens.
+        socket: EngineSocket,
+        /// `max-size`: octets, `None` is probed.
+        max_size: Option<u64>,
+        /// `ignore`: virus names that do not count, with `*`.
+        ignore: Vec<String>,
+    },
+}
+
+/// Where an engine listens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EngineSocket {
+    /// `auto`: the usual paths, tried when it is dialled.
+    Auto,
+    /// A unix socket.
+    Path(PathBuf),
+    /// Address and port.
+    Tcp(SocketAddr),
+}
+
+/// One `[mail-filter.NAME]`: limits, over which the status is `limit`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailFilter {
+    /// NAME.
+    pub name: String,
+    /// `max-parts`.
+    pub max_parts: usize,
+    /// `max-depth`.
+    pub max_depth: usize,
+    /// `max-header`, octets of one header block.
+    pub max_header: usize,
+    /// `max-decoded`, octets over all leaves.
+    pub max_decoded: u64,
+    /// `max-archive-depth`.
+    pub max_archive_depth: usize,
+}
