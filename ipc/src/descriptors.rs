@@ -1,1 +1,89 @@
-//! Descriptors in and out of a datagram. The unsafe file of this crate.
+//! Descriptors in and out of a datagram, and checks of what kind they are. The unsafe file of this crate:
+//! the kernel hands over bare numbers, and only here are they known to be new and ours.
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::socket::{
+    ControlMessage, ControlMessageOwned, MsgFlags, SockType, SockaddrStorage, getsockopt, recvmsg, sendmsg,
+    sockopt,
+};
+use nix::sys::stat::fstat;
+use nix::{cmsg_space, libc};
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// The kernel's SCM_MAX_FD. A smaller control buffer makes nix fail after the kernel installed descriptors that
+/// nobody then owns; with this one every descriptor that arrived is seen, owned and, if unwanted, closed.
+const MOST_DESCRIPTORS: usize = 253;
+
+/// One datagram as it came.
+pub(crate) struct Datagram {
+    /// Octets in the buffer; 0 is the end of the link.
+    pub(crate) length: usize,
+    /// What came with it.
+    pub(crate) fds: Vec<OwnedFd>,
+    /// Data or descriptors were cut off.
+    pub(crate) truncated: bool,
+}
+
+/// Sends one datagram without waiting.
+pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> nix::Result<()> {
+    let raw: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+    let rights = [ControlMessage::ScmRights(&raw)];
+    let control: &[ControlMessage<'_>] = if raw.is_empty() { &[] } else { &rights };
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+    loop {
+        match sendmsg::<SockaddrStorage>(socket.as_raw_fd(), &[IoSlice::new(bytes)], control, flags, None) {
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error),
+            Ok(_) => return Ok(()),
+        }
+    }
+}
+
+/// Receives one datagram without waiting. Where none may come, `with_fds` is false and the kernel installs none.
+pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], with_fds: bool) -> nix::Result<Datagram> {
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+    let mut control = with_fds.then(|| cmsg_space!([RawFd; MOST_DESCRIPTORS]));
+    let mut parts = [IoSliceMut::new(buffer)];
+    // MSG_DONTWAIT: the call never sleeps, so a signal cannot interrupt it.
+    let message = recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, control.as_deref_mut(), flags)?;
+    let mut fds = Vec::new();
+    if with_fds {
+        for item in message.cmsgs()? {
+            if let ControlMessageOwned::ScmRights(numbers) = item {
+                fds.reserve(numbers.len());
+                for number in numbers {
+                    // SAFETY: the kernel has just installed this descriptor for this process and told nobody else;
+                    // safe code has no way to take ownership of a number.
+                    fds.push(unsafe { OwnedFd::from_raw_fd(number) });
+                }
+            }
+        }
+    }
+    let truncated = message.flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC);
+    Ok(Datagram { length: message.bytes, fds, truncated })
+}
+
+/// Whether this is a connected byte stream of the network (or a unix stream).
+pub fn is_stream(fd: impl AsFd) -> bool {
+    getsockopt(&fd.as_fd(), sockopt::SockType) == Ok(SockType::Stream)
+}
+
+/// Whether this is an end of a sequenced-packet pair.
+pub fn is_seqpacket(fd: impl AsFd) -> bool {
+    getsockopt(&fd.as_fd(), sockopt::SockType) == Ok(SockType::SeqPacket)
+}
+
+/// Whether this is a regular file or memfd of exactly `length` octets.
+pub fn has_length(fd: impl AsFd, length: u64) -> bool {
+    fstat(fd).is_ok_and(|stat| {
+        stat.st_mode & libc::S_IFMT == libc::S_IFREG && u64::try_from(stat.st_size) == Ok(length)
+    })
+}
+
+/// Whether nobody can ever change this memfd again.
+pub fn is_sealed(fd: impl AsFd) -> bool {
+    let all =
+        SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_SEAL;
+    fcntl(fd, FcntlArg::F_GET_SEALS).is_ok_and(|seals| SealFlag::from_bits_truncate(seals).contains(all))
+}

@@ -19,7 +19,7 @@
 #![warn(missing_docs)]
 
 pub mod boot;
-mod descriptors;
+pub mod descriptors;
 pub mod ids;
 pub mod link;
 pub mod log;

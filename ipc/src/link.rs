@@ -1,91 +1,229 @@
-//! A link: one end of a `SOCK_SEQPACKET` pair that sends `Tx` and receives `Rx`.
-use crate::wire::{Message, WireError};
+//! A link: one end of a `SOCK_SEQPACKET` pair that sends `Tx` and receives `Rx`. One datagram is one message with
+//! its descriptors, so framing and descriptors cannot drift apart.
+use crate::descriptors::{self, Datagram};
+use crate::wire::{self, MAX_MESSAGE, Message, WireError};
+use interprocess::os::unix::uds_local_socket::tokio::Stream;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use std::cell::RefCell;
+use std::fmt;
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+use tokio::io::Interest;
 
 /// Where a child finds its link to the supervisor.
 pub const LINK_FD: i32 = 3;
 /// Where a child finds its log socket.
 pub const LOG_FD: i32 = 4;
 
+/// How long to wait when the kernel holds too many descriptors in flight for this user: the reader has to catch up.
+const IN_FLIGHT_PAUSE: Duration = Duration::from_millis(1);
+
 /// Why a link failed.
 #[derive(Debug)]
 pub enum LinkError {
     /// The other end is gone.
     Closed,
-    /// The socket buffer is full (only from `try_send`).
+    /// There is no room now (only from [`Link::try_send`]).
     Full,
-    /// What arrived broke the contract.
+    /// What was sent or arrived breaks the contract.
     Wire(WireError),
     /// Anything else.
     Io(io::Error),
 }
 
-/// One end.
-#[derive(Debug)]
+impl fmt::Display for LinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("the other end is gone"),
+            Self::Full => f.write_str("the other end does not keep up"),
+            Self::Wire(error) => error.fmt(f),
+            Self::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for LinkError {}
+
+impl From<WireError> for LinkError {
+    fn from(error: WireError) -> Self {
+        Self::Wire(error)
+    }
+}
+
+impl From<Errno> for LinkError {
+    fn from(errno: Errno) -> Self {
+        if matches!(errno, Errno::EPIPE | Errno::ECONNRESET | Errno::ENOTCONN) {
+            Self::Closed
+        } else if matches!(errno, Errno::EAGAIN | Errno::ETOOMANYREFS | Errno::ENOBUFS) {
+            Self::Full
+        } else {
+            Self::Io(errno.into())
+        }
+    }
+}
+
+/// One end of a link, for a tokio runtime. Sending and receiving may run side by side in tasks of one thread.
 pub struct Link<Tx, Rx> {
-    _types: PhantomData<(Tx, Rx)>,
+    stream: Stream,
+    buffer: RefCell<Vec<u8>>,
+    types: PhantomData<(Tx, Rx)>,
+}
+
+impl<Tx, Rx> fmt::Debug for Link<Tx, Rx> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("socket", &self.stream.as_fd()).finish_non_exhaustive()
+    }
 }
 
 /// A connected pair, close-on-exec and non-blocking.
 ///
 /// # Errors
-/// Of `socketpair`.
+/// Of `socketpair`: out of descriptors.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    todo!()
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?)
 }
 
 impl<Tx: Message, Rx: Message> Link<Tx, Rx> {
-    /// Wraps one end; needs a tokio runtime.
+    /// Wraps one end of [`pair`]; needs a tokio runtime.
     ///
     /// # Errors
-    /// When the descriptor cannot be registered.
-    pub fn new(_socket: OwnedFd) -> io::Result<Self> {
-        todo!()
+    /// When the descriptor is no sequenced-packet socket or cannot be registered.
+    pub fn new(socket: OwnedFd) -> io::Result<Self> {
+        if !descriptors::is_seqpacket(&socket) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a sequenced-packet socket"));
+        }
+        let stream = Stream::try_from(socket).map_err(io::Error::other)?;
+        Ok(Self { stream, buffer: RefCell::new(Vec::new()), types: PhantomData })
     }
 
     /// Sends one message with its descriptors, waiting for room.
     ///
     /// # Errors
-    /// [`LinkError`].
-    pub async fn send(&self, _message: &Tx, _fds: &[BorrowedFd<'_>]) -> Result<(), LinkError> {
-        todo!()
+    /// [`LinkError`], never `Full`.
+    pub async fn send(&self, message: &Tx, fds: &[BorrowedFd<'_>]) -> Result<(), LinkError> {
+        let bytes = encode(message, fds.len())?;
+        loop {
+            match descriptors::send(self.stream.as_fd(), &bytes, fds) {
+                Ok(()) => return Ok(()),
+                Err(Errno::EAGAIN) => {}
+                Err(Errno::ETOOMANYREFS | Errno::ENOBUFS) => {
+                    tokio::time::sleep(IN_FLIGHT_PAUSE).await;
+                    continue;
+                }
+                Err(errno) => return Err(errno.into()),
+            }
+            let sent = self
+                .stream
+                .inner()
+                .async_io(Interest::WRITABLE, || {
+                    descriptors::send(self.stream.as_fd(), &bytes, fds).map_err(io::Error::from)
+                })
+                .await;
+            match sent.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0))) {
+                Ok(()) => return Ok(()),
+                Err(Errno::ETOOMANYREFS | Errno::ENOBUFS) => tokio::time::sleep(IN_FLIGHT_PAUSE).await,
+                Err(errno) => return Err(errno.into()),
+            }
+        }
     }
 
     /// Sends one message with its descriptors, or says that there is no room.
     ///
     /// # Errors
     /// [`LinkError`].
-    pub fn try_send(&self, _message: &Tx, _fds: &[BorrowedFd<'_>]) -> Result<(), LinkError> {
-        todo!()
+    pub fn try_send(&self, message: &Tx, fds: &[BorrowedFd<'_>]) -> Result<(), LinkError> {
+        let bytes = encode(message, fds.len())?;
+        Ok(descriptors::send(self.stream.as_fd(), &bytes, fds)?)
     }
 
-    /// Receives one message with its descriptors.
+    /// Receives one message with its descriptors. One task at a time.
     ///
     /// # Errors
-    /// [`LinkError`].
+    /// [`LinkError`], never `Full`. After `Wire` the link must be given up.
     pub async fn recv(&self) -> Result<(Rx, Vec<OwnedFd>), LinkError> {
-        todo!()
+        let received = self
+            .stream
+            .inner()
+            .async_io(Interest::READABLE, || {
+                let mut buffer = self.buffer.borrow_mut();
+                if buffer.is_empty() {
+                    buffer.resize(MAX_MESSAGE, 0);
+                }
+                let datagram = descriptors::receive(self.stream.as_fd(), &mut buffer, Rx::MAX_FDS > 0)?;
+                Ok(open(&buffer, datagram))
+            })
+            .await;
+        match received {
+            Ok(message) => message,
+            Err(error) => {
+                Err(error.raw_os_error().map_or(LinkError::Io(error), |raw| Errno::from_raw(raw).into()))
+            }
+        }
     }
 }
 
-/// Sends on a raw end, blocking (the first message of a child, before it has a runtime).
-///
-/// # Errors
-/// [`LinkError`].
-pub fn send_blocking<M: Message>(
-    _socket: BorrowedFd<'_>,
-    _message: &M,
-    _fds: &[BorrowedFd<'_>],
-) -> Result<(), LinkError> {
-    todo!()
+fn encode<M: Message>(message: &M, fds: usize) -> Result<Vec<u8>, WireError> {
+    let expected = message.fd_count();
+    if expected != fds {
+        return Err(WireError::DescriptorCount { expected, got: fds });
+    }
+    wire::encode(message)
 }
 
-/// Receives on a raw end, blocking.
+fn open<M: Message>(buffer: &[u8], datagram: Datagram) -> Result<(M, Vec<OwnedFd>), LinkError> {
+    let Datagram { length, fds, truncated } = datagram;
+    if length == 0 {
+        return Err(LinkError::Closed);
+    }
+    if truncated {
+        return Err(WireError::TooLarge.into());
+    }
+    let bytes = buffer.get(..length).ok_or(WireError::TooLarge)?;
+    Ok((wire::decode(bytes, fds.len())?, fds))
+}
+
+/// Sends on a raw end and waits for room (the first messages of a child, before it serves).
 ///
 /// # Errors
-/// [`LinkError`].
-pub fn recv_blocking<M: Message>(_socket: BorrowedFd<'_>) -> Result<(M, Vec<OwnedFd>), LinkError> {
-    todo!()
+/// [`LinkError`], never `Full`.
+pub fn send_blocking<M: Message>(
+    socket: BorrowedFd<'_>,
+    message: &M,
+    fds: &[BorrowedFd<'_>],
+) -> Result<(), LinkError> {
+    let bytes = encode(message, fds.len())?;
+    loop {
+        match descriptors::send(socket, &bytes, fds) {
+            Ok(()) => return Ok(()),
+            Err(Errno::EAGAIN) => wait(socket, PollFlags::POLLOUT)?,
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+/// Receives on a raw end and waits for it.
+///
+/// # Errors
+/// [`LinkError`], never `Full`.
+pub fn recv_blocking<M: Message>(socket: BorrowedFd<'_>) -> Result<(M, Vec<OwnedFd>), LinkError> {
+    let mut buffer = vec![0; MAX_MESSAGE];
+    loop {
+        match descriptors::receive(socket, &mut buffer, M::MAX_FDS > 0) {
+            Ok(datagram) => return open(&buffer, datagram),
+            Err(Errno::EAGAIN) => wait(socket, PollFlags::POLLIN)?,
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+fn wait(socket: BorrowedFd<'_>, flags: PollFlags) -> Result<(), LinkError> {
+    match poll(&mut [PollFd::new(socket, flags)], PollTimeout::NONE) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
 }

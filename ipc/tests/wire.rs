@@ -1,0 +1,199 @@
+//! The bytes of every message: an accidental reorder of a variant or field fails here, and hostile bytes never panic.
+use ipc::boot::{Boot, Ready, Role};
+use ipc::ids::{EngineAnswer, LeaseId, MailId, SessionId, Sha256};
+use ipc::log::{Event, Level, Mail, Outcome};
+use ipc::supervisor_lookup::{Candidate, FromLookup, ToLookup};
+use ipc::supervisor_scanner::{EngineGrant, EngineState, FromScanner, Purpose, ToScanner};
+use ipc::supervisor_worker::{
+    ChangedMail, Counters, End, FromWorker, NoLease, NoServer, Plan, Session, ToWorker,
+};
+use ipc::wire::{Message, decode, encode};
+use ipc::worker_scanner::{Context, Disposition, Judged, ScanJob};
+use policy::names::{Direction, Protocol};
+use policy::status::{Status, StatusSet};
+use proptest::prelude::*;
+use std::fmt::{Debug, Write};
+
+fn line<M: Message + Debug + PartialEq>(out: &mut String, message: &M) {
+    let bytes = encode(message).unwrap();
+    assert_eq!(&decode::<M>(&bytes, message.fd_count()).unwrap(), message);
+    assert!(message.fd_count() <= M::MAX_FDS);
+    let name: String = format!("{message:?}").chars().take_while(|c| c.is_alphanumeric()).collect();
+    let hex = bytes.iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").unwrap();
+        hex
+    });
+    writeln!(out, "{name} {hex}").unwrap();
+}
+
+fn answer() -> EngineAnswer {
+    EngineAnswer {
+        engine: "clamd".into(),
+        statuses: StatusSet::of(Status::Infected),
+        virus: Some("Eicar".into()),
+        detail: "d".into(),
+        micros: 5,
+    }
+}
+
+#[test]
+fn the_bytes_of_every_message_stay_what_they_are() {
+    let (session, mail, lease, sha256) = (SessionId(1), MailId(2), LeaseId(3), Sha256([4; 32]));
+    let client = "192.0.2.1:1000".parse().unwrap();
+    let entry = ChangedMail { uidl: b"u1".to_vec(), sha256, length: 9 };
+    let mut out = String::new();
+
+    line(
+        &mut out,
+        &Boot {
+            build: "b".into(),
+            role: Role::Worker,
+            tenant: "default".into(),
+            spec: sandbox::Spec::default(),
+        },
+    );
+    line(&mut out, &Ready { build: "b".into(), walls: sandbox::Walls::default() });
+
+    line(&mut out, &ToWorker::Policy { generation: 1, len: 2 });
+    line(
+        &mut out,
+        &ToWorker::Session(Box::new(Session {
+            id: session,
+            generation: 1,
+            listener: 0,
+            protocol: Protocol::Pop3,
+            client,
+            destination: client,
+            session_rule: "lan".into(),
+            plan: Plan::Early { rule: 1 },
+            accepted_ns: 7,
+        })),
+    );
+    line(&mut out, &ToWorker::Server { session, address: client, name: Some("mail".into()) });
+    for why in [NoServer::Unreachable, NoServer::TimedOut, NoServer::NotResolved, NoServer::Loop] {
+        line(&mut out, &ToWorker::NoServer { session, why });
+    }
+    line(&mut out, &ToWorker::Spool { session, mail });
+    line(&mut out, &ToWorker::NoSpool { session, mail });
+    line(&mut out, &ToWorker::Lease { session, mail, lease });
+    for why in [NoLease::Busy, NoLease::Died, NoLease::Stopping] {
+        line(&mut out, &ToWorker::NoLease { session, mail, why });
+    }
+    line(&mut out, &ToWorker::Changed { session, entries: vec![entry.clone()], more: false });
+    line(&mut out, &ToWorker::Stored { session, mail, safe: true });
+    line(&mut out, &ToWorker::Kick { session });
+    line(&mut out, &ToWorker::Drain);
+
+    line(&mut out, &FromWorker::LoggedIn { session, user: "u".into() });
+    line(&mut out, &FromWorker::NeedSpool { session, mail });
+    line(&mut out, &FromWorker::NeedScan { session, mail, size: 5, sha256 });
+    line(&mut out, &FromWorker::Store { session, mail, entry });
+    line(&mut out, &FromWorker::SessionEnded { session, end: End::Quit, counters: Counters::default() });
+
+    line(&mut out, &ToScanner::Policy { generation: 1, len: 2 });
+    line(&mut out, &ToScanner::Signatures { name: "a.yar".into() });
+    line(&mut out, &ToScanner::Serve);
+    for purpose in [
+        Purpose::Mail,
+        Purpose::Poison,
+        Purpose::ProbeTestVirus,
+        Purpose::ProbeSize { size: 1 },
+        Purpose::ProbeEncrypted,
+    ] {
+        let state = EngineState::Down { errno: 111 };
+        let engines =
+            vec![EngineGrant { engine: 0, state }, EngineGrant { engine: 1, state: EngineState::Inside }];
+        line(&mut out, &ToScanner::Lease { id: lease, generation: 1, deadline_ms: 5, engines, purpose });
+    }
+    line(&mut out, &FromScanner::Serving { signatures: 1, faults: vec!["f".into()] });
+    line(&mut out, &FromScanner::Begun { lease, sha256 });
+    line(&mut out, &FromScanner::Done { lease, sha256: Some(sha256), answers: vec![answer()] });
+
+    line(
+        &mut out,
+        &ScanJob {
+            lease,
+            size: 5,
+            sha256,
+            found: StatusSet::EMPTY,
+            max_output: 6,
+            context: Context {
+                session,
+                protocol: Protocol::Pop3,
+                direction: Direction::Download,
+                client: client.ip(),
+                user: "u".into(),
+                listener: "l".into(),
+                session_rule: "s".into(),
+                command_rule: "c".into(),
+                time: -1,
+            },
+        },
+    );
+    for disposition in
+        [Disposition::Pass, Disposition::Replace { length: 4 }, Disposition::Deny, Disposition::Defer]
+    {
+        line(
+            &mut out,
+            &Judged {
+                lease,
+                sha256,
+                disposition,
+                rule: "standard-clean".into(),
+                statuses: StatusSet::of(Status::Clean),
+                answers: vec![answer()],
+                reason: "r".into(),
+                micros: 9,
+            },
+        );
+    }
+
+    line(&mut out, &ToLookup::Policy { generation: 1, len: 2 });
+    line(&mut out, &ToLookup::ResolvConf);
+    line(&mut out, &ToLookup::Hosts);
+    line(&mut out, &ToLookup::Resolve { session, generation: 1, rule: 2 });
+    line(
+        &mut out,
+        &FromLookup::Dial { session, rule: 2, candidates: vec![Candidate { address: client, item: 0 }] },
+    );
+
+    line(
+        &mut out,
+        &Event::Note { level: Level::Warn, session: Some(session), text: "t".into(), detail: "d".into() },
+    );
+    line(&mut out, &Event::Login { session, user: "u".into(), accepted: true });
+    line(
+        &mut out,
+        &Event::Mail(Box::new(Mail {
+            session,
+            number: 1,
+            direction: Direction::Download,
+            size: 5,
+            sha256,
+            outcome: Outcome::Passed,
+            rule: "r".into(),
+            statuses: StatusSet::of(Status::Clean),
+            answers: vec![answer()],
+            reason: "x".into(),
+            micros: 3,
+        })),
+    );
+    insta::assert_snapshot!(out);
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic_and_never_leave_a_rest(bytes in proptest::collection::vec(any::<u8>(), 0..300), fds in 0_usize..4) {
+        let _ = decode::<ToWorker>(&bytes, fds);
+        let _ = decode::<FromWorker>(&bytes, fds);
+        let _ = decode::<ToScanner>(&bytes, fds);
+        let _ = decode::<FromScanner>(&bytes, fds);
+        let _ = decode::<ScanJob>(&bytes, fds);
+        let _ = decode::<Event>(&bytes, fds);
+        let _ = decode::<Boot>(&bytes, fds);
+        let _ = decode::<FromLookup>(&bytes, fds);
+        if let Ok(judged) = decode::<Judged>(&bytes, fds) {
+            prop_assert!(judged.answers.len() <= bytes.len());
+        }
+    }
+}
