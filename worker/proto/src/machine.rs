@@ -19,6 +19,7 @@ pub enum Input<'a> {
     /// The peer closed its sending direction.
     Eof(Side),
     /// Answer to [`Event::LoggedIn`]: UIDL and served length of every mail of this maildrop that was served changed.
+    /// Later ones add to it (another session of this maildrop was served a changed mail).
     Changed(&'a [Changed]),
     /// Answer to [`Event::WantMail`]: no copy is held, pull it from the server.
     Pull,
@@ -68,8 +69,8 @@ pub struct Spooled {
 /// What the machine asks the driver to do, in order, after the byte buffers were queued.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The server took the login. Answer with [`Input::Changed`] before the client learns of it
-    /// (only where downloads are scanned).
+    /// The server took the login. Where downloads are scanned, answer with [`Input::Changed`] (may be empty): the
+    /// client learns of its login only then. Elsewhere no answer is awaited.
     LoggedIn {
         /// Name as given; empty where the mechanism hides it.
         user: Vec<u8>,
@@ -83,7 +84,7 @@ pub enum Event {
     WantMail {
         /// Message number.
         number: u32,
-        /// UIDL where known.
+        /// UIDL where known without asking the server for it; see [`Event::Replaced`].
         uidl: Option<Vec<u8>>,
     },
     /// The server began to send the mail: what follows in `Output::spool` is it (unstuffed, CRLF).
@@ -97,6 +98,17 @@ pub enum Event {
         number: u32,
         /// How it ended.
         spooled: Spooled,
+    },
+    /// The server has told what the driver must record before the first changed octet is served: feed `Copy`
+    /// only when the index of changed mails holds this one. Follows a `Judged(Deliver { changed: true, .. })` of a
+    /// mail that was not yet known as changed.
+    Replaced {
+        /// Message number.
+        number: u32,
+        /// UIDL; `None` where the server has none, so that the mail cannot be known again in a later session.
+        uidl: Option<Vec<u8>>,
+        /// Octets as served.
+        length: u64,
     },
     /// The copy was delivered, whole or as far as TOP asked.
     Delivered {
@@ -131,6 +143,8 @@ pub enum Close {
     LoginDeadline,
     /// `idle-timeout`.
     Idle,
+    /// `max-time`, `max-bytes-in` or `max-bytes-out`.
+    Limit,
     /// Asked for.
     Kicked,
 }
