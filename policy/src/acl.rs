@@ -31,12 +31,40 @@ pub enum Decision {
     NoMatch,
 }
 
-/// Phase 1.
-pub fn session(_policy: &Policy, _peer: &Peer) -> Decision {
-    todo!()
+/// Phase 1: the first `[[session-acl]]` all of whose conditions hold.
+pub fn session(policy: &Policy, peer: &Peer) -> Decision {
+    let matching = policy.session_acls.iter().zip(0_u16..).find(|(acl, _)| {
+        holds(&acl.listeners, peer.listener)
+            && holds(&acl.tenants, peer.tenant)
+            && acl.from.matches(peer.client.ip())
+            && acl.to.matches(peer.destination.ip())
+            && acl.transparent.is_none_or(|transparent| transparent == peer.transparent)
+    });
+    decide(matching.map(|(acl, index)| (acl.accept, index)))
 }
 
-/// Phase 2 of a connection that phase 1 accepted by `session_rule`.
-pub fn command(_policy: &Policy, _peer: &Peer, _session_rule: u16) -> Decision {
-    todo!()
+/// Phase 2 of a connection that phase 1 accepted by `session_rule`: the first `[[command-acl]]` all of whose
+/// conditions hold.
+pub fn command(policy: &Policy, peer: &Peer, session_rule: u16) -> Decision {
+    let matching = policy.command_acls.iter().zip(0_u16..).find(|(acl, _)| {
+        holds(&acl.session_acls, session_rule)
+            && holds(&acl.protocols, peer.protocol)
+            && holds(&acl.listeners, peer.listener)
+            && holds(&acl.tenants, peer.tenant)
+            && acl.from.matches(peer.client.ip())
+    });
+    decide(matching.map(|(acl, index)| (acl.accept, index)))
+}
+
+/// A condition holds if it was not given or one of its alternatives is met.
+pub(crate) fn holds<T: PartialEq>(alternatives: &[T], fact: T) -> bool {
+    alternatives.is_empty() || alternatives.contains(&fact)
+}
+
+fn decide(matching: Option<(bool, u16)>) -> Decision {
+    match matching {
+        Some((true, index)) => Decision::Accept(index),
+        Some((false, index)) => Decision::Deny(index),
+        None => Decision::NoMatch,
+    }
 }

@@ -1,12 +1,198 @@
-//! Lists of hosts: addresses, CIDR, ranges, masks, `*`, `!`, `@list`.
+//! Lists of hosts: addresses, CIDR, ranges, masks, `*`, `!`, `@list`. Pure; the texts are the operator's, the
+//! addresses that are matched are the clients'.
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
-/// A parsed list of hosts.
+/// A parsed list of hosts. It matches iff some item without `!` matches (none given: all) and no item with `!` does;
+/// the order of the items does not matter. An empty list matches every address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HostList {}
+pub struct HostList {
+    positive: Vec<Hosts>,
+    negative: Vec<Hosts>,
+}
+
+/// What one item covers. Bounds are inclusive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Hosts {
+    All,
+    V4(u32, u32),
+    V6(u128, u128),
+    List(Arc<HostList>),
+}
+
+/// Why an item of a list of hosts was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostError {
+    /// A host name, `*.name` or `/regex/`, which this version does not have.
+    NotInThisVersion(&'static str),
+    /// It is nothing that a list of hosts can have; says what is wrong.
+    Invalid(String),
+    /// `@list` names no list.
+    UnknownList(String),
+}
 
 impl HostList {
     /// Whether the list matches this address (an IPv4-mapped address counts as IPv4).
-    pub fn matches(&self, _address: std::net::IpAddr) -> bool {
-        todo!()
+    pub fn matches(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        (self.positive.is_empty() || self.positive.iter().any(|hosts| hosts.contain(address)))
+            && !self.negative.iter().any(|hosts| hosts.contain(address))
     }
+
+    /// Whether the list matches every address because it restricts nothing.
+    pub fn is_everyone(&self) -> bool {
+        self.negative.is_empty() && (self.positive.is_empty() || self.positive.contains(&Hosts::All))
+    }
+
+    /// Adds one item as the operator wrote it; `lists` gives the list behind `@name`.
+    ///
+    /// # Errors
+    /// [`HostError`]; the list is then as it was.
+    pub fn add(
+        &mut self,
+        item: &str,
+        lists: &mut dyn FnMut(&str) -> Option<Arc<HostList>>,
+    ) -> Result<(), HostError> {
+        let (side, text) = match item.strip_prefix('!') {
+            Some(rest) => (&mut self.negative, rest.trim()),
+            None => (&mut self.positive, item.trim()),
+        };
+        let hosts = match text.strip_prefix('@') {
+            Some(name) => Hosts::List(lists(name).ok_or_else(|| HostError::UnknownList(name.to_owned()))?),
+            None => Hosts::parse(text)?,
+        };
+        side.push(hosts);
+        Ok(())
+    }
+}
+
+impl Hosts {
+    fn contain(&self, address: IpAddr) -> bool {
+        match (self, address) {
+            (Self::All, _) => true,
+            (Self::V4(first, last), IpAddr::V4(address)) => (*first..=*last).contains(&u32::from(address)),
+            (Self::V6(first, last), IpAddr::V6(address)) => (*first..=*last).contains(&u128::from(address)),
+            (Self::V4(..), IpAddr::V6(_)) | (Self::V6(..), IpAddr::V4(_)) => false,
+            (Self::List(list), address) => list.matches(address),
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, HostError> {
+        if text == "*" {
+            return Ok(Self::All);
+        }
+        if text.len() > 1 && text.starts_with('/') && text.ends_with('/') {
+            return Err(HostError::NotInThisVersion("a regular expression"));
+        }
+        if let Some((address, width)) = text.split_once('/') {
+            return Self::network(parse_address(address)?, width);
+        }
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Self::range(address, address);
+        }
+        if let Some((first, last)) = text.split_once('-')
+            && let (Ok(first), Ok(last)) = (first.trim().parse(), last.trim().parse())
+        {
+            return Self::range(first, last);
+        }
+        Err(parse_address(text).err().unwrap_or_else(|| invalid("this is not an address")))
+    }
+
+    fn range(first: IpAddr, last: IpAddr) -> Result<Self, HostError> {
+        match (first.to_canonical(), last.to_canonical()) {
+            (IpAddr::V4(first), IpAddr::V4(last)) if first <= last => Ok(Self::V4(first.into(), last.into())),
+            (IpAddr::V6(first), IpAddr::V6(last)) if first <= last => Ok(Self::V6(first.into(), last.into())),
+            (IpAddr::V4(_), IpAddr::V4(_)) | (IpAddr::V6(_), IpAddr::V6(_)) => {
+                Err(invalid("the range ends before it begins"))
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {
+                Err(invalid("the range has one IPv4 and one IPv6 end"))
+            }
+        }
+    }
+
+    /// `width` is a prefix length or a mask.
+    fn network(address: IpAddr, width: &str) -> Result<Self, HostError> {
+        let bits: u32 = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = match width.parse::<IpAddr>() {
+            Ok(mask) if mask.is_ipv4() == address.is_ipv4() => mask_prefix(mask)?,
+            Ok(_) => return Err(invalid("the mask is of the other address family")),
+            Err(_) if !width.is_empty() && width.bytes().all(|octet| octet.is_ascii_digit()) => width
+                .parse::<u32>()
+                .ok()
+                .filter(|prefix| *prefix <= bits)
+                .ok_or_else(|| invalid(&format!("the prefix length must be from 0 to {bits}")))?,
+            Err(_) => return Err(invalid("after `/` stands neither a prefix length nor a mask")),
+        };
+        match address {
+            IpAddr::V4(address) => {
+                let host = u32::MAX.checked_shr(prefix).unwrap_or(0);
+                let number = u32::from(address);
+                if number & host != 0 {
+                    let network = Ipv4Addr::from(number & !host);
+                    return Err(invalid(&format!(
+                        "bits are set outside the prefix: {network}/{prefix} is the network"
+                    )));
+                }
+                Ok(Self::V4(number, number | host))
+            }
+            IpAddr::V6(address) => {
+                let host = u128::MAX.checked_shr(prefix).unwrap_or(0);
+                let number = u128::from(address);
+                if number & host != 0 {
+                    let network = Ipv6Addr::from(number & !host);
+                    return Err(invalid(&format!(
+                        "bits are set outside the prefix: {network}/{prefix} is the network"
+                    )));
+                }
+                // ::ffff:0:0/96 and below are IPv4 in disguise, and addresses are compared without it.
+                match (address.to_ipv4_mapped(), Ipv6Addr::from(number | host).to_ipv4_mapped()) {
+                    (Some(first), Some(last)) => Ok(Self::V4(first.into(), last.into())),
+                    (Some(_) | None, _) => Ok(Self::V6(number, number | host)),
+                }
+            }
+        }
+    }
+}
+
+fn mask_prefix(mask: IpAddr) -> Result<u32, HostError> {
+    let (ones, zeros, bits) = match mask {
+        IpAddr::V4(mask) => (u32::from(mask).leading_ones(), u32::from(mask).trailing_zeros(), 32),
+        IpAddr::V6(mask) => (u128::from(mask).leading_ones(), u128::from(mask).trailing_zeros(), 128),
+    };
+    if ones + zeros == bits { Ok(ones) } else { Err(invalid("the mask has holes")) }
+}
+
+fn parse_address(text: &str) -> Result<IpAddr, HostError> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let looks_numeric =
+        text.contains(':') || text.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.');
+    if looks_numeric || text.is_empty() || !is_host_pattern(text) {
+        return Err(invalid("this is not an address"));
+    }
+    Err(HostError::NotInThisVersion("a host name"))
+}
+
+fn is_host_pattern(text: &str) -> bool {
+    is_host_name(text.strip_prefix("*.").unwrap_or(text))
+}
+
+/// RFC 1123 section 2.1: labels of 1 to 63 letters, digits and `-`, at most 253 octets. `_` is taken too: it occurs.
+pub(crate) fn is_host_name(text: &str) -> bool {
+    let text = text.strip_suffix('.').unwrap_or(text);
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_')
+    };
+    text.len() <= 253
+        && text.split('.').all(label)
+        && !text.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.')
+}
+
+fn invalid(why: &str) -> HostError {
+    HostError::Invalid(why.to_owned())
 }

@@ -6,9 +6,12 @@ pub mod names;
 pub mod status;
 
 pub mod acl;
+pub mod diagnostic;
 pub mod host;
 pub mod judge;
+mod later;
 pub mod list;
 pub mod load;
 pub mod model;
+mod read;
 pub mod slice;

@@ -1,28 +1,39 @@
-//! Reading the configuration: text in, validated policy or every error with its place out.
+//! Reading the configuration: text in, validated policy or every error with its place out. Pure: included files come
+//! from the caller. Called at start, on reload and by `mailward check`; the texts are the administrator's.
+mod check;
+mod document;
+mod rules;
+mod scanning;
+mod service;
+
+use crate::diagnostic::{At, Sink};
 use crate::model::Policy;
+use document::Document;
 use std::path::{Path, PathBuf};
 
-/// One problem, with its place and remedy.
-#[derive(Clone, Debug)]
-pub struct Diagnostic {
-    /// The file.
-    pub file: PathBuf,
-    /// Octet range in the file.
-    pub span: std::ops::Range<usize>,
-    /// 1-based line.
-    pub line: usize,
-    /// 1-based column, in characters.
-    pub column: usize,
-    /// What is wrong.
-    pub message: String,
-    /// What to do about it.
-    pub help: Option<String>,
-    /// A warning does not stop the start.
-    pub warning: bool,
+pub use crate::diagnostic::{Diagnostic, render};
+pub use document::include_matches;
+
+/// Gives the files that one pattern of `include` means, each with its path and text; the caller does the I/O and the
+/// checks of owner and mode. The path is the pattern, joined to the folder of the including file; only its last
+/// component can hold `*` (see [`include_matches`]). An `Err` is shown to the operator at the pattern.
+pub type Include<'a> = dyn Fn(&Path) -> Result<Vec<(PathBuf, String)>, String> + 'a;
+
+/// What the caller knows and the files do not say.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadOptions {
+    /// Permits what only a demonstration may do: the test signature as the only engine, and port 0.
+    pub demo: bool,
+    /// What "auto" means for `workers` and `scanners`.
+    pub cores: usize,
 }
 
-/// Gives the text of an included file; the caller does the I/O and the checks of owner and mode.
-pub type Include<'a> = dyn Fn(&Path) -> Result<Vec<(PathBuf, String)>, String> + 'a;
+impl Default for LoadOptions {
+    /// Not a demonstration, on this machine.
+    fn default() -> Self {
+        Self { demo: false, cores: std::thread::available_parallelism().map_or(1, usize::from) }
+    }
+}
 
 /// A policy and the warnings that came with it.
 #[derive(Debug)]
@@ -36,7 +47,131 @@ pub struct Loaded {
 /// Parses and validates.
 ///
 /// # Errors
-/// Every problem that was found, in the order of the file.
-pub fn load(_file: &Path, _text: &str) -> Result<Loaded, Vec<Diagnostic>> {
-    todo!()
+/// Every problem that was found, warnings too, in the order of the file; included files after it.
+pub fn load(
+    file: &Path,
+    text: &str,
+    include: &Include,
+    options: LoadOptions,
+) -> Result<Loaded, Vec<Diagnostic>> {
+    let (files, trouble) = document::gather(file, text, include);
+    let sink = Sink::new(&files);
+    for (at, message, help) in &trouble {
+        sink.error(at, message.clone(), help.clone());
+    }
+    let parsed: Vec<_> =
+        files.iter().zip(0_usize..).map(|(file, index)| document::parse(&sink, file, index)).collect();
+    let policy = Document::new(&sink, &parsed).and_then(|document| read(&sink, document, options));
+    let (found, failed) = sink.into_sorted();
+    match policy {
+        Some(policy) if !failed => Ok(Loaded { policy, warnings: found }),
+        Some(_) | None => Err(found),
+    }
+}
+
+/// The commented simplest useful file of this version: POP3 in clear text to one server, scanned by ClamAV.
+pub const fn example() -> &'static str {
+    include_str!("load/example.toml")
+}
+
+/// `None` only with an error in the sink.
+fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Option<Policy> {
+    document.version();
+    let standard_rules = document.standard_rules();
+    let hosts = rules::HostLists::read(&mut document);
+    let tenants = service::tenants(&mut document);
+    let service = service::service(&mut document, options);
+    let log = service::log(&mut document);
+    let login = service::login(&mut document);
+    let resolver = service::resolver(&mut document);
+    let refuse_delete = service::quarantine(&mut document);
+    let listeners = service::listeners(&mut document, &tenants, options);
+    let engines = scanning::engines(&mut document);
+    let filters = scanning::mail_filters(&mut document);
+    let session_acls = rules::session_acls(&mut document, &hosts, &listeners, &tenants);
+    let names = rules::Names {
+        hosts: &hosts,
+        listeners: &listeners,
+        tenants: &tenants,
+        session_acls: &session_acls,
+        engines: &engines,
+        filters: &filters,
+    };
+    let command_acls = rules::command_acls(&mut document, &names);
+    let mail_acls = scanning::mail_acls(&mut document, &command_acls, standard_rules);
+    let start = document.start();
+    document.finish();
+
+    let places = check::Places {
+        start,
+        listeners: listeners.places,
+        command_acls: command_acls.places,
+        mail_acls: mail_acls.places,
+    };
+    let policy = Policy {
+        service,
+        log,
+        login,
+        resolver,
+        refuse_delete,
+        tenants: tenants.values,
+        listeners: listeners.values,
+        session_acls: session_acls.values,
+        command_acls: command_acls.values,
+        mail_acls: mail_acls.values,
+        engines: engines.values,
+        mail_filters: filters.values,
+    };
+    check::check(sink, &policy, &places, options);
+    Some(policy)
+}
+
+/// Things of one kind, with their names and places, in order.
+#[derive(Debug)]
+pub(crate) struct Named<T> {
+    values: Vec<T>,
+    names: Vec<String>,
+    places: Vec<At>,
+}
+
+impl<T> Named<T> {
+    fn new() -> Self {
+        Self { values: Vec::new(), names: Vec::new(), places: Vec::new() }
+    }
+
+    /// Adds one; the same name twice is an error.
+    fn push(&mut self, sink: &Sink<'_>, what: &str, name: String, at: At, value: T) {
+        if let Some(first) = self.names.iter().position(|known| *known == name)
+            && let Some(place) = self.places.get(first)
+        {
+            sink.error(
+                &at,
+                format!("the name `{name}` is given twice"),
+                format!("another {what} has it at {}: give each its own name", sink.place(place)),
+            );
+        }
+        self.values.push(value);
+        self.names.push(name);
+        self.places.push(at);
+    }
+
+    /// The index of a name, or an error at the item that mentions it.
+    fn find(&self, item: &crate::read::Item<'_>, what: &str, name: &str) -> Option<u16> {
+        let index = self.names.iter().position(|known| known == name);
+        if index.is_none() {
+            let help = match crate::read::nearest(name, self.names.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean \"{near}\"?"),
+                None if self.names.is_empty() => format!("there is no {what} in this file"),
+                None => format!("there are: {}", self.names.join(", ")),
+            };
+            item.error(format!("there is no {what} `{name}`"), help);
+        }
+        index.and_then(|index| u16::try_from(index).ok())
+    }
+
+    /// The indices of a list of names; not given: empty.
+    fn find_all(&self, item: Option<crate::read::Item<'_>>, what: &str) -> Vec<u16> {
+        let items = item.and_then(|item| item.some_strings()).unwrap_or_default();
+        items.iter().filter_map(|(item, name)| self.find(item, what, name)).collect()
+    }
 }

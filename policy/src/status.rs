@@ -68,6 +68,11 @@ impl StatusSet {
         Self(status.bit())
     }
 
+    /// The statuses that a rule names: `Clean` stays beside others, for a rule may name both.
+    pub fn naming(statuses: impl IntoIterator<Item = Status>) -> Self {
+        Self(statuses.into_iter().fold(0, |bits, status| bits | status.bit()))
+    }
+
     /// Adds a status. `Clean` stays only while it is alone.
     #[must_use]
     pub const fn with(self, status: Status) -> Self {

@@ -1,0 +1,186 @@
+//! The files as one document: inclusion, TOML syntax, and how included files add to the main one.
+use crate::diagnostic::{At, Sink, SourceFile};
+use crate::list;
+use crate::read::{Item, Table};
+use std::path::{Path, PathBuf};
+use toml::Spanned;
+use toml::de::DeTable;
+
+use super::Include;
+
+/// One list or table of tables has at most this many; rules are named by 16-bit indices in every message.
+const MAX_ENTRIES: usize = 4096;
+
+/// Whether the file name `name` is meant by the last component of an `include` pattern. Names that begin with a dot
+/// are meant only by patterns that do.
+pub fn include_matches(pattern: &Path, name: &str) -> bool {
+    let pattern = pattern.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    (pattern.starts_with('.') || !name.starts_with('.')) && list::matches(&pattern, name)
+}
+
+/// An error that was found before there was a place to put it: at, message, help.
+pub(super) type Trouble = (At, String, String);
+
+/// The main file and what it includes, by pattern and then by byte order of the path.
+pub(super) fn gather(file: &Path, text: &str, include: &Include<'_>) -> (Vec<SourceFile>, Vec<Trouble>) {
+    let mut files = vec![SourceFile { path: file.to_owned(), text: text.to_owned() }];
+    let mut trouble = Vec::new();
+    let (main, _) = DeTable::parse_recoverable(text);
+    let patterns = main.get_ref().get("include").and_then(|value| value.get_ref().as_array());
+    for pattern in patterns.into_iter().flat_map(|patterns| patterns.iter()) {
+        let Some(name) = pattern.get_ref().as_str() else { continue };
+        let at = At { file: 0, span: pattern.span() };
+        let path = file.parent().unwrap_or(Path::new("")).join(name);
+        if path.parent().is_some_and(|folder| folder.to_string_lossy().contains('*')) {
+            let help = "put `*` into the file name only: \"conf.d/*.toml\"";
+            trouble.push((at, format!("`{name}` has `*` in a folder's name"), help.to_owned()));
+            continue;
+        }
+        match include(&path) {
+            Ok(mut found) => {
+                found.sort_by(|(a, _), (b, _)| path_octets(a).cmp(path_octets(b)));
+                for (path, text) in found {
+                    if files.iter().any(|known| known.path == path) {
+                        let what = format!("`{}` is included twice", path.display());
+                        trouble.push((at.clone(), what, "include each file once".to_owned()));
+                    } else {
+                        files.push(SourceFile { path, text });
+                    }
+                }
+            }
+            Err(why) => trouble.push((
+                at,
+                format!("cannot include `{name}`: {why}"),
+                "the path is relative to the folder of this file".to_owned(),
+            )),
+        }
+    }
+    (files, trouble)
+}
+
+fn path_octets(path: &Path) -> &[u8] {
+    path.as_os_str().as_encoded_bytes()
+}
+
+/// Parses one file; every syntax error goes to the sink, and what could be read is read on.
+pub(super) fn parse<'a>(sink: &Sink<'_>, file: &'a SourceFile, index: usize) -> Spanned<DeTable<'a>> {
+    let (table, errors) = DeTable::parse_recoverable(&file.text);
+    for error in errors {
+        let at = At { file: index, span: error.span().unwrap_or(0..0) };
+        let message = error.message().lines().collect::<Vec<_>>().join(", ");
+        sink.error(&at, format!("this is not TOML: {message}"), "see https://toml.io for the syntax");
+    }
+    table
+}
+
+/// All files, from which items are taken by name.
+#[derive(Debug)]
+pub(super) struct Document<'a> {
+    pub(super) sink: &'a Sink<'a>,
+    roots: Vec<Table<'a>>,
+}
+
+impl<'a> Document<'a> {
+    pub(super) fn new(sink: &'a Sink<'a>, parsed: &'a [Spanned<DeTable<'a>>]) -> Option<Self> {
+        let roots = parsed.iter().zip(0_usize..).map(|(table, file)| {
+            // The span of a whole file would underline all of it.
+            Table::new(sink, At { file, span: 0..0 }, "", table.get_ref())
+        });
+        let mut document = Self { sink, roots: roots.collect() };
+        for (index, root) in document.roots.iter_mut().enumerate() {
+            let Some(item) = root.take("include") else { continue };
+            if index == 0 {
+                item.strings();
+            } else {
+                sink.error(&item.key_at, "an included file cannot include", "include it from the main file");
+            }
+        }
+        Some(document)
+    }
+
+    /// The start of the main file, where what is missing altogether is reported.
+    pub(super) fn start(&self) -> At {
+        At { file: 0, span: 0..0 }
+    }
+
+    /// `version`.
+    pub(super) fn version(&mut self) {
+        match self.single("version") {
+            Some(item) => {
+                if item.count(0..=u64::MAX).is_some_and(|version| version != 1) {
+                    item.error("this version of Mailward reads `version = 1`", "write version = 1");
+                }
+            }
+            None => self.sink.error(
+                &self.start(),
+                "`version` is missing",
+                "write `version = 1` as the first line: it says which language the file is in",
+            ),
+        }
+    }
+
+    /// `standard-rules`.
+    pub(super) fn standard_rules(&mut self) -> bool {
+        self.single("standard-rules").and_then(|item| item.flag()).unwrap_or(true)
+    }
+
+    /// A table that stands once; an empty one if it does not stand at all.
+    pub(super) fn table(&mut self, key: &'static str) -> Option<Table<'a>> {
+        self.single(key).and_then(|item| item.table(key))
+    }
+
+    /// The tables of `[[key]]`, of all files.
+    pub(super) fn tables(&mut self, key: &'static str) -> Vec<Table<'a>> {
+        let items: Vec<_> = self.roots.iter_mut().filter_map(|root| root.take(key)).collect();
+        let mut tables: Vec<_> = items.iter().flat_map(|item| item.tables(key)).collect();
+        if let Some(first) = tables.get(MAX_ENTRIES) {
+            self.sink.error(&first.at, format!("more than {MAX_ENTRIES} of [[{key}]]"), "merge some of them");
+            tables.truncate(MAX_ENTRIES);
+        }
+        tables
+    }
+
+    /// The tables of `[key.NAME]`, of all files, with their names.
+    pub(super) fn named_tables(&mut self, key: &'static str) -> Vec<(&'a str, At, Table<'a>)> {
+        let items: Vec<_> = self.roots.iter_mut().filter_map(|root| root.take(key)).collect();
+        let mut found: Vec<(&'a str, At, Table<'a>)> = Vec::new();
+        for item in items.iter().filter_map(|item| item.table(key)).flat_map(|mut table| table.drain()) {
+            if let Some((_, first, _)) = found.iter().find(|(name, _, _)| *name == item.key) {
+                let place = self.sink.place(first);
+                self.twice(&item, &format!("[{key}.{}]", item.key), &place);
+            } else if let Some(table) = item.table(key) {
+                found.push((item.key, item.key_at.clone(), table));
+            }
+        }
+        found.truncate(MAX_ENTRIES);
+        found
+    }
+
+    /// Reports what nobody asked for.
+    pub(super) fn finish(self) {
+        for root in self.roots {
+            root.finish();
+        }
+    }
+
+    /// An item that stands in one file only.
+    fn single(&mut self, key: &'static str) -> Option<Item<'a>> {
+        let mut items = Vec::new();
+        for root in &mut self.roots {
+            items.extend(root.take(key));
+        }
+        let (first, others) = items.split_first()?;
+        for other in others {
+            self.twice(other, &format!("`{key}`"), &self.sink.place(&first.key_at));
+        }
+        Some(first.clone())
+    }
+
+    fn twice(&self, item: &Item<'_>, what: &str, first: &str) {
+        self.sink.error(
+            &item.key_at,
+            format!("{what} is given twice"),
+            format!("it stands at {first} too: keep one"),
+        );
+    }
+}

@@ -1,0 +1,328 @@
+//! `[host-list.NAME]`, `[[session-acl]]` and `[[command-acl]]`.
+use super::Named;
+use super::document::Document;
+use super::service::{GIB, KIB, MIB, clear_text, count};
+use crate::diagnostic::At;
+use crate::host::{HostError, HostList, is_host_name};
+use crate::list::{NameList, POP3_COMMANDS, UNKNOWN, matches};
+use crate::model::{CommandAcl, Engine, Listener, MailFilter, PlugTo, Scanning, SessionAcl, SessionRules};
+use crate::names::Protocol;
+use crate::read::{Item, Table, nearest};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+const POP3_PORT: u16 = 110;
+/// RFC 2449 section 4: a client may send 255 octets and a server 512, so no limit is below that.
+const LEAST_COMMAND_LINE: u64 = 255;
+const LEAST_RESPONSE_LINE: u64 = 512;
+/// RFC 5322 section 2.1.1: 998 octets and CRLF.
+const LEAST_MAIL_LINE: u64 = 1000;
+
+/// `[host-list.NAME]`, resolved.
+#[derive(Debug)]
+pub(super) struct HostLists {
+    lists: BTreeMap<String, Arc<HostList>>,
+}
+
+impl HostLists {
+    pub(super) fn read(document: &mut Document<'_>) -> Self {
+        let mut waiting: BTreeMap<String, Vec<(Item<'_>, &str)>> = BTreeMap::new();
+        let mut order = Vec::new();
+        for (name, _, mut table) in document.named_tables("host-list") {
+            let hosts = table.require("hosts", "write hosts = [\"192.0.2.0/24\"]");
+            waiting.insert(name.to_owned(), hosts.and_then(|item| item.some_strings()).unwrap_or_default());
+            order.push(name.to_owned());
+            table.finish();
+        }
+        let state = RefCell::new(Resolving { waiting, lists: BTreeMap::new() });
+        for name in order {
+            resolve(&state, &name);
+        }
+        Self { lists: state.into_inner().lists }
+    }
+
+    /// A list of hosts; not given: everyone.
+    fn hosts(&self, item: Option<Item<'_>>) -> HostList {
+        let mut hosts = HostList::default();
+        for (item, text) in item.and_then(|item| item.some_strings()).unwrap_or_default() {
+            let known = || self.lists.keys().map(String::as_str);
+            add_host(&mut hosts, &item, text, &mut |name| self.lists.get(name).cloned(), &known);
+        }
+        hosts
+    }
+}
+
+struct Resolving<'a> {
+    waiting: BTreeMap<String, Vec<(Item<'a>, &'a str)>>,
+    lists: BTreeMap<String, Arc<HostList>>,
+}
+
+/// Resolves one list and those that it names. A list that is being resolved is no longer waiting and not yet there,
+/// so that a circle ends as an error at the item that closes it.
+fn resolve(state: &RefCell<Resolving<'_>>, name: &str) -> Option<Arc<HostList>> {
+    if let Some(list) = state.borrow().lists.get(name) {
+        return Some(Arc::clone(list));
+    }
+    let items = state.borrow_mut().waiting.remove(name)?;
+    let mut hosts = HostList::default();
+    for (item, text) in items {
+        let known = || std::iter::empty();
+        add_host(&mut hosts, &item, text, &mut |name| resolve(state, name), &known);
+    }
+    let list = Arc::new(hosts);
+    state.borrow_mut().lists.insert(name.to_owned(), Arc::clone(&list));
+    Some(list)
+}
+
+fn add_host<'n, I: Iterator<Item = &'n str>>(
+    hosts: &mut HostList,
+    item: &Item<'_>,
+    text: &str,
+    lists: &mut dyn FnMut(&str) -> Option<Arc<HostList>>,
+    known: &dyn Fn() -> I,
+) {
+    match hosts.add(text, lists) {
+        Ok(()) => {}
+        Err(HostError::NotInThisVersion(what)) => item.error(
+            format!("{what} (`{text}`) is not in this version in a list of hosts"),
+            "write addresses: \"192.0.2.1\", \"192.0.2.0/24\", \"192.0.2.1-192.0.2.9\", \"@list\"",
+        ),
+        Err(HostError::Invalid(why)) => item.error(
+            format!("`{text}` in a list of hosts: {why}"),
+            "write \"192.0.2.1\", \"192.0.2.0/24\", \"192.0.2.1-192.0.2.9\", \"2001:db8::/32\", \"@list\" or \"*\"",
+        ),
+        Err(HostError::UnknownList(name)) => {
+            let help = match nearest(&name, known()) {
+                Some(near) => format!("did you mean \"@{near}\"?"),
+                None => format!("write [host-list.{name}] with hosts = [...]; lists cannot name each other in a circle"),
+            };
+            item.error(format!("there is no host list `{name}` to use here"), help);
+        }
+    }
+}
+
+pub(super) fn session_acls(
+    document: &mut Document<'_>,
+    hosts: &HostLists,
+    listeners: &Named<Listener>,
+    tenants: &Named<String>,
+) -> Named<SessionAcl> {
+    let sink = document.sink;
+    let mut acls = Named::new();
+    for (mut table, number) in document.tables("session-acl").into_iter().zip(1_usize..) {
+        let (name, at) = name(&mut table, "session-acl", number);
+        let acl = SessionAcl {
+            name: name.clone(),
+            listeners: listeners.find_all(table.take("listener"), "listener"),
+            tenants: tenants.find_all(table.take("tenant"), "tenant"),
+            from: hosts.hosts(table.take("from")),
+            to: hosts.hosts(table.take("to")),
+            transparent: table.take("transparent").and_then(|item| item.flag()),
+            accept: accepts(&mut table),
+            max_sessions_per_client: count(&mut table, "max-sessions-per-client", 0, 0, 10_000_000),
+        };
+        table.finish();
+        acls.push(sink, "session-acl", name, at, acl);
+    }
+    acls
+}
+
+/// What a command-acl can name.
+pub(super) struct Names<'n> {
+    pub(super) hosts: &'n HostLists,
+    pub(super) listeners: &'n Named<Listener>,
+    pub(super) tenants: &'n Named<String>,
+    pub(super) session_acls: &'n Named<SessionAcl>,
+    pub(super) engines: &'n Named<Engine>,
+    pub(super) filters: &'n Named<MailFilter>,
+}
+
+pub(super) fn command_acls(document: &mut Document<'_>, names: &Names<'_>) -> Named<CommandAcl> {
+    let sink = document.sink;
+    let mut acls = Named::new();
+    for (mut table, number) in document.tables("command-acl").into_iter().zip(1_usize..) {
+        let (name, at) = name(&mut table, "command-acl", number);
+        let acl = command_acl(&mut table, names, name.clone());
+        table.finish();
+        acls.push(sink, "command-acl", name, at, acl);
+    }
+    acls
+}
+
+fn command_acl(table: &mut Table<'_>, names: &Names<'_>, name: String) -> CommandAcl {
+    let session_acls = names.session_acls.find_all(table.take("session-acl"), "session-acl");
+    let protocols = table.take("protocol").and_then(|item| item.some_strings()).unwrap_or_default();
+    let protocols = protocols
+        .iter()
+        .filter_map(|(item, _)| item.choice("command-acl", &[("pop3", Protocol::Pop3)]))
+        .collect();
+    let listeners = names.listeners.find_all(table.take("listener"), "listener");
+    let tenants = names.tenants.find_all(table.take("tenant"), "tenant");
+    let from = names.hosts.hosts(table.take("from"));
+    let accept = accepts(table);
+    let servers = table.take("plug-to").and_then(|item| item.some_strings()).unwrap_or_default();
+    let plug_to = servers.iter().filter_map(|(item, text)| plug_to(item, text)).collect();
+    if accept {
+        clear_text(table, "server-tls");
+    } else {
+        // A rule that denies reaches no server.
+        table.take("server-tls").and_then(|item| item.choice("command-acl", &[("off", ())]));
+    }
+    let mut connect_timeout = Duration::from_secs(75);
+    if let Some(mut conn) = table.take("server-conn").and_then(|item| item.table("command-acl.server-conn")) {
+        connect_timeout = conn.duration("connect-timeout", connect_timeout, Duration::from_millis(100));
+        conn.finish();
+    }
+    let download_item = table.take("download");
+    let mut download = download_item.as_ref().and_then(|item| item.table("command-acl.download"));
+    let scan = !download.as_mut().is_some_and(|table| table.flag("no-mail-scanning", false));
+    let commands = table.take("commands");
+    let capabilities = table.take("capabilities").and_then(|item| item.some_strings()).unwrap_or_default();
+    let no_limit = |duration: Duration| (!duration.is_zero()).then_some(duration);
+    let usize_of = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let session = SessionRules {
+        name,
+        commands: command_list(commands, scan),
+        capabilities: NameList::new(capabilities.iter().map(|(_, name)| *name)),
+        max_time: no_limit(table.duration("max-time", Duration::ZERO, Duration::ZERO)),
+        // RFC 1939 section 3 wants ten minutes at least; an operator may know better, a second is a mistake.
+        idle_timeout: table.duration("idle-timeout", Duration::from_secs(600), Duration::from_secs(10)),
+        max_bytes_in: table.size("max-bytes-in", 0, 0..=u64::MAX),
+        max_bytes_out: table.size("max-bytes-out", 0, 0..=u64::MAX),
+        cmd_line_len: usize_of(table.size("cmd-line-len", 8 * KIB, LEAST_COMMAND_LINE..=MIB)),
+        resp_line_len: usize_of(table.size("resp-line-len", 8 * KIB, LEAST_RESPONSE_LINE..=MIB)),
+        scan_patience: table.duration("scan-patience", Duration::from_secs(45), Duration::from_secs(1)),
+        download: scanning(download, names, scan),
+    };
+    CommandAcl {
+        name: session.name.clone(),
+        session_acls,
+        protocols,
+        listeners,
+        tenants,
+        from,
+        accept,
+        plug_to,
+        connect_timeout,
+        session,
+    }
+}
+
+fn scanning(download: Option<Table<'_>>, names: &Names<'_>, scan: bool) -> Scanning {
+    let all_engines = || (0_u16..).zip(&names.engines.values).map(|(index, _)| index).collect();
+    // `default` always exists and is the first.
+    let mut scanning =
+        Scanning { scan, max_mail: 50 * MIB, mail_line_len: 1 << 20, engines: all_engines(), mail_filter: 0 };
+    let Some(mut table) = download else { return scanning };
+    scanning.max_mail = table.size("max-mail", scanning.max_mail, KIB..=4 * GIB);
+    let line = table.size("mail-line-len", MIB, LEAST_MAIL_LINE..=64 * MIB);
+    scanning.mail_line_len = usize::try_from(line).unwrap_or(usize::MAX);
+    if let Some(item) = table.take("mail-filter")
+        && let Some(name) = item.filled()
+    {
+        scanning.mail_filter = names.filters.find(&item, "mail-filter", name).unwrap_or(0);
+    }
+    if let Some(item) = table.take("antivirus") {
+        // The empty list is meant: no engine is asked and the status is `skipped`.
+        let engines = item.strings().unwrap_or_default();
+        scanning.engines = engines
+            .iter()
+            .filter_map(|(item, name)| names.engines.find(item, "antivirus engine", name))
+            .collect();
+        scanning.engines.sort_unstable();
+        scanning.engines.dedup();
+    }
+    table.finish();
+    scanning
+}
+
+/// `commands`, with every positive item spelled out: `*` means every name that Mailward implements, never UNKNOWN.
+fn command_list(item: Option<Item<'_>>, scan: bool) -> NameList {
+    let items = item.and_then(|item| item.some_strings()).unwrap_or_default();
+    let mut given = NameList::default();
+    let mut unknown = false;
+    for (item, text) in &items {
+        let upper = text.to_ascii_uppercase();
+        let (negative, name) = match upper.strip_prefix('!') {
+            Some(rest) => (true, rest.to_owned()),
+            None => (false, upper),
+        };
+        if name == UNKNOWN {
+            if !negative && scan {
+                item.error(
+                    "`UNKNOWN` would let mail past the scanner",
+                    "remove it; it is allowed only with no-mail-scanning = true in [command-acl.download]",
+                );
+            }
+            unknown |= !negative;
+            continue;
+        }
+        if name == "STLS" {
+            item.error("`STLS` is not in this version", "this version speaks clear text only: remove it");
+            continue;
+        }
+        let meant =
+            POP3_COMMANDS.iter().copied().filter(|command| matches(&name, command)).map(str::to_owned);
+        let meant: Vec<String> = meant.collect();
+        if meant.is_empty() {
+            let help = match nearest(&name, POP3_COMMANDS.into_iter()) {
+                Some(near) => format!("did you mean \"{near}\"?"),
+                None => format!("Mailward implements: {}", POP3_COMMANDS.join(" ")),
+            };
+            item.error(format!("`{text}` names no POP3 command that Mailward implements"), help);
+        }
+        if negative { &mut given.negative } else { &mut given.positive }.extend(meant);
+    }
+    if given.positive.is_empty() && !unknown {
+        given.positive = POP3_COMMANDS.map(str::to_owned).to_vec();
+    }
+    for side in [&mut given.positive, &mut given.negative] {
+        side.sort();
+        side.dedup();
+    }
+    if unknown {
+        given.positive.push(UNKNOWN.to_owned());
+    }
+    given
+}
+
+fn plug_to(item: &Item<'_>, text: &str) -> Option<PlugTo> {
+    const FORM: &str =
+        "write \"mail.example.net\", \"mail.example.net:110\", \"192.0.2.1:110\" or \"[2001:db8::1]:110\"";
+    let (server, port) = if let Ok(address) = text.parse::<SocketAddr>() {
+        (PlugTo::Address(address), address.port())
+    } else if let Ok(address) = text.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+        (PlugTo::Address(SocketAddr::new(address, POP3_PORT)), POP3_PORT)
+    } else {
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) => (host, port.parse().ok()),
+            None => (text, Some(POP3_PORT)),
+        };
+        let Some(port) = port.filter(|_| is_host_name(host)) else {
+            item.error(format!("`{text}` is not the address of a server"), FORM);
+            return None;
+        };
+        (PlugTo::Name { host: host.to_ascii_lowercase(), port }, port)
+    };
+    let nowhere = matches!(&server, PlugTo::Address(address) if address.ip().is_unspecified() || address.ip().is_multicast());
+    if port == 0 || nowhere {
+        item.error(format!("no server can be reached at `{text}`"), FORM);
+        return None;
+    }
+    Some(server)
+}
+
+/// The rule's name and where it is best pointed at.
+pub(super) fn name(table: &mut Table<'_>, kind: &str, number: usize) -> (String, At) {
+    let item = table.take("name");
+    let name = item.as_ref().and_then(|item| item.filled()).map(str::to_owned);
+    let at = item.map_or_else(|| table.at.clone(), |item| item.at);
+    (name.unwrap_or_else(|| format!("{kind}-{number}")), at)
+}
+
+fn accepts(table: &mut Table<'_>) -> bool {
+    table.choice("action", true, &[("accept", true), ("deny", false)])
+}

@@ -1,0 +1,382 @@
+//! `[service]`, `[[tenant]]`, `[log]`, `[login]`, `[resolver]`, `[quarantine]` and `[[listener]]`.
+use super::document::Document;
+use super::{LoadOptions, Named};
+use crate::model::{Listener, LogSettings, Login, Resolver, Service, Transparent};
+use crate::names::Protocol;
+use crate::read::{Item, Table};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub(super) const KIB: u64 = 1 << 10;
+pub(super) const MIB: u64 = 1 << 20;
+pub(super) const GIB: u64 = 1 << 30;
+/// Counts that only have to be numbers.
+const MANY: u64 = 10_000_000;
+
+const UID_RANGE: (u32, u32) = (2_147_000_000, 2_147_000_999);
+const POP3_PORT: u16 = 110;
+
+pub(super) fn tenants(document: &mut Document<'_>) -> Named<String> {
+    let sink = document.sink;
+    let mut tenants = Named::new();
+    let start = document.start();
+    tenants.push(sink, "tenant", "default".to_owned(), start, "default".to_owned());
+    for mut table in document.tables("tenant") {
+        if let Some(item) = table.require("name", "write name = \"...\"")
+            && let Some(name) = item.filled()
+        {
+            if name == "default" {
+                item.error("the tenant `default` always exists", "remove this [[tenant]]");
+            } else {
+                tenants.push(sink, "tenant", name.to_owned(), item.at.clone(), name.to_owned());
+            }
+        }
+        table.finish();
+    }
+    tenants
+}
+
+pub(super) fn service(document: &mut Document<'_>, options: LoadOptions) -> Service {
+    let mut service = Service {
+        process_per_session: false,
+        workers: options.cores,
+        spare_workers: 8,
+        scanners: options.cores,
+        scanner_lives: 20,
+        require_full_sandbox: None,
+        uid_range: UID_RANGE,
+        accounts: Vec::new(),
+        state_dir: PathBuf::from("/var/lib/mailward"),
+        spool_dir: PathBuf::from("/var/lib/mailward/spool"),
+        spool_memory: 512 * MIB,
+        spool_file_above: 16 * MIB,
+        max_sessions: 20_000,
+        max_sessions_per_client: 0,
+        backlog: 2000,
+        copy_cache: 32 * MIB,
+        pid_file: None,
+    };
+    let Some(mut table) = document.table("service") else { return service };
+    service.process_per_session = table.choice("isolation", false, &[("shared", false), ("session", true)]);
+    service.workers = processes(&mut table, "workers", service.workers);
+    service.spare_workers = count(&mut table, "spare-workers", service.spare_workers, 0, 4096);
+    service.scanners = processes(&mut table, "scanners", service.scanners);
+    service.scanner_lives = count32(&mut table, "scanner-lives", service.scanner_lives, 1);
+    service.require_full_sandbox =
+        table.choice("require-sandbox", None, &[("full", Some(true)), ("best-effort", Some(false))]);
+    if let Some(range) = table.take("uid-range").and_then(|item| uid_range(&item)) {
+        service.uid_range = range;
+    }
+    if let Some(item) = table.take("accounts") {
+        service.accounts = accounts(&item);
+    }
+    service.state_dir = path(&mut table, "state-dir").unwrap_or(service.state_dir);
+    service.spool_dir = path(&mut table, "spool-dir").unwrap_or(service.spool_dir);
+    service.spool_memory = table.size("spool-memory", service.spool_memory, MIB..=1024 * GIB);
+    service.spool_file_above = table.size("spool-file-above", service.spool_file_above, 64 * KIB..=GIB);
+    service.max_sessions = count(&mut table, "max-sessions", service.max_sessions, 0, MANY);
+    service.max_sessions_per_client =
+        count(&mut table, "max-sessions-per-client", service.max_sessions_per_client, 0, MANY);
+    service.backlog = i32::try_from(table.count("backlog", 2000, 1..=65_535)).unwrap_or(2000);
+    service.copy_cache = table.size("copy-cache", service.copy_cache, 0..=64 * GIB);
+    service.pid_file = table.take("pid-file").and_then(|item| match item.text() {
+        Some("") => None,
+        Some(_) | None => absolute(&item),
+    });
+    table.finish();
+    service
+}
+
+pub(super) fn log(document: &mut Document<'_>) -> LogSettings {
+    let mut log = LogSettings { level: "info".to_owned(), format: "auto".to_owned() };
+    let Some(mut table) = document.table("log") else { return log };
+    let same = |word: &'static str| (word, word);
+    log.level =
+        table.choice("level", "info", &["error", "warn", "info", "debug", "trace"].map(same)).to_owned();
+    log.format = table.choice("format", "auto", &["auto", "text", "json"].map(same)).to_owned();
+    table.finish();
+    log
+}
+
+pub(super) fn login(document: &mut Document<'_>) -> Login {
+    let mut login = Login {
+        failure_limit: 5,
+        bad_command_limit: 5,
+        deadline: Duration::from_secs(60),
+        failure_delay: Duration::from_secs(2),
+    };
+    let Some(mut table) = document.table("login") else { return login };
+    login.failure_limit = count32(&mut table, "failure-limit", login.failure_limit, 1);
+    login.bad_command_limit = count32(&mut table, "bad-command-limit", login.bad_command_limit, 1);
+    login.deadline = table.duration("deadline", login.deadline, Duration::from_secs(1));
+    login.failure_delay = table.duration("failure-delay", login.failure_delay, Duration::ZERO);
+    table.finish();
+    login
+}
+
+pub(super) fn resolver(document: &mut Document<'_>) -> Resolver {
+    let mut resolver = Resolver { servers: Vec::new(), timeout: Duration::from_secs(5) };
+    let Some(mut table) = document.table("resolver") else { return resolver };
+    for (item, text) in table.take("servers").and_then(|item| item.strings()).unwrap_or_default() {
+        let server = text.parse().ok().or_else(|| Some(SocketAddr::new(text.parse().ok()?, 53)));
+        match server {
+            Some(server) if server.port() != 0 => resolver.servers.push(server),
+            Some(_) | None => item.error(
+                format!("`{text}` is not the address of a name server"),
+                "write an address, with a port if it is not 53: \"192.0.2.53\", \"[2001:db8::53]:5353\"",
+            ),
+        }
+    }
+    resolver.timeout = table.duration("timeout", resolver.timeout, Duration::from_millis(100));
+    table.finish();
+    resolver
+}
+
+/// Whether deleting a replaced mail is refused while there is no copy of it.
+pub(super) fn quarantine(document: &mut Document<'_>) -> bool {
+    let Some(mut table) = document.table("quarantine") else { return true };
+    if let Some(item) = table.take("enabled")
+        && item.flag() == Some(true)
+    {
+        item.error(
+            "`enabled = true` is not in this version",
+            "write enabled = false: this version keeps no copies",
+        );
+    }
+    let refuse = table.choice("without-quarantine", true, &[("refuse-delete", true), ("allow", false)]);
+    table.finish();
+    refuse
+}
+
+pub(super) fn listeners(
+    document: &mut Document<'_>,
+    tenants: &Named<String>,
+    options: LoadOptions,
+) -> Named<Listener> {
+    let sink = document.sink;
+    let mut listeners: Named<Listener> = Named::new();
+    for mut table in document.tables("listener") {
+        let at = table.at.clone();
+        let name = table.take("name").and_then(|item| item.filled());
+        let protocol = table
+            .require("protocol", "write protocol = \"pop3\"")
+            .and_then(|item| item.choice("listener", &[("pop3", Protocol::Pop3)]))
+            .unwrap_or(Protocol::Pop3);
+        let addresses = match table.take("address") {
+            Some(item) => {
+                let mut addresses = Vec::new();
+                for (item, text) in item.some_strings().unwrap_or_default() {
+                    addresses.extend(listen_address(&item, text, options));
+                }
+                addresses
+            }
+            None => every_address(POP3_PORT).to_vec(),
+        };
+        clear_text(&mut table, "tls");
+        let tenant =
+            table.take("tenant").and_then(|item| tenants.find(&item, "tenant", item.filled()?)).unwrap_or(0);
+        let transparent = table.take("transparent").and_then(|item| transparent(&item));
+        let port = addresses.first().map_or(POP3_PORT, SocketAddr::port);
+        let name = name.map_or_else(|| format!("{protocol}-{port}"), str::to_owned);
+        table.finish();
+        let listener = Listener { name: name.clone(), protocol, addresses, tenant, transparent };
+        listeners.push(sink, "listener", name, at, listener);
+    }
+    listeners
+}
+
+/// `tls` and `server-tls`: the language's default is implicit TLS, so clear text must be written.
+pub(super) fn clear_text(table: &mut Table<'_>, key: &'static str) {
+    let at = table.at.clone();
+    match table.take(key) {
+        Some(item) => {
+            let place = if key == "tls" { "listener" } else { "command-acl" };
+            item.choice(place, &[("off", ())]);
+        }
+        None => table.sink.error(
+            &at,
+            format!("`{key}` is left out, and its default, implicit TLS, is not in this version"),
+            format!("write {key} = \"off\": user names, passwords and mail then travel in clear text"),
+        ),
+    }
+}
+
+fn transparent(item: &Item<'_>) -> Option<Transparent> {
+    let mut table = item.table("listener.transparent")?;
+    let redirect = table
+        .require(
+            "method",
+            "write method = \"redirect\", or \"none\" where your own rules bring the connections",
+        )
+        .and_then(|item| item.choice("listener.transparent", &[("redirect", true), ("none", false)]))
+        .unwrap_or(true);
+    let ports = table.take("ports");
+    let interfaces = table.take("interfaces");
+    if !redirect {
+        for item in ports.iter().chain(&interfaces) {
+            table.sink.warn(
+                &item.key_at,
+                format!("`{}` has no effect with method = \"none\"", item.key),
+                "remove it, or write method = \"redirect\"",
+            );
+        }
+    }
+    let ports = match ports {
+        Some(item) => {
+            let mut ports = Vec::new();
+            for (item, text) in item.some_strings().unwrap_or_default() {
+                match port_range(text) {
+                    Some(range) => ports.push(range),
+                    None => item.error(
+                        format!("`{text}` is neither a port nor a range of ports"),
+                        "write \"110\" or \"1100-1110\"",
+                    ),
+                }
+            }
+            ports
+        }
+        None => vec![(POP3_PORT, POP3_PORT)],
+    };
+    let interfaces = interfaces.and_then(|item| item.strings()).unwrap_or_default();
+    let mut names = Vec::new();
+    for (item, name) in interfaces {
+        // The kernel's rule (IFNAMSIZ 16 with the closing NUL, no blank, no slash); the name goes into a rule.
+        let plain = name.bytes().all(|octet| octet.is_ascii_graphic() && !b"/\"\\*".contains(&octet));
+        if name.len() < 16 && plain {
+            names.push(name.to_owned());
+        } else {
+            item.error(
+                format!("`{name}` is not the name of an interface"),
+                "write a name that `ip link` shows",
+            );
+        }
+    }
+    table.finish();
+    Some(Transparent { redirect, ports, interfaces: names })
+}
+
+fn port_range(text: &str) -> Option<(u16, u16)> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let range: (u16, u16) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+    (range.0 > 0 && range.0 <= range.1).then_some(range)
+}
+
+/// `*`: both families, each with a socket of its own (the IPv6 one takes IPv6 only).
+fn every_address(port: u16) -> [SocketAddr; 2] {
+    [
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port),
+        SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port),
+    ]
+}
+
+fn listen_address(item: &Item<'_>, text: &str, options: LoadOptions) -> Vec<SocketAddr> {
+    const FORM: &str = "write \"192.0.2.1:110\", \"[2001:db8::1]:110\", \"[::]:110\" or \"*:110\"";
+    for later in ["unix:", "systemd:", "iface:"] {
+        if text.starts_with(later) {
+            item.error(format!("the address form `{later}` is not in this version"), FORM);
+            return Vec::new();
+        }
+    }
+    let addresses = if text == "*" {
+        every_address(POP3_PORT).to_vec()
+    } else if let Some(port) = text.strip_prefix("*:") {
+        if port.contains('-') {
+            item.error("a range of ports is not in this version", "write one address for each port");
+            return Vec::new();
+        }
+        port.parse().map(|port| every_address(port).to_vec()).unwrap_or_default()
+    } else if let Ok(address) = text.parse() {
+        vec![address]
+    } else if let Ok(address) = text.parse() {
+        vec![SocketAddr::new(address, POP3_PORT)]
+    } else {
+        Vec::new()
+    };
+    if addresses.is_empty() {
+        item.error(format!("`{text}` is not an address to listen on"), FORM);
+    } else if !options.demo && addresses.iter().any(|address| address.port() == 0) {
+        item.error("port 0 is no port to listen on", FORM);
+    }
+    addresses
+}
+
+/// "auto" or a number of processes.
+fn processes(table: &mut Table<'_>, key: &'static str, auto: usize) -> usize {
+    let Some(item) = table.take(key) else { return auto };
+    if item.is_text() {
+        item.choice("service", &[("auto", ())]);
+        return auto;
+    }
+    item.count(1..=1024).and_then(|number| usize::try_from(number).ok()).unwrap_or(auto)
+}
+
+pub(super) fn count(
+    table: &mut Table<'_>,
+    key: &'static str,
+    default: usize,
+    least: u64,
+    most: u64,
+) -> usize {
+    table
+        .take(key)
+        .and_then(|item| item.count(least..=most))
+        .map_or(default, |n| usize::try_from(n).unwrap_or(default))
+}
+
+fn count32(table: &mut Table<'_>, key: &'static str, default: u32, least: u64) -> u32 {
+    let number = table.take(key).and_then(|item| item.count(least..=1_000_000));
+    number.map_or(default, |number| u32::try_from(number).unwrap_or(default))
+}
+
+fn path(table: &mut Table<'_>, key: &'static str) -> Option<PathBuf> {
+    table.take(key).and_then(|item| absolute(&item))
+}
+
+/// An absolute path: the daemon has no folder of its own.
+pub(super) fn absolute(item: &Item<'_>) -> Option<PathBuf> {
+    let path = PathBuf::from(item.filled()?);
+    if path.is_absolute() {
+        return Some(path);
+    }
+    item.error(format!("`{}` must be an absolute path", item.key), "write it from `/` on");
+    None
+}
+
+fn uid_range(item: &Item<'_>) -> Option<(u32, u32)> {
+    let range = item.text()?.split_once('-').and_then(|(first, last)| {
+        let range: (u32, u32) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        (range.0 > 0 && range.0 <= range.1 && range.1 < u32::MAX).then_some(range)
+    });
+    if range.is_none() {
+        item.error("`uid-range` is not a range of user ids", "write \"2147000000-2147000999\"; 0 is root");
+    }
+    range
+}
+
+fn accounts(item: &Item<'_>) -> Vec<(String, u32)> {
+    let Some(mut table) = item.table("service.accounts") else { return Vec::new() };
+    let mut accounts: Vec<(String, u32)> = Vec::new();
+    for role in ["worker", "scanner", "lookup"] {
+        let Some(item) = table.take(role) else { continue };
+        let uid = if item.is_integer() {
+            item.count(0..=u64::from(u32::MAX)).and_then(|uid| u32::try_from(uid).ok())
+        } else {
+            item.text().and_then(|text| text.parse().ok())
+        };
+        match uid {
+            Some(0) => item.error("a confined role cannot be root", "write the number of another user"),
+            Some(uid) if accounts.iter().any(|(_, other)| *other == uid) => {
+                item.error(format!("user id {uid} is given twice"), "give each role a user id of its own");
+            }
+            Some(uid) => accounts.push((role.to_owned(), uid)),
+            None if item.is_text() => item.error(
+                "a user name is not in this version",
+                format!("write the user's number: {role} = \"2147000500\""),
+            ),
+            None => {}
+        }
+    }
+    table.finish();
+    accounts
+}
