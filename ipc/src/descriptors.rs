@@ -8,8 +8,9 @@ use nix::sys::socket::{
 };
 use nix::sys::stat::fstat;
 use nix::{cmsg_space, libc};
-use std::io::{IoSlice, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The kernel's SCM_MAX_FD. A smaller control buffer makes nix fail after the kernel installed descriptors that
 /// nobody then owns; with this one every descriptor that arrived is seen, owned and, if unwanted, closed.
@@ -86,4 +87,26 @@ pub fn is_sealed(fd: impl AsFd) -> bool {
     let all =
         SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_SEAL;
     fcntl(fd, FcntlArg::F_GET_SEALS).is_ok_and(|seals| SealFlag::from_bits_truncate(seals).contains(all))
+}
+
+/// Takes the link and the log that the supervisor placed at [`crate::link::LINK_FD`] and [`crate::link::LOG_FD`]
+/// before it executed this process. A child calls it once, first of all.
+///
+/// # Errors
+/// When they are not there, or were taken before.
+pub fn take_inherited() -> io::Result<(OwnedFd, OwnedFd)> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if TAKEN.swap(true, Ordering::AcqRel) {
+        return Err(io::Error::other("the inherited descriptors were taken before"));
+    }
+    let take = |number: RawFd| {
+        // SAFETY: F_GETFD only asks whether the number is a descriptor.
+        if unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: it is open, was inherited for this purpose, and `TAKEN` makes this its only owner; inherited
+        // descriptors are known by number alone, so no safe code can take them.
+        Ok(unsafe { OwnedFd::from_raw_fd(number) })
+    };
+    Ok((take(crate::link::LINK_FD)?, take(crate::link::LOG_FD)?))
 }
