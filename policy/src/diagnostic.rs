@@ -77,7 +77,15 @@ pub(crate) struct SourceFile {
 #[derive(Debug)]
 pub(crate) struct Sink<'s> {
     files: &'s [SourceFile],
-    found: RefCell<Vec<(usize, Diagnostic)>>,
+    found: RefCell<Vec<Found>>,
+}
+
+#[derive(Debug)]
+struct Found {
+    file: usize,
+    /// TOML itself is broken here, so what else is wrong on this line is a consequence.
+    syntax: bool,
+    diagnostic: Diagnostic,
 }
 
 impl<'s> Sink<'s> {
@@ -87,12 +95,22 @@ impl<'s> Sink<'s> {
 
     /// Notes an error.
     pub(crate) fn error(&self, at: &At, message: impl Into<String>, help: impl Into<String>) {
-        self.push(at, message.into(), help.into(), false);
+        self.push(at, message.into(), help.into(), false, false);
+    }
+
+    /// Notes that the text is not TOML.
+    pub(crate) fn syntax_error(&self, at: &At, message: impl Into<String>, help: impl Into<String>) {
+        self.push(at, message.into(), help.into(), true, false);
+    }
+
+    /// How many errors there are so far.
+    pub(crate) fn errors(&self) -> usize {
+        self.found.borrow().iter().filter(|found| !found.diagnostic.warning).count()
     }
 
     /// Notes something that does not stop the start.
     pub(crate) fn warn(&self, at: &At, message: impl Into<String>, help: impl Into<String>) {
-        self.push(at, message.into(), help.into(), true);
+        self.push(at, message.into(), help.into(), false, true);
     }
 
     /// `file:line:column` of a place, for messages that name a second one.
@@ -105,17 +123,25 @@ impl<'s> Sink<'s> {
     /// Everything, in the order of the files and of the places in them; whether there is an error among it.
     pub(crate) fn into_sorted(self) -> (Vec<Diagnostic>, bool) {
         let mut found = self.found.into_inner();
-        found.sort_by_key(|(file, diagnostic)| (*file, diagnostic.span.start));
-        let failed = found.iter().any(|(_, diagnostic)| !diagnostic.warning);
-        (found.into_iter().map(|(_, diagnostic)| diagnostic).collect(), failed)
+        found.sort_by_key(|found| (found.file, found.diagnostic.span.start, !found.syntax));
+        let failed = found.iter().any(|found| !found.diagnostic.warning);
+        let broken: Vec<_> = found
+            .iter()
+            .filter(|found| found.syntax)
+            .map(|found| (found.file, found.diagnostic.line))
+            .collect();
+        let told = found
+            .into_iter()
+            .filter(|found| found.syntax || !broken.contains(&(found.file, found.diagnostic.line)));
+        (told.map(|found| found.diagnostic).collect(), failed)
     }
 
-    fn push(&self, at: &At, message: String, help: String, warning: bool) {
+    fn push(&self, at: &At, message: String, help: String, syntax: bool, warning: bool) {
         let (line, column) = self.position(at);
         let file = self.files.get(at.file).map(|file| file.path.clone()).unwrap_or_default();
         let help = (!help.is_empty()).then_some(help);
         let diagnostic = Diagnostic { file, span: at.span.clone(), line, column, message, help, warning };
-        self.found.borrow_mut().push((at.file, diagnostic));
+        self.found.borrow_mut().push(Found { file: at.file, syntax, diagnostic });
     }
 
     fn position(&self, at: &At) -> (usize, usize) {

@@ -126,18 +126,6 @@ const VALUES: &[(&str, &str, &[&str], &str)] = &[
         "this version speaks POP3: write protocol = [\"pop3\"], or leave it out",
     ),
     (
-        "listener",
-        "tls",
-        &["starttls", "starttls-required", "implicit"],
-        "this version speaks clear text only: write tls = \"off\"",
-    ),
-    (
-        "command-acl",
-        "server-tls",
-        &["implicit", "starttls", "opportunistic", "system"],
-        "this version speaks clear text only: write server-tls = \"off\"",
-    ),
-    (
         "listener.transparent",
         "method",
         &["tproxy"],

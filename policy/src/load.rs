@@ -126,12 +126,32 @@ fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Op
     Some(policy)
 }
 
+/// Where something stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    at: At,
+    /// It was read without an error, so that what is found out about it is no consequence of one.
+    sound: bool,
+}
+
+impl Place {
+    /// A place whose reading began when the sink had `errors_before`.
+    fn read(sink: &Sink<'_>, errors_before: usize, at: At) -> Self {
+        Self { at, sound: sink.errors() == errors_before }
+    }
+
+    /// A place of something that was not written.
+    fn implied(at: At) -> Self {
+        Self { at, sound: true }
+    }
+}
+
 /// Things of one kind, with their names and places, in order.
 #[derive(Debug)]
 pub(crate) struct Named<T> {
     values: Vec<T>,
     names: Vec<String>,
-    places: Vec<At>,
+    places: Vec<Place>,
 }
 
 impl<T> Named<T> {
@@ -140,19 +160,19 @@ impl<T> Named<T> {
     }
 
     /// Adds one; the same name twice is an error.
-    fn push(&mut self, sink: &Sink<'_>, what: &str, name: String, at: At, value: T) {
+    fn push(&mut self, sink: &Sink<'_>, what: &str, name: String, place: Place, value: T) {
         if let Some(first) = self.names.iter().position(|known| *known == name)
-            && let Some(place) = self.places.get(first)
+            && let Some(other) = self.places.get(first)
         {
             sink.error(
-                &at,
+                &place.at,
                 format!("the name `{name}` is given twice"),
-                format!("another {what} has it at {}: give each its own name", sink.place(place)),
+                format!("another {what} has it at {}: give each its own name", sink.place(&other.at)),
             );
         }
         self.values.push(value);
         self.names.push(name);
-        self.places.push(at);
+        self.places.push(place);
     }
 
     /// The index of a name, or an error at the item that mentions it.

@@ -1,4 +1,5 @@
 //! Whole files: what they mean once they are loaded.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 use policy::acl::{self, Decision, Peer};
 use policy::load::{LoadOptions, Loaded, example, load};
 use policy::model::{MailAction, PlugTo};

@@ -1,7 +1,7 @@
 //! What only shows when all of the policy is there: connections that lead nowhere or back, scanning without an
 //! engine, rules that never match.
-use super::LoadOptions;
 use super::scanning::TEST_SIGNATURES;
+use super::{LoadOptions, Place};
 use crate::acl::holds;
 use crate::diagnostic::{At, Sink};
 use crate::judge;
@@ -14,18 +14,27 @@ use std::net::SocketAddr;
 #[derive(Debug)]
 pub(super) struct Places {
     pub(super) start: At,
-    pub(super) listeners: Vec<At>,
-    pub(super) command_acls: Vec<At>,
-    pub(super) mail_acls: Vec<At>,
+    pub(super) listeners: Vec<Place>,
+    pub(super) command_acls: Vec<Place>,
+    pub(super) mail_acls: Vec<Place>,
 }
 
 pub(super) fn check(sink: &Sink<'_>, policy: &Policy, places: &Places, options: LoadOptions) {
-    presence(sink, policy, places);
     addresses(sink, policy, places);
     user_ids(sink, policy, places);
-    for ((acl, at), index) in policy.command_acls.iter().zip(&places.command_acls).zip(0_usize..) {
+    for ((acl, place), index) in policy.command_acls.iter().zip(&places.command_acls).zip(0_usize..) {
+        let at = &place.at;
+        if !place.sound {
+            continue;
+        }
         if acl.accept {
-            destination(sink, policy, acl, index, at);
+            if let Some(listener) = without_destination(policy, places, acl, index) {
+                sink.error(
+                    at,
+                    format!("`plug-to` is missing, and connections to listener `{listener}` have no destination of their own"),
+                    "write plug-to = [\"mail.example.net\"], or limit the rule to transparent listeners with listener = [...]",
+                );
+            }
             not_to_oneself(sink, policy, acl, at);
             engines(sink, policy, acl, at, options);
         } else if !acl.plug_to.is_empty() {
@@ -39,33 +48,9 @@ pub(super) fn check(sink: &Sink<'_>, policy: &Policy, places: &Places, options: 
     mail_rules(sink, policy, places);
 }
 
-fn presence(sink: &Sink<'_>, policy: &Policy, places: &Places) {
-    if policy.listeners.is_empty() {
-        sink.error(
-            &places.start,
-            "there is no [[listener]]",
-            "write one, with protocol = \"pop3\" and tls = \"off\"",
-        );
-    }
-    if policy.session_acls.is_empty() {
-        sink.error(
-            &places.start,
-            "there is no [[session-acl]], so no connection would be accepted",
-            "write one, with from = [...] for the clients it accepts",
-        );
-    }
-    if policy.command_acls.is_empty() {
-        sink.error(
-            &places.start,
-            "there is no [[command-acl]], so no session could do anything",
-            "write one, with plug-to = [...] for the server and server-tls = \"off\"",
-        );
-    }
-}
-
 fn addresses(sink: &Sink<'_>, policy: &Policy, places: &Places) {
     let mut seen: Vec<(SocketAddr, &At)> = Vec::new();
-    for (listener, at) in policy.listeners.iter().zip(&places.listeners) {
+    for (listener, Place { at, .. }) in policy.listeners.iter().zip(&places.listeners) {
         for address in listener.addresses.iter().filter(|address| address.port() != 0) {
             match seen.iter().find(|(other, _)| other == address) {
                 Some((_, first)) => sink.error(
@@ -93,32 +78,34 @@ fn user_ids(sink: &Sink<'_>, policy: &Policy, places: &Places) {
     }
 }
 
-/// A rule without `plug-to` goes on to the original destination, which only connections that NAT brought have.
-fn destination(sink: &Sink<'_>, policy: &Policy, acl: &CommandAcl, index: usize, at: &At) {
+/// A rule without `plug-to` goes on to the original destination, which only connections that NAT brought have. The name
+/// of a listener whose connections would reach the rule without one.
+fn without_destination<'p>(
+    policy: &'p Policy,
+    places: &Places,
+    acl: &CommandAcl,
+    index: usize,
+) -> Option<&'p str> {
     if !acl.plug_to.is_empty() {
-        return;
+        return None;
     }
-    let reaching = (0_u16..).zip(&policy.listeners).find(|(number, listener)| {
-        listener.transparent.is_none()
-            && (0_u16..).zip(&policy.session_acls).any(|(parent, session)| {
-                session.accept
-                    && session.transparent != Some(true)
-                    && holds(&session.listeners, *number)
-                    && holds(&session.tenants, listener.tenant)
-                    && takes(acl, parent, *number, listener)
-                    // An earlier rule may take everything that this listener brings.
-                    && !policy.command_acls.iter().take(index).any(|earlier| {
-                        earlier.from.is_everyone() && takes(earlier, parent, *number, listener)
-                    })
-            })
+    let mut direct = (0_u16..)
+        .zip(policy.listeners.iter().zip(&places.listeners))
+        .filter(|(_, (listener, place))| place.sound && listener.transparent.is_none());
+    let reaching = direct.find(|(number, (listener, _))| {
+        (0_u16..).zip(&policy.session_acls).any(|(parent, session)| {
+            session.accept
+                && session.transparent != Some(true)
+                && holds(&session.listeners, *number)
+                && holds(&session.tenants, listener.tenant)
+                && takes(acl, parent, *number, listener)
+                // An earlier rule may take everything that this listener brings.
+                && !policy.command_acls.iter().take(index).any(|earlier| {
+                    earlier.from.is_everyone() && takes(earlier, parent, *number, listener)
+                })
+        })
     });
-    if let Some((_, listener)) = reaching {
-        sink.error(
-            at,
-            format!("`plug-to` is missing, and connections to listener `{}` have no destination of their own", listener.name),
-            "write plug-to = [\"mail.example.net\"], or limit the rule to transparent listeners with listener = [...]",
-        );
-    }
+    reaching.map(|(_, (listener, _))| listener.name.as_str())
 }
 
 fn takes(acl: &CommandAcl, parent: u16, number: u16, listener: &Listener) -> bool {
@@ -199,6 +186,9 @@ fn engines(sink: &Sink<'_>, policy: &Policy, acl: &CommandAcl, at: &At, options:
 
 /// Tries every set of statuses under every command-acl: which rules decide nothing, which statuses nothing decides.
 fn mail_rules(sink: &Sink<'_>, policy: &Policy, places: &Places) {
+    if places.command_acls.iter().chain(&places.mail_acls).any(|place| !place.sound) {
+        return;
+    }
     let scanning = policy.command_acls.iter().filter(|acl| acl.accept && acl.session.download.scan);
     let mut used = BTreeSet::new();
     let mut undecided: BTreeSet<Status> = BTreeSet::new();
@@ -221,7 +211,7 @@ fn mail_rules(sink: &Sink<'_>, policy: &Policy, places: &Places) {
     if !any {
         return;
     }
-    for ((index, rule), at) in policy.mail_acls.iter().enumerate().zip(&places.mail_acls) {
+    for ((index, rule), Place { at, .. }) in policy.mail_acls.iter().enumerate().zip(&places.mail_acls) {
         // A shipped rule that one's own rules leave nothing to is no mistake.
         if !used.contains(&index) && *at != places.start {
             sink.warn(

@@ -2,7 +2,7 @@
 use crate::diagnostic::{At, Sink, SourceFile};
 use crate::list;
 use crate::read::{Item, Table};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use toml::Spanned;
 use toml::de::DeTable;
 
@@ -68,7 +68,7 @@ pub(super) fn parse<'a>(sink: &Sink<'_>, file: &'a SourceFile, index: usize) -> 
     for error in errors {
         let at = At { file: index, span: error.span().unwrap_or(0..0) };
         let message = error.message().lines().collect::<Vec<_>>().join(", ");
-        sink.error(&at, format!("this is not TOML: {message}"), "see https://toml.io for the syntax");
+        sink.syntax_error(&at, format!("this is not TOML: {message}"), "see https://toml.io for the syntax");
     }
     table
 }
@@ -136,6 +136,17 @@ impl<'a> Document<'a> {
         if let Some(first) = tables.get(MAX_ENTRIES) {
             self.sink.error(&first.at, format!("more than {MAX_ENTRIES} of [[{key}]]"), "merge some of them");
             tables.truncate(MAX_ENTRIES);
+        }
+        tables
+    }
+
+    /// The same, of which there must be one; `message` and `help` say so.
+    pub(super) fn some_tables(&mut self, key: &'static str, message: &str, help: &str) -> Vec<Table<'a>> {
+        let errors = self.sink.errors();
+        let tables = self.tables(key);
+        // If it stands there in a wrong form, that was said already.
+        if tables.is_empty() && self.sink.errors() == errors {
+            self.sink.error(&self.start(), message, help);
         }
         tables
     }

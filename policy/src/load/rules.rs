@@ -1,7 +1,7 @@
 //! `[host-list.NAME]`, `[[session-acl]]` and `[[command-acl]]`.
-use super::Named;
 use super::document::Document;
 use super::service::{GIB, KIB, MIB, clear_text, count};
+use super::{Named, Place};
 use crate::diagnostic::At;
 use crate::host::{HostError, HostList, is_host_name};
 use crate::list::{NameList, POP3_COMMANDS, UNKNOWN, matches};
@@ -29,17 +29,18 @@ pub(super) struct HostLists {
 
 impl HostLists {
     pub(super) fn read(document: &mut Document<'_>) -> Self {
-        let mut waiting: BTreeMap<String, Vec<(Item<'_>, &str)>> = BTreeMap::new();
+        let mut waiting = BTreeMap::new();
         let mut order = Vec::new();
         for (name, _, mut table) in document.named_tables("host-list") {
             let hosts = table.require("hosts", "write hosts = [\"192.0.2.0/24\"]");
-            waiting.insert(name.to_owned(), hosts.and_then(|item| item.some_strings()).unwrap_or_default());
-            order.push(name.to_owned());
+            waiting.insert(name, hosts.and_then(|item| item.some_strings()).unwrap_or_default());
+            order.push(name);
             table.finish();
         }
-        let state = RefCell::new(Resolving { waiting, lists: BTreeMap::new() });
+        let state = RefCell::new(Resolving { waiting, order, lists: BTreeMap::new() });
+        let order = state.borrow().order.clone();
         for name in order {
-            resolve(&state, &name);
+            resolve(&state, name);
         }
         Self { lists: state.into_inner().lists }
     }
@@ -48,15 +49,18 @@ impl HostLists {
     fn hosts(&self, item: Option<Item<'_>>) -> HostList {
         let mut hosts = HostList::default();
         for (item, text) in item.and_then(|item| item.some_strings()).unwrap_or_default() {
-            let known = || self.lists.keys().map(String::as_str);
-            add_host(&mut hosts, &item, text, &mut |name| self.lists.get(name).cloned(), &known);
+            if let Err(error) = hosts.add(text, &mut |name| self.lists.get(name).cloned()) {
+                tell(&item, text, error, &mut self.lists.keys().map(String::as_str));
+            }
         }
         hosts
     }
 }
 
+/// The lists on the way to being resolved.
 struct Resolving<'a> {
-    waiting: BTreeMap<String, Vec<(Item<'a>, &'a str)>>,
+    waiting: BTreeMap<&'a str, Vec<(Item<'a>, &'a str)>>,
+    order: Vec<&'a str>,
     lists: BTreeMap<String, Arc<HostList>>,
 }
 
@@ -69,37 +73,37 @@ fn resolve(state: &RefCell<Resolving<'_>>, name: &str) -> Option<Arc<HostList>> 
     let items = state.borrow_mut().waiting.remove(name)?;
     let mut hosts = HostList::default();
     for (item, text) in items {
-        let known = || std::iter::empty();
-        add_host(&mut hosts, &item, text, &mut |name| resolve(state, name), &known);
+        match hosts.add(text, &mut |name| resolve(state, name)) {
+            Ok(()) => {}
+            Err(HostError::UnknownList(other)) if state.borrow().order.contains(&other.as_str()) => item
+                .error(
+                    format!("the host lists `{name}` and `{other}` name each other in a circle"),
+                    "write the hosts themselves into one of them",
+                ),
+            Err(error) => tell(&item, text, error, &mut state.borrow().order.iter().copied()),
+        }
     }
     let list = Arc::new(hosts);
     state.borrow_mut().lists.insert(name.to_owned(), Arc::clone(&list));
     Some(list)
 }
 
-fn add_host<'n, I: Iterator<Item = &'n str>>(
-    hosts: &mut HostList,
-    item: &Item<'_>,
-    text: &str,
-    lists: &mut dyn FnMut(&str) -> Option<Arc<HostList>>,
-    known: &dyn Fn() -> I,
-) {
-    match hosts.add(text, lists) {
-        Ok(()) => {}
-        Err(HostError::NotInThisVersion(what)) => item.error(
+fn tell(item: &Item<'_>, text: &str, error: HostError, lists: &mut dyn Iterator<Item = &str>) {
+    match error {
+        HostError::NotInThisVersion(what) => item.error(
             format!("{what} (`{text}`) is not in this version in a list of hosts"),
             "write addresses: \"192.0.2.1\", \"192.0.2.0/24\", \"192.0.2.1-192.0.2.9\", \"@list\"",
         ),
-        Err(HostError::Invalid(why)) => item.error(
+        HostError::Invalid(why) => item.error(
             format!("`{text}` in a list of hosts: {why}"),
             "write \"192.0.2.1\", \"192.0.2.0/24\", \"192.0.2.1-192.0.2.9\", \"2001:db8::/32\", \"@list\" or \"*\"",
         ),
-        Err(HostError::UnknownList(name)) => {
-            let help = match nearest(&name, known()) {
+        HostError::UnknownList(name) => {
+            let help = match nearest(&name, lists) {
                 Some(near) => format!("did you mean \"@{near}\"?"),
-                None => format!("write [host-list.{name}] with hosts = [...]; lists cannot name each other in a circle"),
+                None => format!("write [host-list.{name}] with hosts = [...]"),
             };
-            item.error(format!("there is no host list `{name}` to use here"), help);
+            item.error(format!("there is no host list `{name}`"), help);
         }
     }
 }
@@ -112,7 +116,13 @@ pub(super) fn session_acls(
 ) -> Named<SessionAcl> {
     let sink = document.sink;
     let mut acls = Named::new();
-    for (mut table, number) in document.tables("session-acl").into_iter().zip(1_usize..) {
+    let tables = document.some_tables(
+        "session-acl",
+        "there is no [[session-acl]], so no connection would be accepted",
+        "write one, with from = [...] for the clients it accepts",
+    );
+    for (mut table, number) in tables.into_iter().zip(1_usize..) {
+        let errors = sink.errors();
         let (name, at) = name(&mut table, "session-acl", number);
         let acl = SessionAcl {
             name: name.clone(),
@@ -125,7 +135,7 @@ pub(super) fn session_acls(
             max_sessions_per_client: count(&mut table, "max-sessions-per-client", 0, 0, 10_000_000),
         };
         table.finish();
-        acls.push(sink, "session-acl", name, at, acl);
+        acls.push(sink, "session-acl", name, Place::read(sink, errors, at), acl);
     }
     acls
 }
@@ -143,11 +153,17 @@ pub(super) struct Names<'n> {
 pub(super) fn command_acls(document: &mut Document<'_>, names: &Names<'_>) -> Named<CommandAcl> {
     let sink = document.sink;
     let mut acls = Named::new();
-    for (mut table, number) in document.tables("command-acl").into_iter().zip(1_usize..) {
+    let tables = document.some_tables(
+        "command-acl",
+        "there is no [[command-acl]], so no session could do anything",
+        "write one, with plug-to = [...] for the server and server-tls = \"off\"",
+    );
+    for (mut table, number) in tables.into_iter().zip(1_usize..) {
+        let errors = sink.errors();
         let (name, at) = name(&mut table, "command-acl", number);
         let acl = command_acl(&mut table, names, name.clone());
         table.finish();
-        acls.push(sink, "command-acl", name, at, acl);
+        acls.push(sink, "command-acl", name, Place::read(sink, errors, at), acl);
     }
     acls
 }

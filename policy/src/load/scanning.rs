@@ -1,8 +1,8 @@
 //! `[antivirus.NAME]`, `[mail-filter.NAME]` and `[[mail-acl]]` with the shipped rules.
-use super::Named;
 use super::document::Document;
 use super::rules::name;
 use super::service::{GIB, KIB, MIB, count};
+use super::{Named, Place};
 use crate::host::is_host_name;
 use crate::model::{CommandAcl, Engine, EngineKind, EngineSocket, MailAcl, MailAction, MailFilter};
 use crate::read::{Item, Table};
@@ -24,6 +24,7 @@ pub(super) fn engines(document: &mut Document<'_>) -> Named<Engine> {
     let sink = document.sink;
     let mut engines = Named::new();
     for (name, at, mut table) in document.named_tables("antivirus") {
+        let errors = sink.errors();
         let kind = match table.take("type") {
             Some(item) => item.choice("antivirus", KINDS),
             None => {
@@ -46,13 +47,8 @@ pub(super) fn engines(document: &mut Document<'_>) -> Named<Engine> {
             }
         };
         table.finish();
-        engines.push(
-            sink,
-            "antivirus engine",
-            name.to_owned(),
-            at,
-            Engine { name: name.to_owned(), kind, timeout },
-        );
+        let engine = Engine { name: name.to_owned(), kind, timeout };
+        engines.push(sink, "antivirus engine", name.to_owned(), Place::read(sink, errors, at), engine);
     }
     engines
 }
@@ -134,11 +130,17 @@ pub(super) fn mail_filters(document: &mut Document<'_>) -> Named<MailFilter> {
     }
     // `default` always exists and is the first, so that rules find it without naming it.
     if !given.iter().any(|(name, _, _)| *name == "default") {
-        filters.push(sink, "mail-filter", "default".to_owned(), document.start(), default("default"));
+        filters.push(
+            sink,
+            "mail-filter",
+            "default".to_owned(),
+            Place::implied(document.start()),
+            default("default"),
+        );
     }
     given.sort_by_key(|(name, _, _)| *name != "default");
     for (name, at, filter) in given {
-        filters.push(sink, "mail-filter", name.to_owned(), at, filter);
+        filters.push(sink, "mail-filter", name.to_owned(), Place::implied(at), filter);
     }
     filters
 }
@@ -158,6 +160,7 @@ pub(super) fn mail_acls(
     let start = document.start();
     let mut acls = Named::new();
     for (mut table, number) in document.tables("mail-acl").into_iter().zip(1_usize..) {
+        let errors = sink.errors();
         let (name, at) = name(&mut table, "mail-acl", number);
         let parents = table.take("command-acl").and_then(|item| item.some_strings()).unwrap_or_default();
         let parents = parents
@@ -192,17 +195,17 @@ pub(super) fn mail_acls(
         // A rule whose action could not be read takes the safe one; the policy is refused anyway.
         let action = action.unwrap_or(MailAction::Defer);
         let rule = MailAcl { name: name.clone(), command_acls: parents, virus, names_statuses, action };
-        acls.push(sink, "mail-acl", name, at, rule);
+        acls.push(sink, "mail-acl", name, Place::read(sink, errors, at), rule);
     }
     if standard_rules {
         for rule in standard_mail_rules() {
             if let Some(taken) = acls.names.iter().position(|name| *name == rule.name) {
-                if let Some(at) = acls.places.get(taken) {
+                if let Some(place) = acls.places.get(taken) {
                     let message = format!("the name `{}` is a shipped rule's", rule.name);
-                    sink.error(at, message, "choose another name, or write standard-rules = false");
+                    sink.error(&place.at, message, "choose another name, or write standard-rules = false");
                 }
             } else {
-                acls.push(sink, "mail-acl", rule.name.clone(), start.clone(), rule);
+                acls.push(sink, "mail-acl", rule.name.clone(), Place::implied(start.clone()), rule);
             }
         }
     }

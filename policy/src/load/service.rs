@@ -1,6 +1,6 @@
 //! `[service]`, `[[tenant]]`, `[log]`, `[login]`, `[resolver]`, `[quarantine]` and `[[listener]]`.
 use super::document::Document;
-use super::{LoadOptions, Named};
+use super::{LoadOptions, Named, Place};
 use crate::model::{Listener, LogSettings, Login, Resolver, Service, Transparent};
 use crate::names::Protocol;
 use crate::read::{Item, Table};
@@ -21,7 +21,7 @@ pub(super) fn tenants(document: &mut Document<'_>) -> Named<String> {
     let sink = document.sink;
     let mut tenants = Named::new();
     let start = document.start();
-    tenants.push(sink, "tenant", "default".to_owned(), start, "default".to_owned());
+    tenants.push(sink, "tenant", "default".to_owned(), Place::implied(start), "default".to_owned());
     for mut table in document.tables("tenant") {
         if let Some(item) = table.require("name", "write name = \"...\"")
             && let Some(name) = item.filled()
@@ -29,7 +29,13 @@ pub(super) fn tenants(document: &mut Document<'_>) -> Named<String> {
             if name == "default" {
                 item.error("the tenant `default` always exists", "remove this [[tenant]]");
             } else {
-                tenants.push(sink, "tenant", name.to_owned(), item.at.clone(), name.to_owned());
+                tenants.push(
+                    sink,
+                    "tenant",
+                    name.to_owned(),
+                    Place::implied(item.at.clone()),
+                    name.to_owned(),
+                );
             }
         }
         table.finish();
@@ -156,7 +162,12 @@ pub(super) fn listeners(
 ) -> Named<Listener> {
     let sink = document.sink;
     let mut listeners: Named<Listener> = Named::new();
-    for mut table in document.tables("listener") {
+    for mut table in document.some_tables(
+        "listener",
+        "there is no [[listener]]",
+        "write one, with protocol = \"pop3\" and tls = \"off\"",
+    ) {
+        let errors = sink.errors();
         let at = table.at.clone();
         let name = table.take("name").and_then(|item| item.filled());
         let protocol = table
@@ -181,7 +192,7 @@ pub(super) fn listeners(
         let name = name.map_or_else(|| format!("{protocol}-{port}"), str::to_owned);
         table.finish();
         let listener = Listener { name: name.clone(), protocol, addresses, tenant, transparent };
-        listeners.push(sink, "listener", name, at, listener);
+        listeners.push(sink, "listener", name, Place::read(sink, errors, at), listener);
     }
     listeners
 }
@@ -191,8 +202,15 @@ pub(super) fn clear_text(table: &mut Table<'_>, key: &'static str) {
     let at = table.at.clone();
     match table.take(key) {
         Some(item) => {
-            let place = if key == "tls" { "listener" } else { "command-acl" };
-            item.choice(place, &[("off", ())]);
+            // Any other word is a mode or names a [server-tls.NAME], and those are later.
+            if let Some(text) = item.text()
+                && text != "off"
+            {
+                item.error(
+                    format!("`{key} = \"{text}\"` is not in this version"),
+                    format!("this version speaks clear text only: write {key} = \"off\""),
+                );
+            }
         }
         None => table.sink.error(
             &at,
