@@ -3,5 +3,8 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod capability;
+pub mod line;
 pub mod machine;
 pub mod pop3;
+pub mod quirks;

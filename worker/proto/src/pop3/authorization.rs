@@ -1,0 +1,311 @@
+//! AUTHORIZATION (RFC 1939 section 4): one command at a time, and never a word about a login that the driver has not
+//! heard of yet. Passwords pass through borrowed from what was read; nothing of them is kept.
+use super::command::{Command, Secret, is_base64};
+use super::listing::Listing;
+use super::reply::{Reply, Status, printable};
+use super::transaction::Transaction;
+use super::update::Update;
+use super::{Broken, Common, Expects, State, end, sasl};
+use crate::capability::{CapabilitySet, Mechanism};
+use crate::machine::{Changed, Close, Event, Output};
+use crate::quirks;
+use std::time::Duration;
+
+/// Not logged in.
+#[derive(Debug, Default)]
+pub(super) struct Authorization {
+    /// The name that this or the last login attempt gave.
+    user: Vec<u8>,
+    /// The server took that name, and waits for its PASS.
+    named: bool,
+    failures: u32,
+    step: Step,
+}
+
+#[derive(Debug, Default)]
+enum Step {
+    /// The client's turn.
+    #[default]
+    Ready,
+    /// The server's turn.
+    Asked(Asked),
+    /// The server's turn: the rest of a list.
+    Listing(Listing),
+    /// The client's turn in a SASL exchange.
+    Challenged(Exchange),
+    /// A failed login, not yet told.
+    Failed { until: Duration, reply: Vec<u8>, server_ended: bool },
+    /// A login that the client learns of when the driver said which mails were served changed.
+    LoggedIn { reply: Vec<u8> },
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    User,
+    Login,
+    Sasl(Exchange),
+    List(Listing),
+    Utf8,
+    Line,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Exchange {
+    mechanism: Mechanism,
+    responses: u8,
+    cancelled: bool,
+}
+
+/// No mechanism needs more; without a bound an exchange would outlive every strike.
+const MAX_SASL_RESPONSES: u8 = 8;
+
+impl Authorization {
+    pub(super) const fn expects(&self) -> Expects {
+        match self.step {
+            Step::Asked(_) | Step::Listing(_) => Expects::Line,
+            Step::Ready | Step::Challenged(_) | Step::Failed { .. } | Step::LoggedIn { .. } => {
+                Expects::Nothing
+            }
+        }
+    }
+
+    pub(super) const fn accepts(&self) -> bool {
+        matches!(self.step, Step::Ready | Step::Challenged(_))
+    }
+
+    pub(super) const fn is_sasl(&self) -> bool {
+        matches!(self.step, Step::Challenged(_))
+    }
+
+    pub(super) const fn expects_challenge(&self) -> bool {
+        matches!(self.step, Step::Asked(Asked::Sasl(_)))
+    }
+
+    /// Whether an answer is held back.
+    pub(super) const fn is_holding(&self) -> bool {
+        matches!(self.step, Step::Failed { .. } | Step::LoggedIn { .. })
+    }
+
+    pub(super) const fn is_in_answer(&self) -> bool {
+        matches!(self.step, Step::Listing(_))
+    }
+
+    /// Whether PASS has its place.
+    pub(super) const fn has_user(&self) -> bool {
+        self.named
+    }
+
+    pub(super) const fn due(&self) -> Option<Duration> {
+        match &self.step {
+            Step::Failed { until, .. } => Some(*until),
+            Step::Ready | Step::Asked(_) | Step::Listing(_) | Step::Challenged(_) | Step::LoggedIn { .. } => {
+                None
+            }
+        }
+    }
+
+    /// Sends a command on.
+    pub(super) fn command(mut self, command: &Command<'_>, out: &mut Output) -> State {
+        let asked = match command {
+            Command::User(name) => {
+                self.user = name.to_vec();
+                self.named = false;
+                Asked::User
+            }
+            Command::Pass(_) => Asked::Login,
+            Command::Apop(name, _) => {
+                self.user = name.to_vec();
+                Asked::Login
+            }
+            Command::Auth(mechanism, initial) => {
+                self.user = Vec::new();
+                let mut exchange = Exchange { mechanism: *mechanism, responses: 0, cancelled: false };
+                if let Some(Secret(initial)) = initial {
+                    self.learn_user(&exchange, initial);
+                    exchange.responses = 1;
+                }
+                Asked::Sasl(exchange)
+            }
+            Command::AuthList => Asked::List(Listing::Mechanisms),
+            Command::Capa => Asked::List(Listing::Capabilities { seen: CapabilitySet::default() }),
+            Command::Lang(None) => Asked::List(Listing::Languages),
+            Command::Lang(Some(_)) => Asked::Line,
+            Command::Utf8 => Asked::Utf8,
+            Command::Quit => return Update::begin(out),
+            // Refused before it came here.
+            Command::Stat
+            | Command::List(_)
+            | Command::Uidl(_)
+            | Command::Retr(_)
+            | Command::Top(..)
+            | Command::Dele(_)
+            | Command::Rset
+            | Command::Noop
+            | Command::Last => return State::Authorization(self),
+        };
+        command.write(&mut out.server);
+        self.step = Step::Asked(asked);
+        State::Authorization(self)
+    }
+
+    /// A line of the client in a SASL exchange (RFC 5034 section 4). What is not base64 never reaches the server; it
+    /// cancels the exchange, as `*` does.
+    pub(super) fn sasl_response(mut self, line: &[u8], _common: &Common, out: &mut Output) -> State {
+        let Step::Challenged(mut exchange) = self.step else { return State::Authorization(self) };
+        exchange.cancelled = !is_base64(line) || exchange.responses >= MAX_SASL_RESPONSES;
+        if exchange.cancelled {
+            out.server.extend_from_slice(b"*\r\n");
+        } else {
+            self.learn_user(&exchange, line);
+            out.server.extend_from_slice(line);
+            out.server.extend_from_slice(b"\r\n");
+        }
+        exchange.responses += 1;
+        self.step = Step::Asked(Asked::Sasl(exchange));
+        State::Authorization(self)
+    }
+
+    pub(super) fn line(
+        mut self,
+        line: &[u8],
+        common: &mut Common,
+        out: &mut Output,
+    ) -> Result<State, Broken> {
+        let asked = match &mut self.step {
+            Step::Asked(asked) => *asked,
+            Step::Listing(listing) => {
+                if line == b"." {
+                    listing.finish(common, None, &mut out.client);
+                    self.step = Step::Ready;
+                } else {
+                    let line = line.strip_prefix(b".").unwrap_or(line);
+                    listing.line(line, common, None, &mut out.client).map_err(Broken::server)?;
+                }
+                return Ok(State::Authorization(self));
+            }
+            Step::Ready | Step::Challenged(_) | Step::Failed { .. } | Step::LoggedIn { .. } => {
+                return Err(Broken::server("data that no command asked for"));
+            }
+        };
+        if let Asked::Sasl(exchange) = asked
+            && let Some(challenge) = quirks::challenge(line)
+        {
+            return self.challenge(exchange, challenge, out);
+        }
+        let reply = Reply::parse(line).ok_or(Broken::server("an answer that is neither +OK nor -ERR"))?;
+        match (asked, reply.status) {
+            (Asked::User, Status::Ok) => {
+                self.named = true;
+                self.step = Step::Ready;
+                reply.write(common.utf8, &mut out.client);
+            }
+            (Asked::User | Asked::Login | Asked::Sasl(_), Status::Err) => {
+                return Ok(self.failed(reply, common, out));
+            }
+            (Asked::Sasl(Exchange { cancelled: true, .. }), Status::Ok) => {
+                return Err(Broken::server("a login that the client had cancelled"));
+            }
+            (Asked::Login | Asked::Sasl(_), Status::Ok) => return Ok(self.logged_in(reply, common, out)),
+            (Asked::List(listing), Status::Ok) => {
+                self.step = Step::Listing(listing);
+                reply.write(common.utf8, &mut out.client);
+            }
+            (Asked::Utf8, Status::Ok) => {
+                common.utf8 = true;
+                self.step = Step::Ready;
+                reply.write(common.utf8, &mut out.client);
+            }
+            (Asked::Line, Status::Ok) | (Asked::List(_) | Asked::Utf8 | Asked::Line, Status::Err) => {
+                self.step = Step::Ready;
+                reply.write(common.utf8, &mut out.client);
+            }
+        }
+        Ok(State::Authorization(self))
+    }
+
+    fn challenge(mut self, exchange: Exchange, challenge: &[u8], out: &mut Output) -> Result<State, Broken> {
+        if exchange.cancelled {
+            return Err(Broken::server("a challenge after the exchange was cancelled"));
+        }
+        out.client.extend_from_slice(b"+ ");
+        out.client.extend_from_slice(&printable(challenge, false));
+        out.client.extend_from_slice(b"\r\n");
+        self.step = Step::Challenged(exchange);
+        Ok(State::Authorization(self))
+    }
+
+    fn failed(mut self, reply: Reply<'_>, common: &Common, out: &mut Output) -> State {
+        self.failures += 1;
+        self.named = false;
+        out.events.push(Event::LoginFailed { user: std::mem::take(&mut self.user) });
+        let mut held = Vec::new();
+        reply.write(common.utf8, &mut held);
+        let until = common.now + common.settings.login.failure_delay;
+        self.step = Step::Failed { until, reply: held, server_ended: false };
+        self.tick(common, out)
+    }
+
+    /// The server hung up while the answer is held back.
+    pub(super) fn without_server(mut self) -> Self {
+        if let Step::Failed { server_ended, .. } = &mut self.step {
+            *server_ended = true;
+        }
+        self
+    }
+
+    /// Answers a failed login when it is time.
+    pub(super) fn tick(mut self, common: &Common, out: &mut Output) -> State {
+        match &self.step {
+            Step::Failed { until, reply, server_ended } if common.now >= *until => {
+                out.client.extend_from_slice(reply);
+                if self.failures >= common.settings.login.failure_limit {
+                    return end(Close::LoginFailures, out);
+                }
+                if *server_ended {
+                    return end(Close::ServerClosed, out);
+                }
+                self.step = Step::Ready;
+            }
+            Step::Failed { .. }
+            | Step::Ready
+            | Step::Asked(_)
+            | Step::Listing(_)
+            | Step::Challenged(_)
+            | Step::LoggedIn { .. } => {}
+        }
+        State::Authorization(self)
+    }
+
+    fn logged_in(mut self, reply: Reply<'_>, common: &Common, out: &mut Output) -> State {
+        out.events.push(Event::LoggedIn { user: std::mem::take(&mut self.user) });
+        if common.settings.rules.download.scan {
+            let mut held = Vec::new();
+            reply.write(common.utf8, &mut held);
+            self.step = Step::LoggedIn { reply: held };
+            return State::Authorization(self);
+        }
+        reply.write(common.utf8, &mut out.client);
+        State::Transaction(Transaction::default())
+    }
+
+    /// The driver knows this maildrop: now the client may learn of its login.
+    pub(super) fn changed(self, changed: &[Changed], _common: &Common, out: &mut Output) -> State {
+        match &self.step {
+            Step::LoggedIn { reply } => {
+                out.client.extend_from_slice(reply);
+                let mut transaction = Transaction::default();
+                transaction.maildrop.learn(changed);
+                State::Transaction(transaction)
+            }
+            Step::Ready | Step::Asked(_) | Step::Listing(_) | Step::Challenged(_) | Step::Failed { .. } => {
+                State::Authorization(self)
+            }
+        }
+    }
+
+    fn learn_user(&mut self, exchange: &Exchange, response: &[u8]) {
+        if let Some(user) = sasl::user(exchange.mechanism, exchange.responses == 0, response) {
+            self.user = user;
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What this session knows about the mails of its maildrop beyond what the server says: which were served changed,
+//! which are deferred. Empty, and without memory, for nearly every session.
+use crate::machine::{Changed, Verdict};
+use std::collections::BTreeMap;
+
+/// The marks of a maildrop's mails.
+#[derive(Debug, Default)]
+pub(super) struct Maildrop {
+    marks: BTreeMap<u32, Mark>,
+    /// Changed mails whose numbers are not yet known; sorted by UIDL.
+    unidentified: Vec<Changed>,
+    /// The server has no UIDL although there are changed mails: any mail could be one of them.
+    opaque: bool,
+}
+
+#[derive(Debug)]
+enum Mark {
+    /// Served changed, in this or an earlier session.
+    Changed { length: u64, uidl: Option<Box<[u8]>> },
+    /// Deferred in this session, and not yet judged otherwise.
+    Deferred,
+    /// Judged, and served as it is or denied; kept only where the maildrop is opaque.
+    Judged,
+}
+
+impl Maildrop {
+    /// Takes what the index of changed mails holds.
+    pub(super) fn learn(&mut self, changed: &[Changed]) {
+        if self.opaque {
+            return;
+        }
+        self.unidentified.extend_from_slice(changed);
+        self.unidentified.sort_by(|a, b| a.uidl.cmp(&b.uidl));
+        self.unidentified.dedup_by(|a, b| a.uidl == b.uidl);
+    }
+
+    /// Whether the server must be asked for UIDL before anything else.
+    pub(super) const fn must_identify(&self) -> bool {
+        !self.unidentified.is_empty()
+    }
+
+    /// The server says that mail `number` has this UIDL.
+    pub(super) fn identify(&mut self, number: u32, uidl: &[u8]) {
+        if let Ok(at) = self.unidentified.binary_search_by(|changed| changed.uidl.as_slice().cmp(uidl))
+            && let Some(changed) = self.unidentified.get(at)
+        {
+            let mark = Mark::Changed { length: changed.length, uidl: Some(uidl.into()) };
+            self.marks.insert(number, mark);
+        }
+    }
+
+    /// The server's UIDL ended, or it refused (`opaque`). A changed mail that was not in it is no longer there.
+    pub(super) fn identified(&mut self, opaque: bool) {
+        self.opaque |= opaque;
+        self.unidentified = Vec::new();
+    }
+
+    /// UIDL of this mail where it is known.
+    pub(super) fn uidl(&self, number: u32) -> Option<Vec<u8>> {
+        match self.marks.get(&number)? {
+            Mark::Changed { uidl, .. } => uidl.as_deref().map(<[u8]>::to_vec),
+            Mark::Deferred | Mark::Judged => None,
+        }
+    }
+
+    /// Octets of this mail where they are not those that the server says.
+    pub(super) fn length(&self, number: u32) -> Option<u64> {
+        match self.marks.get(&number)? {
+            Mark::Changed { length, .. } => Some(*length),
+            Mark::Deferred | Mark::Judged => None,
+        }
+    }
+
+    /// Whether some sizes are not the server's.
+    pub(super) fn resized(&self) -> bool {
+        self.marks.values().any(|mark| matches!(mark, Mark::Changed { .. }))
+    }
+
+    /// Keeps a verdict that changes nothing in the mail.
+    pub(super) fn judged(&mut self, number: u32, verdict: &Verdict) {
+        match verdict {
+            // Such a mail is not served, so what was said of it before stays true.
+            Verdict::Defer(_) | Verdict::Deny(_) if self.length(number).is_some() => {}
+            Verdict::Defer(_) => {
+                self.marks.insert(number, Mark::Deferred);
+            }
+            Verdict::Deny(_) | Verdict::Deliver { .. } if self.opaque => {
+                self.marks.insert(number, Mark::Judged);
+            }
+            Verdict::Deny(_) | Verdict::Deliver { .. } => {
+                self.marks.remove(&number);
+            }
+        }
+    }
+
+    /// Keeps that this mail is served changed.
+    pub(super) fn replaced(&mut self, number: u32, uidl: Option<&[u8]>, length: u64) {
+        self.marks.insert(number, Mark::Changed { length, uidl: uidl.map(Into::into) });
+    }
+
+    /// Whether the mail may be deleted; else the answer without `-ERR`.
+    pub(super) fn may_delete(&self, number: u32, refuse_changed: bool) -> Result<(), &'static [u8]> {
+        match self.marks.get(&number) {
+            Some(Mark::Deferred) => Err(b"[SYS/TEMP] this mail could not be checked yet; it stays on the server"),
+            Some(Mark::Changed { .. }) if refuse_changed => {
+                Err(b"this mail was replaced; its original is kept on the server until it is released")
+            }
+            None if self.opaque && refuse_changed => {
+                Err(b"mails were replaced in this maildrop and the server does not tell which; read this one first")
+            }
+            Some(Mark::Changed { .. } | Mark::Judged) | None => Ok(()),
+        }
+    }
+}

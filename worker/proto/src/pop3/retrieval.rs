@@ -1,0 +1,285 @@
+//! One mail on its way: asked of the driver, pulled from the server into the spool, judged, and delivered out of the
+//! judged copy. Nothing that the server sends here reaches the client except its `-ERR`.
+use super::command::{Command, MessageNumber, push_number};
+use super::listing::identifier;
+use super::multiline::{Cut, Stuffer, Unstuffer};
+use super::reply::{Reply, Status, printable};
+use super::transaction::Transaction;
+use super::{Broken, Common, Expects, State};
+use crate::capability::Capability;
+use crate::machine::{Changed, Event, Output, Spooled, Verdict};
+use policy::status::{Status as Finding, StatusSet};
+
+/// A RETR or TOP that was not yet answered in full. No other command is unanswered.
+#[derive(Debug)]
+pub(super) struct Retrieval {
+    transaction: Transaction,
+    number: MessageNumber,
+    /// Lines of the body that TOP asks for; `None` for RETR.
+    top: Option<u64>,
+    step: Step,
+}
+
+#[derive(Debug)]
+enum Step {
+    /// The driver says whether it holds a copy.
+    Wanted,
+    /// The server was asked; whether with TOP, and whether RETR is tried if it refuses.
+    Asked { retry: bool },
+    /// The server sends the mail.
+    Spooling(Spooling),
+    /// The mail is being scanned.
+    AwaitingVerdict,
+    /// The mail will be served changed, in so many octets: the server is asked which UIDL it has.
+    Identifying { length: u64 },
+    /// The driver gives us the judged copy.
+    Delivering { stuffer: Stuffer, cut: Option<Cut> },
+}
+
+#[derive(Debug)]
+struct Spooling {
+    unstuffer: Unstuffer,
+    /// Octets spooled.
+    octets: u64,
+    /// Octets since the last LF.
+    column: usize,
+    found: StatusSet,
+}
+
+/// D7: what stands for every line of any mail.
+const ALL_LINES: u64 = 999_999_999;
+
+impl Retrieval {
+    /// RETR.
+    pub(super) fn begin_whole(transaction: Transaction, number: MessageNumber, out: &mut Output) -> State {
+        Self::begin(transaction, number, None, out)
+    }
+
+    /// TOP.
+    pub(super) fn begin_top(
+        transaction: Transaction,
+        number: MessageNumber,
+        lines: u64,
+        out: &mut Output,
+    ) -> State {
+        Self::begin(transaction, number, Some(lines), out)
+    }
+
+    fn begin(transaction: Transaction, number: MessageNumber, top: Option<u64>, out: &mut Output) -> State {
+        let uidl = transaction.maildrop.uidl(number.get());
+        out.events.push(Event::WantMail { number: number.get(), uidl });
+        State::Retrieval(Self { transaction, number, top, step: Step::Wanted })
+    }
+
+    pub(super) const fn expects(&self) -> Expects {
+        match self.step {
+            Step::Asked { .. } | Step::Identifying { .. } => Expects::Line,
+            Step::Spooling(_) => Expects::Mail,
+            Step::Wanted | Step::AwaitingVerdict | Step::Delivering { .. } => Expects::Nothing,
+        }
+    }
+
+    pub(super) const fn wants_server(&self) -> bool {
+        !matches!(self.expects(), Expects::Nothing)
+    }
+
+    pub(super) const fn wants_copy(&self) -> bool {
+        matches!(self.step, Step::Delivering { .. })
+    }
+
+    pub(super) const fn waits_for_peers(&self) -> bool {
+        match self.step {
+            Step::Asked { .. } | Step::Identifying { .. } | Step::Spooling(_) | Step::Delivering { .. } => {
+                true
+            }
+            Step::Wanted | Step::AwaitingVerdict => false,
+        }
+    }
+
+    /// The index of changed mails grew; looked at when this mail is done.
+    pub(super) fn learn(&mut self, changed: &[Changed]) {
+        self.transaction.maildrop.learn(changed);
+    }
+
+    /// Asks the server: TOP for TOP, so that its own marks (read, unread) are those that the client means.
+    pub(super) fn pull(mut self, common: &Common, out: &mut Output) -> State {
+        if matches!(self.step, Step::Wanted) {
+            let no_top = common.offered.is_some_and(|offered| !offered.contains(Capability::Top));
+            let as_top = self.top.is_some() && !no_top;
+            let command =
+                if as_top { Command::Top(self.number, ALL_LINES) } else { Command::Retr(self.number) };
+            command.write(&mut out.server);
+            self.step = Step::Asked { retry: as_top && common.offered.is_none() };
+        }
+        State::Retrieval(self)
+    }
+
+    pub(super) fn line(mut self, line: &[u8], common: &Common, out: &mut Output) -> Result<State, Broken> {
+        let reply = Reply::parse(line).ok_or(Broken::server("an answer that is neither +OK nor -ERR"))?;
+        match (&self.step, reply.status) {
+            (Step::Asked { .. }, Status::Ok) => {
+                out.events.push(Event::MailBegin { number: self.number.get() });
+                self.step = Step::Spooling(Spooling {
+                    unstuffer: Unstuffer::after_status_line(),
+                    octets: 0,
+                    column: 0,
+                    found: StatusSet::EMPTY,
+                });
+            }
+            (Step::Asked { retry: true }, Status::Err) => {
+                // A server that never said whether it has TOP may lack it.
+                Command::Retr(self.number).write(&mut out.server);
+                self.step = Step::Asked { retry: false };
+            }
+            (Step::Asked { retry: false }, Status::Err) => {
+                reply.write(common.utf8, &mut out.client);
+                return Ok(State::Transaction(self.transaction));
+            }
+            (Step::Identifying { length }, status) => {
+                let length = *length;
+                let uidl = match status {
+                    Status::Ok => {
+                        let (number, uidl) =
+                            identifier(reply.text).ok_or(Broken::server("malformed answer to UIDL"))?;
+                        (number == self.number.get()).then_some(uidl)
+                    }
+                    Status::Err => None,
+                };
+                return Ok(self.replace(uidl, length, out));
+            }
+            (Step::Wanted | Step::Spooling(_) | Step::AwaitingVerdict | Step::Delivering { .. }, _) => {
+                return Err(Broken::server("data that no command asked for"));
+            }
+        }
+        Ok(State::Retrieval(self))
+    }
+
+    /// Takes octets of the mail; how many.
+    pub(super) fn mail(mut self, bytes: &[u8], common: &Common, out: &mut Output) -> (State, usize) {
+        let Step::Spooling(spooling) = &mut self.step else { return (State::Retrieval(self), bytes.len()) };
+        let limits = &common.settings.rules.download;
+        let Spooling { unstuffer, octets, column, found } = spooling;
+        let spool = &mut out.spool;
+        let end = unstuffer.feed(bytes, |piece| {
+            if !found.is_empty() {
+                return; // Over a limit: the rest is only drained.
+            }
+            let within_lines = within_line_limit(piece, column, limits.mail_line_len);
+            let room = usize::try_from(limits.max_mail.saturating_sub(*octets)).unwrap_or(usize::MAX);
+            let Some(kept) = piece.get(..within_lines.min(room)) else {
+                *octets += piece.len() as u64;
+                spool.extend_from_slice(piece);
+                return;
+            };
+            if kept.len() < piece.len() {
+                *found = StatusSet::of(Finding::Limit);
+            }
+            *octets += kept.len() as u64;
+            spool.extend_from_slice(kept);
+        });
+        let Some(used) = end else { return (State::Retrieval(self), bytes.len()) };
+        let spooled = Spooled { found: *found };
+        out.events.push(Event::MailEnd { number: self.number.get(), spooled });
+        self.step = Step::AwaitingVerdict;
+        (State::Retrieval(self), used)
+    }
+
+    /// Serves the copy or says why not.
+    pub(super) fn judged(mut self, verdict: Verdict, common: &Common, out: &mut Output) -> State {
+        if !matches!(self.step, Step::Wanted | Step::AwaitingVerdict) {
+            return State::Retrieval(self);
+        }
+        let number = self.number.get();
+        let maildrop = &mut self.transaction.maildrop;
+        match &verdict {
+            Verdict::Deliver { length, changed: true } => {
+                let length = *length;
+                if maildrop.length(number) == Some(length) {
+                    return self.deliver(length, out);
+                }
+                let known = maildrop.uidl(number);
+                let no_uidl = common.offered.is_some_and(|offered| !offered.contains(Capability::Uidl));
+                if known.is_some() || no_uidl {
+                    return self.replace(known.as_deref(), length, out);
+                }
+                Command::Uidl(Some(self.number)).write(&mut out.server);
+                self.step = Step::Identifying { length };
+                State::Retrieval(self)
+            }
+            Verdict::Deliver { length, changed: false } => {
+                maildrop.judged(number, &verdict);
+                self.deliver(*length, out)
+            }
+            Verdict::Deny(text) => {
+                maildrop.judged(number, &verdict);
+                out.client.extend_from_slice(b"-ERR ");
+                self.refuse(text, out)
+            }
+            Verdict::Defer(text) => {
+                maildrop.judged(number, &verdict);
+                out.client.extend_from_slice(b"-ERR [SYS/TEMP] ");
+                self.refuse(text, out)
+            }
+        }
+    }
+
+    fn refuse(self, text: &str, out: &mut Output) -> State {
+        out.client.extend_from_slice(&printable(text.as_bytes(), false));
+        out.client.extend_from_slice(b"\r\n");
+        State::Transaction(self.transaction)
+    }
+
+    fn replace(mut self, uidl: Option<&[u8]>, length: u64, out: &mut Output) -> State {
+        let number = self.number.get();
+        out.events.push(Event::Replaced { number, uidl: uidl.map(<[u8]>::to_vec), length });
+        self.transaction.maildrop.replaced(number, uidl, length);
+        self.deliver(length, out)
+    }
+
+    fn deliver(mut self, length: u64, out: &mut Output) -> State {
+        out.client.extend_from_slice(b"+OK");
+        if self.top.is_none() {
+            out.client.push(b' ');
+            push_number(&mut out.client, length);
+            out.client.extend_from_slice(b" octets");
+        }
+        out.client.extend_from_slice(b"\r\n");
+        self.step = Step::Delivering { stuffer: Stuffer::after_status_line(), cut: self.top.map(Cut::after) };
+        State::Retrieval(self)
+    }
+
+    /// Takes the next piece of the copy; an empty one is its end.
+    pub(super) fn copy(mut self, piece: &[u8], out: &mut Output) -> State {
+        let Step::Delivering { stuffer, cut } = &mut self.step else { return State::Retrieval(self) };
+        let wanted = cut.as_mut().and_then(|cut| cut.find(piece));
+        stuffer.feed(piece.get(..wanted.unwrap_or(piece.len())).unwrap_or(piece), &mut out.client);
+        if wanted.is_none() && !piece.is_empty() {
+            return State::Retrieval(self);
+        }
+        stuffer.finish(&mut out.client);
+        out.events.push(Event::Delivered { number: self.number.get() });
+        State::Transaction(self.transaction)
+    }
+}
+
+/// How many octets of a piece come before a line that is over the limit, which counts its CRLF; `usize::MAX` where
+/// none is. Jumps from LF to LF by the limit, so that ordinary mail is looked at in a few places only.
+fn within_line_limit(piece: &[u8], column: &mut usize, limit: usize) -> usize {
+    let mut rest = piece;
+    loop {
+        let room = limit.saturating_sub(*column);
+        if rest.len() <= room {
+            // What is left fits on the line; only where its last line starts matters.
+            match memchr::memrchr(b'\n', rest) {
+                Some(at) => *column = rest.len() - at - 1,
+                None => *column += rest.len(),
+            }
+            return usize::MAX;
+        }
+        let Some(at) = memchr::memrchr(b'\n', rest.get(..room).unwrap_or(rest)) else {
+            return piece.len() - rest.len() + room;
+        };
+        rest = rest.get(at + 1..).unwrap_or_default();
+        *column = 0;
+    }
+}
