@@ -10,6 +10,9 @@ pub struct EngineGrant {
     pub engine: u16,
     /// Whether it can be asked.
     pub state: EngineState,
+    /// Octets of the largest mail in which it was seen to find the test virus at the end: above, the status is `limit`
+    /// whatever the engine says. `None` is no limit.
+    pub limit: Option<u64>,
 }
 
 /// What the supervisor knows of an engine.

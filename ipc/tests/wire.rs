@@ -101,8 +101,10 @@ fn the_bytes_of_every_message_stay_what_they_are() {
         Purpose::ProbeEncrypted,
     ] {
         let state = EngineState::Down { errno: 111 };
-        let engines =
-            vec![EngineGrant { engine: 0, state }, EngineGrant { engine: 1, state: EngineState::Inside }];
+        let engines = vec![
+            EngineGrant { engine: 0, state, limit: Some(1) },
+            EngineGrant { engine: 1, state: EngineState::Inside, limit: None },
+        ];
         line(&mut out, &ToScanner::Lease { id: lease, generation: 1, deadline_ms: 5, engines, purpose });
     }
     line(&mut out, &FromScanner::Serving { signatures: 1, faults: vec!["f".into()] });
