@@ -1,0 +1,201 @@
+//! The load generator: one for all, verifying every octet of every mail.
+use crate::mail::Mail;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+/// What one load did.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Result {
+    /// Sessions or mails that were complete and right.
+    pub(crate) units: u64,
+    /// Octets of mail.
+    pub(crate) octets: u64,
+    /// How long it took.
+    pub(crate) wall: Duration,
+    /// Time per unit, sorted.
+    pub(crate) times: Vec<Duration>,
+}
+
+impl Result {
+    /// Units a second.
+    pub(crate) fn rate(&self) -> f64 {
+        count(self.units) / self.wall.as_secs_f64()
+    }
+
+    /// Megabytes (10^6) a second.
+    pub(crate) fn megabytes_per_second(&self) -> f64 {
+        count(self.octets) / 1e6 / self.wall.as_secs_f64()
+    }
+
+    /// The time below which a share `part` (0 to 1) of the units took.
+    pub(crate) fn quantile(&self, part: f64) -> Duration {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an index below the length"
+        )]
+        let index = (count(self.times.len() as u64) * part) as usize;
+        self.times.get(index.min(self.times.len().saturating_sub(1))).copied().unwrap_or_default()
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a bench stay far below 2^52")]
+const fn count(units: u64) -> f64 {
+    units as f64
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    /// Where the proxy or server listens.
+    pub(crate) address: SocketAddr,
+    /// Sessions at a time.
+    pub(crate) at_once: usize,
+    /// For how long.
+    pub(crate) time: Duration,
+    /// Mails fetched in one session (the first so many of the maildrop).
+    pub(crate) mails: usize,
+    /// Fetch the mails again and again in one session, counting mails instead of sessions.
+    pub(crate) by_mail: bool,
+    /// Start at most this many units a second; 0 is as fast as it goes.
+    pub(crate) pace: u32,
+}
+
+/// Runs a load to its end.
+pub(crate) async fn run(plan: Plan, mails: Rc<Vec<Mail>>) -> io::Result<Result> {
+    let begun = Instant::now();
+    let end = begun + plan.time;
+    let times = Rc::new(RefCell::new(Vec::new()));
+    let octets = Rc::new(Cell::new(0_u64));
+    let ticket = Rc::new(Cell::new(0_u32));
+    let mut tasks = JoinSet::new();
+    for _ in 0..plan.at_once {
+        let (mails, times, octets, ticket) = (mails.clone(), times.clone(), octets.clone(), ticket.clone());
+        tasks.spawn_local(async move {
+            while Instant::now() < end {
+                if plan.pace > 0 {
+                    let number = ticket.replace(ticket.get() + 1);
+                    let due = begun + Duration::from_secs_f64(f64::from(number) / f64::from(plan.pace));
+                    tokio::time::sleep_until(due.into()).await;
+                }
+                if plan.by_mail {
+                    let mut client = Client::login(plan.address).await?;
+                    while Instant::now() < end {
+                        for number in 0..plan.mails {
+                            let unit = Instant::now();
+                            octets.set(octets.get() + client.retrieve(number, &mails).await?);
+                            times.borrow_mut().push(unit.elapsed());
+                        }
+                    }
+                    client.quit().await?;
+                } else {
+                    let unit = Instant::now();
+                    let mut client = Client::login(plan.address).await?;
+                    client.command(b"STAT\r\n").await?;
+                    for number in 0..plan.mails {
+                        octets.set(octets.get() + client.retrieve(number, &mails).await?);
+                    }
+                    client.quit().await?;
+                    times.borrow_mut().push(unit.elapsed());
+                }
+            }
+            io::Result::Ok(())
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.map_err(io::Error::other)??;
+    }
+    let mut times = times.take();
+    times.sort_unstable();
+    Ok(Result { units: times.len() as u64, octets: octets.get(), wall: begun.elapsed(), times })
+}
+
+/// Logs in `count` sessions and keeps them.
+pub(crate) async fn idle(address: SocketAddr, count: usize) -> io::Result<Vec<Client>> {
+    let mut clients = Vec::with_capacity(count);
+    for _ in 0..count {
+        clients.push(Client::login(address).await?);
+    }
+    Ok(clients)
+}
+
+/// One session of the load generator.
+#[derive(Debug)]
+pub(crate) struct Client {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Client {
+    async fn login(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let mut client = Self { stream, buffer: Vec::new() };
+        let greeting = client.line().await?;
+        client.buffer.drain(..greeting);
+        client.command(b"USER user\r\n").await?;
+        client.command(b"PASS secret\r\n").await?;
+        Ok(client)
+    }
+
+    async fn quit(mut self) -> io::Result<()> {
+        self.command(b"QUIT\r\n").await?;
+        while self.stream.read_buf(&mut self.buffer).await? > 0 {}
+        Ok(())
+    }
+
+    async fn command(&mut self, command: &[u8]) -> io::Result<usize> {
+        self.stream.write_all(command).await?;
+        let end = self.line().await?;
+        if self.buffer.starts_with(b"+OK") {
+            self.buffer.drain(..end);
+            return Ok(end);
+        }
+        let line = String::from_utf8_lossy(self.buffer.get(..end).unwrap_or_default()).into_owned();
+        Err(io::Error::other(format!("{:?}: {line:?}", String::from_utf8_lossy(command))))
+    }
+
+    /// Reads until a line is complete and says where it ends; it stays in the buffer.
+    async fn line(&mut self) -> io::Result<usize> {
+        loop {
+            if let Some(end) = memchr::memchr(b'\n', &self.buffer) {
+                return Ok(end + 1);
+            }
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+
+    /// One RETR; every octet is compared.
+    async fn retrieve(&mut self, number: usize, mails: &[Mail]) -> io::Result<u64> {
+        self.command(format!("RETR {}\r\n", number + 1).as_bytes()).await?;
+        let mail = mails.get(number).ok_or(io::ErrorKind::NotFound)?;
+        let mut expected = mail.wire.as_slice();
+        loop {
+            let have = self.buffer.len().min(expected.len());
+            let (now, later) = expected.split_at(have);
+            if self.buffer.get(..have) != Some(now) {
+                return Err(io::Error::other(format!(
+                    "mail {} differs from what the server holds",
+                    number + 1
+                )));
+            }
+            expected = later;
+            self.buffer.drain(..have);
+            if expected.is_empty() {
+                return Ok(mail.bytes.len() as u64);
+            }
+            self.buffer.reserve(64 * 1024);
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+}

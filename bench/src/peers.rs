@@ -1,0 +1,281 @@
+//! The peers: each in a directory of its own, on loopback, ended when dropped.
+use crate::mail::Mail;
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// A running program.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    /// For the tables.
+    pub(crate) name: &'static str,
+    /// Where clients connect.
+    pub(crate) address: SocketAddr,
+    child: Child,
+    _directory: TempDir,
+}
+
+impl Peer {
+    /// The root of its process tree.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let Ok(group) = i32::try_from(self.child.id()) else { return };
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(group), nix::sys::signal::Signal::SIGTERM);
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(10));
+        }
+        let _ =
+            nix::sys::signal::killpg(nix::unistd::Pid::from_raw(group), nix::sys::signal::Signal::SIGKILL);
+        let _ = self.child.wait();
+    }
+}
+
+/// How Mailward runs in a measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// `no-mail-scanning`, shared workers.
+    Pass,
+    /// `no-mail-scanning`, a worker process for each session.
+    PassPerSession,
+    /// Scanned by clamd.
+    Clamd,
+    /// Scanned by the builtin engine alone.
+    Builtin,
+}
+
+fn free() -> io::Result<SocketAddr> {
+    TcpListener::bind("127.0.0.1:0")?.local_addr()
+}
+
+fn spawn(
+    name: &'static str,
+    address: SocketAddr,
+    directory: TempDir,
+    command: &mut Command,
+    ready: impl Fn() -> bool,
+) -> io::Result<Peer> {
+    let log = fs::File::create(directory.path().join("log"))?;
+    let path = directory.path().join("log");
+    let child =
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0).spawn().map_err(
+            |error| io::Error::other(format!("{name} cannot be started ({error}); is it installed?")),
+        )?;
+    let mut peer = Peer { name, address, child, _directory: directory };
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !ready() {
+        if Instant::now() > deadline || !matches!(peer.child.try_wait(), Ok(None)) {
+            let log = fs::read_to_string(&path).unwrap_or_default();
+            return Err(io::Error::other(format!("{name} does not come up:\n{log}")));
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(peer)
+}
+
+fn answers(address: SocketAddr) -> impl Fn() -> bool {
+    move || TcpStream::connect(address).is_ok()
+}
+
+fn directory() -> io::Result<TempDir> {
+    tempfile::Builder::new().prefix("mailward-bench-").tempdir()
+}
+
+/// nginx's mail module; `auth` answers its auth_http requests.
+pub(crate) fn nginx(name: &'static str, auth: SocketAddr, buffer: &str) -> io::Result<Peer> {
+    let (address, directory) = (free()?, directory()?);
+    let base = directory.path();
+    let configuration = base.join("nginx.conf");
+    fs::write(
+        &configuration,
+        format!(
+            "load_module /usr/lib/nginx/modules/ngx_mail_module.so;\n\
+             daemon off; worker_processes 2; pid {base}/pid; error_log stderr crit;\n\
+             worker_rlimit_nofile 60000; events {{ worker_connections 20000; }}\n\
+             mail {{ auth_http {auth}/auth; pop3_auth plain; proxy_buffer {buffer};\n\
+             server {{ listen {address}; protocol pop3; proxy on; }} }}\n",
+            base = base.display()
+        ),
+    )?;
+    let mut command = Command::new("nginx");
+    command.arg("-c").arg(&configuration);
+    spawn(name, address, directory, &mut command, answers(address))
+}
+
+/// haproxy in TCP mode.
+pub(crate) fn haproxy(server: SocketAddr) -> io::Result<Peer> {
+    let (address, directory) = (free()?, directory()?);
+    let configuration = directory.path().join("haproxy.cfg");
+    fs::write(
+        &configuration,
+        format!(
+            "global\n maxconn 20000\n nbthread 2\ndefaults\n mode tcp\n timeout connect 5s\n timeout client 10m\n timeout server 10m\n\
+             listen pop3\n bind {address}\n server one {server}\n"
+        ),
+    )?;
+    let mut command = Command::new("haproxy");
+    command.arg("-db").arg("-f").arg(&configuration);
+    spawn("haproxy", address, directory, &mut command, answers(address))
+}
+
+/// perdition, a process per session.
+pub(crate) fn perdition(server: SocketAddr) -> io::Result<Peer> {
+    let (address, directory) = (free()?, directory()?);
+    let mut command = Command::new("perdition.pop3");
+    command.args(["--no_daemon", "--config_file", "/dev/null", "--bind_address", "127.0.0.1"]);
+    command.args(["--listen_port", &address.port().to_string(), "--outgoing_server", "127.0.0.1"]);
+    command.args(["--outgoing_port", &server.port().to_string(), "--connection_limit", "0", "--no_lookup"]);
+    command
+        .args(["--connection_logging", "--quiet"].iter().skip(1))
+        .arg("--pid_file")
+        .arg(directory.path().join("pid"));
+    spawn("perdition", address, directory, &mut command, answers(address))
+}
+
+/// clamd with two signatures and no cache.
+pub(crate) fn clamd() -> io::Result<(Peer, PathBuf)> {
+    let directory = directory()?;
+    let base = directory.path().to_owned();
+    let socket = base.join("clamd.sock");
+    let database = base.join("db");
+    fs::create_dir(&database)?;
+    fs::write(
+        database.join("bench.ndb"),
+        "Bench.One:0:*:6d61696c776172642d62656e63682d6f6e65\nBench.Two:0:*:6d61696c776172642d62656e63682d74776f\n",
+    )?;
+    let configuration = base.join("clamd.conf");
+    fs::write(
+        &configuration,
+        format!(
+            "Foreground yes\nLocalSocket {}\nDatabaseDirectory {}\nMaxThreads 4\nDisableCache yes\n\
+             StreamMaxLength 100M\nMaxScanSize 200M\nMaxFileSize 100M\nAlertExceedsMax yes\n",
+            socket.display(),
+            database.display()
+        ),
+    )?;
+    // clamd leaves root for nobody here: the directory is root's own and temporary.
+    let mut command = Command::new("clamd");
+    command.arg("-c").arg(&configuration);
+    let ready = socket.clone();
+    let peer = spawn("clamd", SocketAddr::from(([127, 0, 0, 1], 0)), directory, &mut command, move || {
+        UnixStream::connect(&ready).is_ok()
+    })?;
+    Ok((peer, socket))
+}
+
+/// dovecot with one user whose maildrop holds `mails`.
+pub(crate) fn dovecot(mails: &[Mail]) -> io::Result<Peer> {
+    let (address, directory) = (free()?, directory()?);
+    let base = directory.path();
+    let maildir = base.join("mail/user/Maildir");
+    for name in ["new", "cur", "tmp"] {
+        fs::create_dir_all(maildir.join(name))?;
+    }
+    for (index, mail) in mails.iter().enumerate() {
+        fs::write(maildir.join(format!("cur/{index:04}.bench:2,")), &mail.bytes)?;
+    }
+    let configuration = base.join("dovecot.conf");
+    fs::write(base.join("users"), "user:{PLAIN}secret:::::\n")?;
+    fs::write(
+        &configuration,
+        format!(
+            "protocols = pop3\nbase_dir = {b}/run\nstate_dir = {b}/run\nssl = no\ndisable_plaintext_auth = no\n\
+             log_path = /dev/stderr\nmail_location = maildir:{b}/mail/%u/Maildir\nlisten = 127.0.0.1\n\
+             mail_uid = mail\nmail_gid = mail\nfirst_valid_uid = 1\nauth_failure_delay = 0\n\
+             default_login_user = nobody\ndefault_internal_user = nobody\ndefault_internal_group = nogroup\n\
+             service pop3-login {{\n inet_listener pop3 {{\n port = {p}\n }}\n inet_listener pop3s {{\n port = 0\n }}\n\
+             service_count = 0\n process_min_avail = 2\n client_limit = 10000\n}}\n\
+             service pop3 {{\n process_min_avail = 8\n service_count = 100\n process_limit = 2000\n}}\n\
+             service anvil {{\n client_limit = 12000\n}}\nservice auth {{\n client_limit = 12000\n}}\n\
+             passdb {{\n driver = passwd-file\n args = {b}/users\n}}\n\
+             userdb {{\n driver = static\n args = uid=mail gid=mail home={b}/mail/%u\n}}\n\
+             mail_max_userip_connections = 10000\n",
+            b = base.display(),
+            p = address.port()
+        ),
+    )?;
+    let owned = Command::new("chown").arg("-R").arg("mail:mail").arg(base.join("mail")).status()?;
+    if !owned.success() {
+        return Err(io::Error::other("the maildrop cannot be given to user mail: run the bench as root"));
+    }
+    let open = Command::new("chmod").arg("755").arg(base).status()?;
+    debug_assert!(open.success());
+    let mut command = Command::new("dovecot");
+    command.arg("-F").arg("-c").arg(&configuration);
+    spawn("dovecot", address, directory, &mut command, answers(address))
+}
+
+/// Mailward itself, from the release build beside this program.
+pub(crate) fn mailward(
+    binary: &Path,
+    server: SocketAddr,
+    mode: Mode,
+    clamd: Option<&Path>,
+) -> io::Result<Peer> {
+    let (address, directory) = (free()?, directory()?);
+    let base = directory.path();
+    let (isolation, scan, engine) = match (mode, clamd) {
+        (Mode::Pass, _) => ("shared", "no-mail-scanning = true", String::new()),
+        (Mode::PassPerSession, _) => ("session", "no-mail-scanning = true", String::new()),
+        (Mode::Builtin, _) => {
+            fs::write(base.join("bench.hsb"), format!("{}:1:Bench.None\n", "0".repeat(64)))?;
+            let signatures = base.join("bench.hsb");
+            (
+                "shared",
+                "",
+                format!(
+                    "[antivirus.builtin]\nsignatures = [\"builtin:test\", \"{}\"]\n",
+                    signatures.display()
+                ),
+            )
+        }
+        (Mode::Clamd, Some(socket)) => (
+            "shared",
+            "",
+            format!("[antivirus.clamd]\nsocket = \"{}\"\nmax-size = \"100MiB\"\n", socket.display()),
+        ),
+        (Mode::Clamd, None) => return Err(io::Error::other("scanning by clamd needs a clamd")),
+    };
+    fs::create_dir(base.join("state"))?;
+    let configuration = base.join("mailward.toml");
+    fs::write(
+        &configuration,
+        format!(
+            "version = 1\n[service]\nstate-dir = \"{b}/state\"\nspool-dir = \"{b}/state/spool\"\nisolation = \"{isolation}\"\n\
+             [log]\nlevel = \"warn\"\n\
+             [[listener]]\nprotocol = \"pop3\"\naddress = [\"{address}\"]\ntls = \"off\"\n\
+             [[session-acl]]\nfrom = [\"*\"]\n\
+             [[command-acl]]\nplug-to = [\"{server}\"]\nserver-tls = \"off\"\n[command-acl.download]\n{scan}\n{engine}",
+            b = base.display()
+        ),
+    )?;
+    let mut command = Command::new(binary);
+    command.arg("run").arg("-c").arg(&configuration);
+    let name = match mode {
+        Mode::Pass => "mailward",
+        Mode::PassPerSession => "mailward/session",
+        Mode::Clamd => "mailward+clamd",
+        Mode::Builtin => "mailward+builtin",
+    };
+    spawn(name, address, directory, &mut command, answers(address))
+}
+
+/// A part of this program as a process of its own.
+pub(crate) fn own(name: &'static str, arguments: &[String]) -> io::Result<Peer> {
+    let (address, directory) = (free()?, directory()?);
+    let mut command = Command::new("/proc/self/exe");
+    command.arg(name).arg(address.to_string()).args(arguments);
+    spawn(name, address, directory, &mut command, answers(address))
+}

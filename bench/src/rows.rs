@@ -1,0 +1,300 @@
+//! The measurements, by the names that `docs/performance.md` uses.
+use crate::load::{self, Plan};
+use crate::mail::Mail;
+use crate::measure;
+use crate::peers::{self, Mode, Peer};
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What to run.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// The release build.
+    pub(crate) binary: PathBuf,
+    /// Of one load.
+    pub(crate) time: Duration,
+    /// Of every measurement.
+    pub(crate) rounds: usize,
+    /// Only these.
+    pub(crate) only: Option<String>,
+}
+
+const SMALL: usize = 20_000;
+const LARGE: usize = 10_000_000;
+const MEGABYTE: usize = 1_000_000;
+const IDLE_SESSIONS: usize = 1000;
+
+/// Medians of one peer in one measurement.
+#[derive(Clone, Copy, Debug, Default)]
+struct Figures {
+    rate: f64,
+    megabytes: f64,
+    cpu_per_unit: f64,
+    cpu_per_megabyte: f64,
+    p50: f64,
+    p99: f64,
+}
+
+/// Runs every measurement that was asked for.
+pub(crate) async fn run(settings: &Settings) -> io::Result<()> {
+    if !settings.binary.exists() {
+        return Err(io::Error::other(format!(
+            "{} is missing: cargo build --release first, or name it by --mailward",
+            settings.binary.display()
+        )));
+    }
+    let small = Rc::new((0..3).map(|seed| Mail::new(SMALL, seed + 1)).collect::<Vec<_>>());
+    let large = Rc::new(vec![Mail::new(LARGE, 1)]);
+    let megabyte = Rc::new(vec![Mail::new(MEGABYTE, 1)]);
+    let canned = backend(3, SMALL)?;
+    let wanted = |name: &str| settings.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+
+    if wanted("storm") {
+        let plan = plan(settings, canned.address, 64, 3);
+        let auth = auth(canned.address)?;
+        let passing = passing(settings, canned.address, auth.address)?;
+        let proxies = passing.iter().collect::<Vec<_>>();
+        measurement("storm, canned backend: rows 1 and 5", settings, plan, &proxies, &small, "nginx", None)
+            .await?;
+    }
+    if wanted("dovecot") {
+        let server = peers::dovecot(&small)?;
+        let auth = auth(server.address)?;
+        let passing = passing(settings, server.address, auth.address)?;
+        let plan = plan(settings, server.address, 64, 3);
+        let mut proxies = vec![&server];
+        proxies.extend(&passing);
+        measurement("storm, dovecot backend: row 4", settings, plan, &proxies, &small, "nginx", None).await?;
+    }
+    if wanted("latency") {
+        let server = peers::dovecot(&small)?;
+        let auth = auth(server.address)?;
+        let passing = passing(settings, server.address, auth.address)?;
+        let one = peers::mailward(&settings.binary, server.address, Mode::PassPerSession, None)?;
+        let plan = Plan { pace: 60, ..plan(settings, server.address, 64, 1) };
+        let mut proxies = vec![&server];
+        proxies.extend(&passing);
+        proxies.push(&one);
+        measurement(
+            "latency at 60 sessions/s, dovecot: rows 9 and 13",
+            settings,
+            plan,
+            &proxies,
+            &small,
+            "dovecot",
+            None,
+        )
+        .await?;
+    }
+    if wanted("bulk") {
+        let server = backend(1, LARGE)?;
+        let auth = auth(server.address)?;
+        let passing = passing(settings, server.address, auth.address)?;
+        let plan = Plan { by_mail: true, ..plan(settings, server.address, 4, 1) };
+        let proxies = passing.iter().collect::<Vec<_>>();
+        measurement(
+            "bulk, 10 MB mails, canned backend: row 6",
+            settings,
+            plan,
+            &proxies,
+            &large,
+            "nginx64k",
+            None,
+        )
+        .await?;
+    }
+    if wanted("session") {
+        let perdition = peers::perdition(canned.address)?;
+        let one = peers::mailward(&settings.binary, canned.address, Mode::PassPerSession, None)?;
+        let plan = plan(settings, canned.address, 16, 3);
+        measurement(
+            "process per session, canned backend: row 12",
+            settings,
+            plan,
+            &[&perdition, &one],
+            &small,
+            "perdition",
+            None,
+        )
+        .await?;
+    }
+    if wanted("idle") {
+        idle(settings, canned.address).await?;
+    }
+    if wanted("scan") {
+        scanned("scanned 20 KB, 16 at a time: rows 14 and 17", settings, &small, (3, SMALL), 16).await?;
+        scanned("scanned 20 KB, one at a time: row 16", settings, &small, (3, SMALL), 1).await?;
+        scanned("scanned 1 MB, 4 at a time: rows 15, 16 and 17", settings, &megabyte, (1, MEGABYTE), 4)
+            .await?;
+        scanned("scanned 10 MB, one at a time", settings, &large, (1, LARGE), 1).await?;
+    }
+    Ok(())
+}
+
+fn plan(settings: &Settings, address: SocketAddr, at_once: usize, mails: usize) -> Plan {
+    Plan { address, at_once, time: settings.time, mails, by_mail: false, pace: 0 }
+}
+
+fn backend(mails: usize, octets: usize) -> io::Result<Peer> {
+    peers::own("backend", &[mails.to_string(), octets.to_string()])
+}
+
+fn auth(server: SocketAddr) -> io::Result<Peer> {
+    peers::own("auth-http", &[server.to_string()])
+}
+
+fn passing(settings: &Settings, server: SocketAddr, auth: SocketAddr) -> io::Result<Vec<Peer>> {
+    Ok(vec![
+        peers::haproxy(server)?,
+        peers::nginx("nginx", auth, "4k")?,
+        peers::nginx("nginx64k", auth, "64k")?,
+        peers::perdition(server)?,
+        peers::mailward(&settings.binary, server, Mode::Pass, None)?,
+    ])
+}
+
+async fn scanned(
+    title: &str,
+    settings: &Settings,
+    mails: &Rc<Vec<Mail>>,
+    (count, octets): (usize, usize),
+    at_once: usize,
+) -> io::Result<()> {
+    let server = backend(count, octets)?;
+    let (clamd, socket) = peers::clamd()?;
+    let reference = peers::own("scan-ref", &[server.address.to_string(), socket.display().to_string()])?;
+    let mailward = peers::mailward(&settings.binary, server.address, Mode::Clamd, Some(&socket))?;
+    let builtin = peers::mailward(&settings.binary, server.address, Mode::Builtin, None)?;
+    // The engine must have proved itself (it is shown the test virus first) before mails count.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let plan = Plan { by_mail: true, ..plan(settings, server.address, at_once, count) };
+    let proxies = [&reference, &mailward, &builtin];
+    measurement(title, settings, plan, &proxies, mails, "scan-ref", Some(&clamd)).await
+}
+
+/// Alternating rounds over the proxies, medians, and ratios to the anchor.
+async fn measurement(
+    title: &str,
+    settings: &Settings,
+    plan: Plan,
+    proxies: &[&Peer],
+    mails: &Rc<Vec<Mail>>,
+    anchor: &str,
+    engine: Option<&Peer>,
+) -> io::Result<()> {
+    println!("\n{title}");
+    let mut rounds: Vec<Vec<Figures>> = vec![Vec::new(); proxies.len()];
+    let mut engine_cpu = vec![Duration::ZERO; proxies.len()];
+    let mut units = vec![0_u64; proxies.len()];
+    for _ in 0..settings.rounds {
+        for (index, proxy) in proxies.iter().enumerate() {
+            let before = measure::cpu(proxy.pid());
+            let engine_before = engine.map_or(Duration::ZERO, |engine| measure::cpu(engine.pid()));
+            let result = load::run(Plan { address: proxy.address, ..plan }, Rc::clone(mails))
+                .await
+                .map_err(|error| io::Error::other(format!("{}: {error}", proxy.name)))?;
+            let cpu = measure::cpu(proxy.pid()).saturating_sub(before).as_secs_f64();
+            let engine_after = engine.map_or(Duration::ZERO, |engine| measure::cpu(engine.pid()));
+            if let (Some(total), Some(units)) = (engine_cpu.get_mut(index), units.get_mut(index)) {
+                *total += engine_after.saturating_sub(engine_before);
+                *units += result.units;
+            }
+            let wall = result.wall.as_secs_f64();
+            if let Some(rounds) = rounds.get_mut(index) {
+                rounds.push(Figures {
+                    rate: result.rate(),
+                    megabytes: result.megabytes_per_second(),
+                    cpu_per_unit: cpu * 1e6 / (result.rate() * wall).max(1.0),
+                    cpu_per_megabyte: cpu * 1e3 / (result.megabytes_per_second() * wall).max(1e-9),
+                    p50: result.quantile(0.5).as_secs_f64() * 1e3,
+                    p99: result.quantile(0.99).as_secs_f64() * 1e3,
+                });
+            }
+        }
+    }
+    let medians: Vec<Figures> = rounds.iter().map(|rounds| median_figures(rounds)).collect();
+    let base =
+        proxies.iter().position(|proxy| proxy.name == anchor).and_then(|index| medians.get(index)).copied();
+    let base = base.unwrap_or_default();
+    println!(
+        "  {:<17} {:>9} {:>6} {:>9} {:>10} {:>6} {:>8} {:>8} {:>6} {:>8}",
+        "", "units/s", "ratio", "MB/s", "CPU us/unit", "ratio", "CPU ms/MB", "p50 ms", "ratio", "p99 ms"
+    );
+    for (proxy, figures) in proxies.iter().zip(&medians) {
+        println!(
+            "  {:<17} {:>9.0} {:>6.2} {:>9.1} {:>10.0} {:>6.2} {:>9.3} {:>8.2} {:>6.2} {:>8.2}",
+            proxy.name,
+            figures.rate,
+            figures.rate / base.rate,
+            figures.megabytes,
+            figures.cpu_per_unit,
+            figures.cpu_per_unit / base.cpu_per_unit,
+            figures.cpu_per_megabyte,
+            figures.p50,
+            figures.p50 / base.p50,
+            figures.p99
+        );
+    }
+    if engine.is_some() {
+        for (index, proxy) in proxies.iter().enumerate() {
+            let cpu = engine_cpu.get(index).copied().unwrap_or_default().as_secs_f64() * 1e6;
+            #[expect(clippy::cast_precision_loss, reason = "a count of mails")]
+            let each = cpu / units.get(index).copied().unwrap_or(1).max(1) as f64;
+            let own = medians.get(index).copied().unwrap_or_default().cpu_per_unit;
+            if each > 1.0 {
+                println!(
+                    "  {:<17} clamd's CPU {each:.0} us a mail; the proxy's is {:.2} of it",
+                    proxy.name,
+                    own / each
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+fn median_figures(rounds: &[Figures]) -> Figures {
+    let median = |field: fn(&Figures) -> f64| {
+        let mut values: Vec<f64> = rounds.iter().map(field).collect();
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied().unwrap_or_default()
+    };
+    Figures {
+        rate: median(|figures| figures.rate),
+        megabytes: median(|figures| figures.megabytes),
+        cpu_per_unit: median(|figures| figures.cpu_per_unit),
+        cpu_per_megabyte: median(|figures| figures.cpu_per_megabyte),
+        p50: median(|figures| figures.p50),
+        p99: median(|figures| figures.p99),
+    }
+}
+
+/// Proportional memory of an idle logged-in session: the difference that a thousand of them make.
+async fn idle(settings: &Settings, server: SocketAddr) -> io::Result<()> {
+    println!("\nmemory of an idle session, {IDLE_SESSIONS} of them: rows 10 and 11");
+    let auth = auth(server)?;
+    let mut proxies = passing(settings, server, auth.address)?;
+    proxies.push(peers::mailward(&settings.binary, server, Mode::PassPerSession, None)?);
+    let mut anchor = 1.0;
+    for proxy in &proxies {
+        let count = if proxy.name.contains("session") { IDLE_SESSIONS / 10 } else { IDLE_SESSIONS };
+        // The first sessions pay for what all share.
+        let warm = load::idle(proxy.address, 50).await?;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let before = measure::pss(proxy.pid());
+        let clients = load::idle(proxy.address, count).await?;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let after = measure::pss(proxy.pid());
+        drop((warm, clients));
+        #[expect(clippy::cast_precision_loss, reason = "kilobytes and a count")]
+        let each = after.saturating_sub(before) as f64 / count as f64;
+        if proxy.name == "nginx" {
+            anchor = each;
+        }
+        println!("  {:<17} {each:>8.1} kB   {:>5.2} x nginx", proxy.name, each / anchor);
+    }
+    Ok(())
+}
