@@ -89,7 +89,8 @@ pub(crate) async fn run(plan: Plan, mails: Rc<Vec<Mail>>) -> io::Result<Result> 
                     while Instant::now() < end {
                         for number in 0..plan.mails {
                             let unit = Instant::now();
-                            octets.set(octets.get() + client.retrieve(number, &mails).await?);
+                            let fetched = client.retrieve(number, &mails).await?;
+                            octets.set(octets.get() + fetched);
                             times.borrow_mut().push(unit.elapsed());
                         }
                     }
@@ -99,7 +100,8 @@ pub(crate) async fn run(plan: Plan, mails: Rc<Vec<Mail>>) -> io::Result<Result> 
                     let mut client = Client::login(plan.address).await?;
                     client.command(b"STAT\r\n").await?;
                     for number in 0..plan.mails {
-                        octets.set(octets.get() + client.retrieve(number, &mails).await?);
+                        let fetched = client.retrieve(number, &mails).await?;
+                        octets.set(octets.get() + fetched);
                     }
                     client.quit().await?;
                     times.borrow_mut().push(unit.elapsed());

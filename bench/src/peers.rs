@@ -103,7 +103,7 @@ pub(crate) fn nginx(name: &'static str, auth: SocketAddr, buffer: &str) -> io::R
         format!(
             "load_module /usr/lib/nginx/modules/ngx_mail_module.so;\n\
              daemon off; worker_processes 2; pid {base}/pid; error_log stderr crit;\n\
-             worker_rlimit_nofile 60000; events {{ worker_connections 20000; }}\n\
+             events {{ worker_connections 8000; }}\n\
              mail {{ auth_http {auth}/auth; pop3_auth plain; proxy_buffer {buffer};\n\
              server {{ listen {address}; protocol pop3; proxy on; }} }}\n",
             base = base.display()
@@ -121,7 +121,7 @@ pub(crate) fn haproxy(server: SocketAddr) -> io::Result<Peer> {
     fs::write(
         &configuration,
         format!(
-            "global\n maxconn 20000\n nbthread 2\ndefaults\n mode tcp\n timeout connect 5s\n timeout client 10m\n timeout server 10m\n\
+            "global\n maxconn 8000\n nbthread 2\ndefaults\n mode tcp\n timeout connect 5s\n timeout client 10m\n timeout server 10m\n\
              listen pop3\n bind {address}\n server one {server}\n"
         ),
     )?;

@@ -42,12 +42,17 @@ async fn session(mut client: TcpStream, server: SocketAddr, clamd: &Path) -> io:
         if retrieve && answer.starts_with(b"+OK") {
             while !answer.ends_with(b"\r\n.\r\n") {
                 answer.reserve(64 * 1024);
-                server.read_buf(&mut answer).await?;
+                if server.read_buf(&mut answer).await? == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
             }
             let body = memmem::find(&answer, b"\r\n").map_or(0, |end| end + 2);
             scan(clamd, answer.get(body..).unwrap_or_default()).await?;
         }
         client.write_all(&answer).await?;
+        if command.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"QUIT")) {
+            return Ok(());
+        }
     }
 }
 
