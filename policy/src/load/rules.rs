@@ -196,13 +196,15 @@ fn command_acl(table: &mut Table<'_>, names: &Names<'_>, name: String) -> Comman
     let mut download = download_item.as_ref().and_then(|item| item.table("command-acl.download"));
     let scan = !download.as_mut().is_some_and(|table| table.flag("no-mail-scanning", false));
     let commands = table.take("commands");
-    let capabilities = table.take("capabilities").and_then(|item| item.some_strings()).unwrap_or_default();
+    let capabilities = table.take("capabilities").and_then(|item| item.some_strings());
+    let capabilities = capabilities
+        .map_or_else(|| NameList::new(["*"]), |items| NameList::new(items.iter().map(|(_, name)| *name)));
     let no_limit = |duration: Duration| (!duration.is_zero()).then_some(duration);
     let usize_of = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     let session = SessionRules {
         name,
         commands: command_list(commands, scan),
-        capabilities: NameList::new(capabilities.iter().map(|(_, name)| *name)),
+        capabilities,
         max_time: no_limit(table.duration("max-time", Duration::ZERO, Duration::ZERO)),
         // RFC 1939 section 3 wants ten minutes at least; an operator may know better, a second is a mistake.
         idle_timeout: table.duration("idle-timeout", Duration::from_secs(600), Duration::from_secs(10)),
