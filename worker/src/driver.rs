@@ -1,0 +1,299 @@
+//! The only select loop: feeds the protocol machine from both peers, the timer and the scanned copy, and sends what
+//! it says. Both peers are read and written in the same turn, so that no two of them can wait for each other.
+//!
+//! Trusts nothing that it reads; understands nothing of it either. A session that is idle owns no buffer: what is
+//! read and what is to be sent pass through one pair of buffers per worker, borrowed within one call.
+use crate::copy::{CopyFault, Delivery};
+use crate::limits::{CLOSE, PIECE, PIECES_PER_TURN, QUEUE};
+use crate::peer::Peer;
+use crate::spool::{Spooling, Wrote};
+use ipc::supervisor_worker::Counters;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep};
+use worker_proto::machine::{Event, Fault, Input, Machine, Output, Side};
+
+/// The buffers of a worker, shared by its sessions.
+pub(crate) struct Buffers {
+    /// What was read.
+    pub(crate) piece: Box<[u8]>,
+    /// What the machine said.
+    output: Output,
+}
+
+impl Buffers {
+    /// Allocates them, before the first session.
+    pub(crate) fn new() -> Rc<RefCell<Self>> {
+        Rc::new(RefCell::new(Self { piece: vec![0; PIECE].into(), output: Output::default() }))
+    }
+}
+
+/// What the session has to do something about.
+pub(crate) enum Turn {
+    /// The machine asks for it.
+    Event(Event),
+    /// The mail outgrew memory: a file is needed, the server is not read until it came.
+    NeedFile,
+    /// The client has waited for a judgement as long as `scan-patience` says.
+    Patience,
+    /// The session cannot go on.
+    Failed(Failure),
+}
+
+/// Why a session cannot go on.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// A peer broke the protocol or a limit.
+    Peer(Fault),
+    /// The client does not take what is sent.
+    ClientGone,
+    /// The copy cannot be delivered to its end.
+    Copy(CopyFault),
+}
+
+/// Moves the bytes of one session.
+pub(crate) struct Driver<M> {
+    buffers: Rc<RefCell<Buffers>>,
+    above: u64,
+    started: Instant,
+    /// `None` after a fault.
+    machine: Option<M>,
+    client: Peer,
+    server: Peer,
+    turns: VecDeque<Turn>,
+    spooling: Option<Box<Spooling>>,
+    delivery: Option<Box<Delivery>>,
+    /// The copy may not be served before its change is on record.
+    copy_held: bool,
+    patience: Option<Instant>,
+    timer: Pin<Box<Sleep>>,
+    armed: Option<Instant>,
+    counters: Counters,
+}
+
+impl<M: Machine> Driver<M> {
+    /// A driver of connected peers. `started` is the machine's time zero, `above` is `spool-file-above`.
+    pub(crate) fn new(
+        buffers: Rc<RefCell<Buffers>>,
+        above: u64,
+        started: Instant,
+        machine: M,
+        client: Peer,
+        server: Peer,
+    ) -> Self {
+        Self {
+            buffers,
+            above,
+            started,
+            machine: Some(machine),
+            client,
+            server,
+            turns: VecDeque::new(),
+            spooling: None,
+            delivery: None,
+            copy_held: false,
+            patience: None,
+            timer: Box::pin(tokio::time::sleep_until(started)),
+            armed: None,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Octets and commands so far.
+    pub(crate) const fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Tells the machine something that no peer said.
+    pub(crate) fn tell(&mut self, input: Input<'_>) {
+        let buffers = Rc::clone(&self.buffers);
+        self.feed(input, &mut buffers.borrow_mut().output);
+    }
+
+    /// Serves this copy to the machine from now on.
+    pub(crate) fn deliver(&mut self, delivery: Delivery) {
+        self.delivery = Some(Box::new(delivery));
+    }
+
+    /// The copy was delivered, or will not be.
+    pub(crate) fn delivered(&mut self) {
+        self.delivery = None;
+        self.copy_held = false;
+    }
+
+    /// Holds the copy back, or lets it go.
+    pub(crate) const fn hold_copy(&mut self, held: bool) {
+        self.copy_held = held;
+    }
+
+    /// From when on the client has waited long enough.
+    pub(crate) const fn set_patience(&mut self, until: Option<Instant>) {
+        self.patience = until;
+    }
+
+    /// The mail that is being spooled.
+    pub(crate) const fn spooling(&mut self) -> &mut Option<Box<Spooling>> {
+        &mut self.spooling
+    }
+
+    /// The next thing that the session has to do something about. Everything else happens in here.
+    pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        let buffers = Rc::clone(&self.buffers);
+        let buffers = &mut *buffers.borrow_mut();
+        let mut pieces = 0;
+        loop {
+            if let Some(turn) = self.turns.pop_front() {
+                if self.turns.is_empty() {
+                    self.turns = VecDeque::new();
+                }
+                return Poll::Ready(turn);
+            }
+            let _: Poll<()> = self.server.poll_flush(cx);
+            let _: Poll<()> = self.client.poll_flush(cx);
+            if self.client.is_broken() {
+                return Poll::Ready(Turn::Failed(Failure::ClientGone));
+            }
+            let moved = self.serve_copy(buffers)
+                || self.read(Side::Server, buffers, cx)
+                || self.read(Side::Client, buffers, cx);
+            if moved {
+                pieces += 1;
+                if pieces >= PIECES_PER_TURN && self.turns.is_empty() {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                continue;
+            }
+            if !self.tick(buffers, cx) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Sends what is queued, waiting a short while, and ends both connections. `farewell` are the last words to the
+    /// client; unless the client asked for the end, what it still says is taken, so that it gets to read them.
+    pub(crate) async fn close(mut self, farewell: &[u8], linger: bool) -> Counters {
+        self.client.send(farewell);
+        self.timer.as_mut().reset(Instant::now() + CLOSE);
+        poll_fn(|cx| {
+            let _: Poll<()> = self.server.poll_flush(cx);
+            if self.client.poll_flush(cx).is_ready() { Poll::Ready(()) } else { self.timer.as_mut().poll(cx) }
+        })
+        .await;
+        if linger {
+            self.client.discard(&mut self.buffers.borrow_mut().piece);
+        }
+        self.counters
+    }
+
+    /// One piece of the copy, when the client took the one before.
+    fn serve_copy(&mut self, buffers: &mut Buffers) -> bool {
+        let wanted = self.machine.as_ref().is_some_and(Machine::wants_copy);
+        if !wanted || self.copy_held || self.client.queued() > 0 {
+            return false;
+        }
+        let Some(delivery) = &mut self.delivery else { return false };
+        match delivery.next(&mut buffers.piece) {
+            Ok(piece) => self.feed(Input::Copy(piece), &mut buffers.output),
+            Err(fault) => {
+                self.machine = None;
+                self.turns.push_back(Turn::Failed(Failure::Copy(fault)));
+            }
+        }
+        true
+    }
+
+    /// One piece of a peer, if the machine wants it and the other peer keeps up.
+    fn read(&mut self, side: Side, buffers: &mut Buffers, cx: &mut Context<'_>) -> bool {
+        if !self.machine.as_ref().is_some_and(|machine| machine.wants(side)) {
+            return false;
+        }
+        let (peer, other) = match side {
+            Side::Client => (&mut self.client, &self.server),
+            Side::Server => (&mut self.server, &self.client),
+        };
+        let awaits_file = self.spooling.as_ref().is_some_and(|spooling| spooling.awaits_file());
+        if peer.is_eof() || other.queued() > QUEUE || (side == Side::Server && awaits_file) {
+            return false;
+        }
+        let Poll::Ready(count) = peer.poll_read(cx, &mut buffers.piece) else { return false };
+        let piece = buffers.piece.get(..count).unwrap_or_default();
+        if piece.is_empty() {
+            self.feed(Input::Eof(side), &mut buffers.output);
+            return true;
+        }
+        match side {
+            Side::Client => {
+                let lines = piece.iter().filter(|octet| **octet == b'\n').count();
+                let lines = u32::try_from(lines).unwrap_or(u32::MAX);
+                self.counters.commands = self.counters.commands.saturating_add(lines);
+                self.counters.bytes_out = self.counters.bytes_out.saturating_add(count as u64);
+            }
+            Side::Server => self.counters.bytes_in = self.counters.bytes_in.saturating_add(count as u64),
+        }
+        self.feed(Input::Bytes(side, piece), &mut buffers.output);
+        true
+    }
+
+    /// Whether a deadline passed. The timer is left alone while deadlines move away, which they do with each command.
+    fn tick(&mut self, buffers: &mut Buffers, cx: &mut Context<'_>) -> bool {
+        let machine_due =
+            self.machine.as_ref().and_then(Machine::deadline).and_then(|due| self.started.checked_add(due));
+        let Some(due) = [machine_due, self.patience].into_iter().flatten().min() else { return false };
+        if self.armed.is_none_or(|armed| due < armed) {
+            self.timer.as_mut().reset(due);
+            self.armed = Some(due);
+        }
+        if self.timer.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        self.armed = None;
+        let now = Instant::now();
+        if machine_due.is_some_and(|due| due <= now) {
+            self.feed(Input::Tick, &mut buffers.output);
+        }
+        if self.patience.is_some_and(|due| due <= now) {
+            self.patience = None;
+            self.turns.push_back(Turn::Patience);
+        }
+        true
+    }
+
+    /// Gives the machine one input and performs what can be performed at once: bytes to peers and spool.
+    fn feed(&mut self, input: Input<'_>, output: &mut Output) {
+        let Some(machine) = self.machine.take() else { return };
+        let now: Duration = self.started.elapsed();
+        let handled = machine.handle(now, input, output);
+        self.client.send(&output.client);
+        output.client.clear();
+        self.server.send(&output.server);
+        output.server.clear();
+        let wrote = self.spool(output);
+        self.turns.extend(output.events.drain(..).map(Turn::Event));
+        if wrote == Wrote::NeedFile {
+            self.turns.push_back(Turn::NeedFile);
+        }
+        match handled {
+            Ok(machine) => self.machine = Some(machine),
+            Err(fault) => self.turns.push_back(Turn::Failed(Failure::Peer(fault))),
+        }
+    }
+
+    /// A mail begins and goes on within one output, never two mails: the machine waits for the judgement of each.
+    fn spool(&mut self, output: &mut Output) -> Wrote {
+        if output.events.iter().any(|event| matches!(event, Event::MailBegin { .. })) {
+            self.spooling = Some(Box::new(Spooling::new()));
+        }
+        let wrote = match &mut self.spooling {
+            Some(spooling) => spooling.write(&output.spool, self.above),
+            None => Wrote::Fine,
+        };
+        output.spool.clear();
+        wrote
+    }
+}

@@ -1,0 +1,83 @@
+//! One place that says what a failure means: the last words to the client, the loudness of the log, the end.
+use crate::copy::CopyFault;
+use crate::driver::Failure;
+use ipc::log::Level;
+use ipc::supervisor_worker::{End, NoServer};
+use worker_proto::machine::{Close, Side};
+
+/// What follows from a failure.
+pub(crate) struct Consequence {
+    /// Last words to the client; empty in the middle of a mail, which must then stay unfinished.
+    pub(crate) farewell: &'static [u8],
+    /// How loud the log is.
+    pub(crate) level: Level,
+    /// Constant words for the log.
+    pub(crate) text: &'static str,
+    /// More for the log.
+    pub(crate) detail: String,
+    /// How the session is said to have ended.
+    pub(crate) end: End,
+}
+
+/// Before the machine spoke: POP3's words for a server that cannot be reached (RFC 3206 SYS/TEMP).
+pub(crate) const NO_SERVER: &[u8] = b"-ERR [SYS/TEMP] server cannot be reached\r\n";
+/// Before the machine spoke: the service ends the session.
+pub(crate) const ENDING: &[u8] = b"-ERR [SYS/TEMP] the service ends this session, try again later\r\n";
+/// Before the machine spoke: something of ours failed.
+pub(crate) const INTERNAL: &[u8] = b"-ERR [SYS/TEMP] internal error, try again later\r\n";
+
+/// Maps a failure.
+pub(crate) fn consequence(failure: Failure) -> Consequence {
+    match failure {
+        Failure::Peer(fault) => {
+            let (text, end) = match fault.side {
+                Side::Client => ("client broke the protocol", End::ClientFault),
+                Side::Server => ("server broke the protocol", End::ServerFault),
+            };
+            let detail = format!("{} at octet {}", fault.what, fault.offset);
+            Consequence { farewell: fault.farewell, level: Level::Warn, text, detail, end }
+        }
+        Failure::ClientGone => Consequence {
+            farewell: b"",
+            level: Level::Debug,
+            text: "client takes no more",
+            detail: String::new(),
+            end: End::ClientClosed,
+        },
+        Failure::Copy(fault) => Consequence {
+            farewell: b"",
+            level: Level::Error,
+            text: match fault {
+                CopyFault::Unreadable => "scanned copy cannot be read",
+                CopyFault::Changed => "spool file changed after it was scanned",
+            },
+            detail: String::new(),
+            end: End::Internal,
+        },
+    }
+}
+
+/// The supervisor's word for the machine's.
+pub(crate) const fn end(close: Close) -> End {
+    match close {
+        Close::Quit => End::Quit,
+        Close::ClientClosed => End::ClientClosed,
+        Close::ServerClosed => End::ServerClosed,
+        Close::LoginFailures => End::LoginFailures,
+        Close::BadCommands => End::BadCommands,
+        Close::LoginDeadline => End::LoginDeadline,
+        Close::Idle => End::Idle,
+        Close::Limit => End::Limit,
+        Close::Kicked => End::Kicked,
+    }
+}
+
+/// Why there is no server, for the log.
+pub(crate) const fn no_server(why: NoServer) -> &'static str {
+    match why {
+        NoServer::Unreachable => "unreachable",
+        NoServer::TimedOut => "silent until connect-timeout",
+        NoServer::NotResolved => "name does not resolve",
+        NoServer::Loop => "destination is our own listener",
+    }
+}

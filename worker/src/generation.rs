@@ -1,0 +1,89 @@
+//! A policy as the supervisor gave it: a sealed memory file, read once, kept for the sessions that name it.
+use crate::limits::GENERATIONS;
+use crate::memfd;
+use ipc::wire::decode_slice;
+use nix::sys::uio::pread;
+use policy::slice::WorkerSlice;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use worker_proto::pop3::Settings;
+
+/// One generation, cut into what a session needs.
+pub(crate) struct Generation {
+    /// Listener names by index.
+    pub(crate) listeners: Vec<String>,
+    /// What each rule of this tenant lets a session do, ready for the machine.
+    pub(crate) rules: Vec<Option<Rc<Settings>>>,
+    /// Engine names by index.
+    pub(crate) engines: Vec<String>,
+    /// `spool-file-above`, octets.
+    pub(crate) spool_file_above: u64,
+    /// `copy-cache`, octets.
+    pub(crate) copy_cache: u64,
+}
+
+impl From<WorkerSlice> for Generation {
+    fn from(slice: WorkerSlice) -> Self {
+        let WorkerSlice {
+            tenant: _,
+            listeners,
+            rules,
+            login,
+            spool_file_above,
+            copy_cache,
+            refuse_delete,
+            engines,
+        } = slice;
+        let settings = |rules| Rc::new(Settings { rules, login: login.clone(), refuse_delete });
+        let rules = rules.into_iter().map(|rule| rule.map(settings)).collect();
+        Self { listeners, rules, engines, spool_file_above, copy_cache }
+    }
+}
+
+/// The generations that sessions may still name.
+#[derive(Default)]
+pub(crate) struct Generations {
+    known: RefCell<BTreeMap<u64, Rc<Generation>>>,
+}
+
+impl Generations {
+    /// Adds one and forgets the oldest.
+    pub(crate) fn add(&self, number: u64, generation: Generation) {
+        let mut known = self.known.borrow_mut();
+        known.insert(number, Rc::new(generation));
+        while known.len() > GENERATIONS {
+            known.pop_first();
+        }
+    }
+
+    /// The one that a session names.
+    pub(crate) fn get(&self, number: u64) -> Option<Rc<Generation>> {
+        self.known.borrow().get(&number).cloned()
+    }
+}
+
+/// Reads a slice of `length` octets.
+///
+/// # Errors
+/// Why it is none, in constant words.
+pub(crate) fn read(file: &OwnedFd, length: u32) -> Result<Generation, &'static str> {
+    if !memfd::is_sealed(file) {
+        return Err("policy is not sealed");
+    }
+    if memfd::length(file) != Ok(u64::from(length)) {
+        return Err("policy has another length");
+    }
+    let size = usize::try_from(length).map_err(|_| "policy has another length")?;
+    let mut bytes = vec![0; size];
+    let mut done = 0;
+    while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
+        let offset = i64::try_from(done).map_err(|_| "policy has another length")?;
+        match pread(file, rest, offset) {
+            Ok(count @ 1..) => done = done.saturating_add(count),
+            Ok(0) | Err(_) => return Err("policy cannot be read"),
+        }
+    }
+    decode_slice::<WorkerSlice>(&bytes).map(Generation::from).map_err(|_| "policy cannot be decoded")
+}

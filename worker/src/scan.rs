@@ -1,0 +1,162 @@
+//! One mail's way through a scanner: the job, the one answer, and what the worker believes of it.
+//!
+//! The scanner parses what an attacker wrote, so its answer is read as if the attacker had written it too. It can lie
+//! about a mail, but not about which mail, who was asked, or how long the copy is; whatever is missing, late or
+//! contradicts itself defers the mail.
+use crate::copy::{Copy, Source};
+use crate::limits::{ANSWER_TEXT, NOTICE_ROOM};
+use crate::memfd;
+use crate::spool::SealedMail;
+use ipc::ids::{LeaseId, Sha256};
+use ipc::worker_scanner::{Context, Disposition, Judged, ScanJob};
+use ipc::{Link, LinkError};
+use policy::status::{Status, StatusSet};
+use std::future::Future;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
+use std::rc::Rc;
+
+/// What a job is about, besides the mail.
+#[derive(Clone)]
+pub(crate) struct Question {
+    /// Statuses that spooling found.
+    pub(crate) found: StatusSet,
+    /// What the rules may depend on.
+    pub(crate) context: Context,
+    /// Names of the demanded engines.
+    pub(crate) engines: Rc<[String]>,
+}
+
+/// The way there and back.
+pub(crate) type Trip = Pin<Box<dyn Future<Output = Result<Judgement, Lost>>>>;
+
+/// Why a trip brought nothing.
+#[derive(Debug)]
+pub(crate) enum Lost {
+    /// The scanner is gone: the supervisor leases another, or says that there is none.
+    Scanner,
+    /// It answered what cannot be believed.
+    Lied(&'static str, Option<Box<Judged>>),
+    /// Something of ours failed.
+    Internal(&'static str),
+}
+
+/// A judgement that was checked.
+pub(crate) struct Judgement {
+    /// What the scanner said, for the log.
+    pub(crate) judged: Box<Judged>,
+    /// What follows.
+    pub(crate) decision: Decision,
+}
+
+/// What becomes of the mail.
+pub(crate) enum Decision {
+    /// Serve this.
+    Deliver(Rc<Copy>),
+    /// Refuse it for good.
+    Deny,
+    /// Refuse it for now.
+    Defer,
+}
+
+/// Sends the job over the pair that came with a lease, and waits for the answer. The supervisor's deadline ends it.
+pub(crate) fn trip(lease: LeaseId, pair: OwnedFd, mail: Rc<SealedMail>, question: Question) -> Trip {
+    Box::pin(async move {
+        let link: Link<ScanJob, Judged> = Link::new(pair).map_err(|_| Lost::Internal("no link to the scanner"))?;
+        let output = memfd::create(c"output").map_err(|_| Lost::Internal("cannot make a memory file"))?;
+        let map = memfd::create(c"map").map_err(|_| Lost::Internal("cannot make a memory file"))?;
+        let Question { found, context, engines } = question;
+        let max_output = mail.length().saturating_add(NOTICE_ROOM);
+        let job = ScanJob { lease, size: mail.length(), sha256: mail.sha256(), found, max_output, context };
+        link.send(&job, &[mail.as_fd(), output.as_fd(), map.as_fd()]).await.map_err(lost)?;
+        let (judged, _no_descriptors) = link.recv().await.map_err(lost)?;
+        let expected = Expected { lease, sha256: mail.sha256(), found, engines: &engines };
+        match believe(&judged, &expected).and_then(|()| decide(&judged, mail, output, max_output)) {
+            Ok(decision) => Ok(Judgement { judged: Box::new(judged), decision }),
+            Err(lie) => Err(Lost::Lied(lie, Some(Box::new(judged)))),
+        }
+    })
+}
+
+fn lost(error: LinkError) -> Lost {
+    match error {
+        LinkError::Closed | LinkError::Io(_) => Lost::Scanner,
+        LinkError::Wire(_) => Lost::Lied("the scanner's answer cannot be read", None),
+        LinkError::Full => Lost::Internal("no room on the scanner's link"),
+    }
+}
+
+/// What an answer must agree with.
+struct Expected<'a> {
+    lease: LeaseId,
+    sha256: Sha256,
+    found: StatusSet,
+    engines: &'a [String],
+}
+
+/// Whether an answer is about this mail, complete, and free of contradictions.
+fn believe(judged: &Judged, expected: &Expected<'_>) -> Result<(), &'static str> {
+    let Judged { lease, sha256, disposition, rule, statuses, answers, reason, micros: _ } = judged;
+    if *lease != expected.lease {
+        return Err("the scanner answered for another lease");
+    }
+    if *sha256 != expected.sha256 {
+        return Err("the scanner judged another mail");
+    }
+    if rule.len() > ANSWER_TEXT || reason.len() > ANSWER_TEXT {
+        return Err("the scanner's answer is over its limits");
+    }
+    let demanded = |engine: &String| expected.engines.contains(engine);
+    let times = |engine: &String| answers.iter().filter(|answer| answer.engine == *engine).count();
+    if !answers.iter().all(|answer| demanded(&answer.engine) && times(&answer.engine) == 1) {
+        return Err("an engine answered that was not asked, or twice");
+    }
+    if statuses.is_empty() || answers.iter().any(|answer| answer.statuses.is_empty()) {
+        return Err("the scanner's answer has no status");
+    }
+    let said = answers.iter().map(|answer| answer.statuses).fold(expected.found, StatusSet::union);
+    let bad = |set: StatusSet| set.iter().filter(|status| *status != Status::Clean).collect::<StatusSet>();
+    if !bad(said).within(*statuses) {
+        return Err("the scanner's answer hides what an engine found");
+    }
+    // A mail that killed two scanners is answered without asking an engine; it is malformed, and never passed.
+    let complete = expected.engines.iter().all(|engine| times(engine) == 1);
+    if !complete && (*disposition == Disposition::Pass || !statuses.contains(Status::Malformed)) {
+        return Err("an engine's answer is missing");
+    }
+    if *disposition == Disposition::Pass {
+        if statuses.contains(Status::Infected) {
+            return Err("the scanner passes an infected mail");
+        }
+        if expected.engines.is_empty() && !statuses.contains(Status::Skipped) {
+            return Err("the scanner calls clean what no engine saw");
+        }
+    }
+    Ok(())
+}
+
+/// Turns a believed answer into what is served. A changed copy is sealed first: the scanner still holds it.
+fn decide(
+    judged: &Judged,
+    mail: Rc<SealedMail>,
+    output: OwnedFd,
+    max_output: u64,
+) -> Result<Decision, &'static str> {
+    let sha256 = mail.sha256();
+    match judged.disposition {
+        Disposition::Pass => {
+            let length = mail.length();
+            Ok(Decision::Deliver(Rc::new(Copy { source: Source::Original(mail), length, sha256 })))
+        }
+        Disposition::Replace { length } => {
+            memfd::seal(&output).map_err(|_| "the changed copy cannot be sealed")?;
+            let there = memfd::length(&output).map_err(|_| "the changed copy cannot be measured")?;
+            if length > there || length > max_output {
+                return Err("the changed copy is shorter than promised, or too long");
+            }
+            Ok(Decision::Deliver(Rc::new(Copy { source: Source::Output(output), length, sha256 })))
+        }
+        Disposition::Deny => Ok(Decision::Deny),
+        Disposition::Defer => Ok(Decision::Defer),
+    }
+}

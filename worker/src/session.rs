@@ -1,0 +1,311 @@
+//! The story of one session, in the order in which it happens: admitted, dialled, relayed, ended.
+//!
+//! Called by `serve` with what the supervisor decided. Trusts the supervisor; what client and server say is the
+//! machine's to judge. The way of one mail within it is `mail.rs`.
+use crate::copy::Copies;
+use crate::driver::{Driver, Failure, Turn};
+use crate::fault::{self, Consequence, ENDING, INTERNAL, NO_SERVER};
+use crate::generation::Generation;
+use crate::inbox::{Inbox, Letter};
+use crate::limits::{CHANGED, CLOSE, USER};
+use crate::mail::InHand;
+use crate::peer::Peer;
+use crate::scan::{Judgement, Lost};
+use crate::serve::Worker;
+use ipc::ids::SessionId;
+use ipc::log::{self, Level};
+use ipc::supervisor_worker::{ChangedMail, Counters, End, FromWorker, NoServer, Plan, ToWorker};
+use policy::names::Protocol;
+use std::future::poll_fn;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+use worker_proto::machine::{Changed, Event, Input, Machine};
+use worker_proto::pop3::{Pop3, Settings};
+
+/// An admitted client, as the supervisor handed it over.
+pub(crate) struct Admitted {
+    /// What was decided.
+    pub(crate) admission: Box<ipc::supervisor_worker::Session>,
+    /// The connection.
+    pub(crate) client: OwnedFd,
+    /// What the supervisor sends later.
+    pub(crate) inbox: Rc<Inbox>,
+}
+
+/// Serves one session to its end.
+pub(crate) async fn run(worker: Rc<Worker>, admitted: Admitted) -> (End, Counters) {
+    let started = Instant::now();
+    let Admitted { admission, client, inbox } = admitted;
+    let counters = Counters { handover_us: micros_since(admission.accepted_ns), ..Counters::default() };
+    let Ok(client) = Peer::new(client) else { return (End::Internal, counters) };
+
+    let Plan::Early { rule } = admission.plan;
+    let generation = worker.generations.get(admission.generation);
+    let settings = generation.as_ref().and_then(|known| known.rules.get(usize::from(rule))?.clone());
+    let (Some(generation), Some(settings)) = (generation, settings) else {
+        worker.log.note(Level::Error, Some(admission.id), "session names an unknown policy or rule", "");
+        say_farewell(client, INTERNAL).await;
+        return (End::Internal, counters);
+    };
+
+    // The supervisor is dialling meanwhile. The login deadline includes it, whatever `connect-timeout` says.
+    let dialled = timeout(settings.login.deadline, dialled(&inbox)).await;
+    let server = match dialled.unwrap_or(Err(NotDialled::NoServer(NoServer::TimedOut))) {
+        Ok(server) => server,
+        Err(NotDialled::NoServer(why)) => {
+            worker.log.note(Level::Warn, Some(admission.id), "no server", fault::no_server(why));
+            say_farewell(client, NO_SERVER).await;
+            return (End::NoServer, counters);
+        }
+        Err(NotDialled::Kicked) => {
+            say_farewell(client, ENDING).await;
+            return (End::Kicked, counters);
+        }
+    };
+    let Ok(server) = Peer::new(server) else {
+        say_farewell(client, INTERNAL).await;
+        return (End::Internal, counters);
+    };
+
+    let machine = match admission.protocol {
+        Protocol::Pop3 => Pop3::new(Rc::clone(&settings), Duration::ZERO),
+    };
+    let buffers = Rc::clone(&worker.buffers);
+    let driver = Driver::new(buffers, generation.spool_file_above, started, machine, client, server);
+    let session = Session {
+        id: admission.id,
+        worker,
+        admission,
+        inbox,
+        generation,
+        settings,
+        driver,
+        user: String::new(),
+        changed: Vec::new(),
+        copies: Copies::default(),
+        mails: 0,
+        hand: None,
+        storing: None,
+        counters,
+    };
+    session.relay().await
+}
+
+/// A session whose client and server are both connected.
+pub(crate) struct Session<M> {
+    pub(crate) id: SessionId,
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) admission: Box<ipc::supervisor_worker::Session>,
+    inbox: Rc<Inbox>,
+    pub(crate) generation: Rc<Generation>,
+    pub(crate) settings: Rc<Settings>,
+    pub(crate) driver: Driver<M>,
+    /// Login name, once the server took it; lossy, bounded.
+    pub(crate) user: String,
+    /// Pieces of the answer to `LoggedIn`.
+    changed: Vec<Changed>,
+    pub(crate) copies: Copies,
+    /// Mails numbered so far.
+    pub(crate) mails: u32,
+    /// The mail that is on its way to a judgement.
+    pub(crate) hand: Option<Box<InHand>>,
+    /// The changed mail that must be on record before it is served.
+    pub(crate) storing: Option<ipc::ids::MailId>,
+    pub(crate) counters: Counters,
+}
+
+/// What a session waits for.
+enum Next {
+    Letter(Letter),
+    Answer(Result<Judgement, Lost>),
+    Turn(Turn),
+}
+
+impl<M: Machine> Session<M> {
+    /// Relays until somebody ends it.
+    async fn relay(mut self) -> (End, Counters) {
+        loop {
+            let turn = match self.next().await {
+                Next::Letter(letter) => {
+                    self.open(letter);
+                    continue;
+                }
+                Next::Answer(answer) => {
+                    self.answered(answer);
+                    continue;
+                }
+                Next::Turn(turn) => turn,
+            };
+            match turn {
+                Turn::NeedFile => self.need_file(),
+                Turn::Patience => self.out_of_patience(),
+                Turn::Failed(failure) => return self.fail(failure).await,
+                Turn::Event(Event::Close(close)) => return self.close(fault::end(close), b"").await,
+                Turn::Event(event) => self.perform(event),
+            }
+        }
+    }
+
+    /// What happens next. Loses nothing when it is asked again.
+    async fn next(&mut self) -> Next {
+        poll_fn(|cx| {
+            if let Poll::Ready(letter) = self.inbox.poll(cx) {
+                return Poll::Ready(Next::Letter(letter));
+            }
+            if let Some(trip) = self.hand.as_mut().and_then(|hand| hand.trip())
+                && let Poll::Ready(answer) = trip.as_mut().poll(cx)
+            {
+                return Poll::Ready(Next::Answer(answer));
+            }
+            self.driver.poll_turn(cx).map(Next::Turn)
+        })
+        .await
+    }
+
+    /// Does what the machine asks.
+    fn perform(&mut self, event: Event) {
+        match event {
+            Event::LoggedIn { user } => self.logged_in(&user),
+            Event::LoginFailed { user } => self.log_login(lossy(&user), false),
+            Event::WantMail { number, uidl: _ } => self.want_mail(number),
+            Event::MailBegin { number } => self.mail_begins(number),
+            Event::MailEnd { number: _, spooled } => self.mail_ends(spooled),
+            Event::Replaced { number, uidl, length } => self.replaced(number, uidl, length),
+            Event::Delivered { number } => self.delivered(number),
+            Event::Refused { command, why } => {
+                let detail = format!("{command}: {why}");
+                self.note(Level::Debug, "command refused", &detail);
+            }
+            // Handled by `relay`, which it ends.
+            Event::Close(_) => {}
+        }
+    }
+
+    /// Reads what the supervisor sent.
+    fn open(&mut self, (message, fds): Letter) {
+        let mut fds = fds.into_iter();
+        match message {
+            ToWorker::Changed { session: _, entries, more } => self.changed_elsewhere(entries, more),
+            ToWorker::Spool { session: _, mail } => {
+                if let (Some(write), Some(read)) = (fds.next(), fds.next()) {
+                    self.spool_file(mail, write, read);
+                }
+            }
+            ToWorker::NoSpool { session: _, mail } => self.no_spool_file(mail),
+            ToWorker::Lease { session: _, mail, lease } => {
+                if let Some(pair) = fds.next() {
+                    self.leased(mail, lease, pair);
+                }
+            }
+            ToWorker::NoLease { session: _, mail, why } => self.not_leased(mail, why),
+            ToWorker::Stored { session: _, mail, safe } => self.stored(mail, safe),
+            ToWorker::Kick { session: _ } => self.driver.tell(Input::Kick),
+            // A server or its absence was already told, or is for the worker as a whole.
+            ToWorker::Server { .. }
+            | ToWorker::NoServer { .. }
+            | ToWorker::Session(_)
+            | ToWorker::Policy { .. }
+            | ToWorker::Drain => self.note(Level::Error, "message out of place", ""),
+        }
+    }
+
+    /// The server took the login. Where mails are scanned, the client learns of it once it is known which of this
+    /// maildrop were served changed: its sizes follow them.
+    fn logged_in(&mut self, user: &[u8]) {
+        self.user = lossy(user);
+        self.log_login(self.user.clone(), true);
+        if self.settings.rules.download.scan {
+            self.worker.tell(FromWorker::LoggedIn { session: self.id, user: self.user.clone() });
+        }
+    }
+
+    fn changed_elsewhere(&mut self, entries: Vec<ChangedMail>, more: bool) {
+        let room = CHANGED.saturating_sub(self.changed.len());
+        if entries.len() > room {
+            self.note(Level::Error, "too many changed mails", "");
+        }
+        let entries = entries.into_iter().take(room);
+        self.changed.extend(entries.map(|entry| Changed { uidl: entry.uidl, length: entry.length }));
+        if !more {
+            let changed = std::mem::take(&mut self.changed);
+            self.driver.tell(Input::Changed(&changed));
+        }
+    }
+
+    async fn fail(self, failure: Failure) -> (End, Counters) {
+        let Consequence { farewell, level, text, detail, end } = fault::consequence(failure);
+        self.note(level, text, &detail);
+        self.close(end, farewell).await
+    }
+
+    /// The last words, and the account.
+    async fn close(self, end: End, farewell: &[u8]) -> (End, Counters) {
+        let Self { driver, counters, .. } = self;
+        let moved = driver.close(farewell, end != End::Quit).await;
+        let Counters { bytes_in, bytes_out, commands, .. } = moved;
+        (end, Counters { bytes_in, bytes_out, commands, ..counters })
+    }
+
+    pub(crate) fn note(&self, level: Level, text: &str, detail: &str) {
+        self.worker.log.note(level, Some(self.id), text, detail);
+    }
+
+    fn log_login(&self, user: String, accepted: bool) {
+        self.worker.log.event(&log::Event::Login { session: self.id, user, accepted });
+    }
+}
+
+/// Why a session has no server.
+enum NotDialled {
+    NoServer(NoServer),
+    Kicked,
+}
+
+/// Waits for the server that the supervisor dials.
+async fn dialled(inbox: &Inbox) -> Result<OwnedFd, NotDialled> {
+    loop {
+        let (message, fds) = poll_fn(|cx| inbox.poll(cx)).await;
+        match message {
+            ToWorker::Server { .. } => {
+                return fds.into_iter().next().ok_or(NotDialled::NoServer(NoServer::Unreachable));
+            }
+            ToWorker::NoServer { session: _, why } => return Err(NotDialled::NoServer(why)),
+            ToWorker::Kick { .. } => return Err(NotDialled::Kicked),
+            // Nothing of these was asked for yet.
+            ToWorker::Policy { .. }
+            | ToWorker::Session(_)
+            | ToWorker::Spool { .. }
+            | ToWorker::NoSpool { .. }
+            | ToWorker::Lease { .. }
+            | ToWorker::NoLease { .. }
+            | ToWorker::Changed { .. }
+            | ToWorker::Stored { .. }
+            | ToWorker::Drain => {}
+        }
+    }
+}
+
+async fn say_farewell(mut client: Peer, words: &[u8]) {
+    client.send(words);
+    // A client that does not take one line in that time has its answer in the closed connection.
+    let _ = timeout(CLOSE, poll_fn(|cx| client.poll_flush(cx))).await;
+}
+
+fn lossy(user: &[u8]) -> String {
+    let cut = user.get(..USER).unwrap_or(user);
+    let mut text = String::from_utf8_lossy(cut).into_owned();
+    while text.len() > USER {
+        text.pop();
+    }
+    text
+}
+
+/// Microseconds since a moment of `CLOCK_MONOTONIC`.
+fn micros_since(nanos: u64) -> u32 {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
+    let now = now.map_or(0, |now| Duration::from(now).as_nanos());
+    u32::try_from(now.saturating_sub(u128::from(nanos)) / 1000).unwrap_or(u32::MAX)
+}

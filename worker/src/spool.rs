@@ -1,0 +1,192 @@
+//! A mail on its way in: `Spooling` takes its octets, `SealedMail` is what nobody can change any more.
+//!
+//! Only a sealed mail can be scanned, and only a scanned one can be served. The octets are the server's: nothing
+//! here looks into them.
+use crate::limits::PIECE;
+use crate::memfd;
+use ipc::ids::Sha256;
+use nix::errno::Errno;
+use nix::sys::uio::pread;
+use nix::unistd::write;
+use sha2::Digest;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// A mail that is being received.
+pub(crate) struct Spooling {
+    hash: sha2::Sha256,
+    length: u64,
+    place: Place,
+}
+
+/// Where its octets are.
+enum Place {
+    /// None came yet.
+    Nowhere,
+    /// In a memory file, while it is at most `spool-file-above`.
+    Memory(OwnedFd),
+    /// Too large for memory: the supervisor was asked for a file. The server is not read meanwhile, so that what
+    /// came with the last piece is all that waits here.
+    Between { memory: Option<OwnedFd>, rest: Vec<u8> },
+    /// In an unlinked file: for writing, and read-only for everybody after us.
+    File { write: OwnedFd, read: OwnedFd },
+    /// It cannot be kept: the rest is dropped and the mail is deferred.
+    Lost(&'static str),
+}
+
+/// What writing led to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Wrote {
+    /// Nothing to do.
+    Fine,
+    /// Ask the supervisor for a file and read no more until it came.
+    NeedFile,
+}
+
+/// A mail that is complete and, in memory, immutable. A file cannot be sealed: whoever reads it checks the hash.
+pub(crate) struct SealedMail {
+    fd: OwnedFd,
+    length: u64,
+    sha256: Sha256,
+    is_file: bool,
+}
+
+impl Spooling {
+    /// Begins a mail.
+    pub(crate) fn new() -> Self {
+        Self { hash: sha2::Sha256::new(), length: 0, place: Place::Nowhere }
+    }
+
+    /// Takes the next octets. `above` is `spool-file-above`.
+    pub(crate) fn write(&mut self, bytes: &[u8], above: u64) -> Wrote {
+        if bytes.is_empty() || matches!(self.place, Place::Lost(_)) {
+            return Wrote::Fine;
+        }
+        self.hash.update(bytes);
+        self.length = self.length.saturating_add(bytes.len() as u64);
+        let outgrown = self.length > above;
+        match &mut self.place {
+            Place::Nowhere if outgrown => {
+                self.place = Place::Between { memory: None, rest: bytes.to_vec() };
+                return Wrote::NeedFile;
+            }
+            Place::Nowhere => match memfd::create(c"mail") {
+                Ok(memory) => {
+                    self.place = match write_all(memory.as_fd(), bytes) {
+                        Ok(()) => Place::Memory(memory),
+                        Err(_) => Place::Lost("cannot write the spool"),
+                    }
+                }
+                Err(_) => self.place = Place::Lost("cannot make a memory file"),
+            },
+            Place::Memory(_) if outgrown => {
+                let memory = match std::mem::replace(&mut self.place, Place::Nowhere) {
+                    Place::Memory(memory) => Some(memory),
+                    Place::Nowhere | Place::Between { .. } | Place::File { .. } | Place::Lost(_) => None,
+                };
+                self.place = Place::Between { memory, rest: bytes.to_vec() };
+                return Wrote::NeedFile;
+            }
+            Place::Memory(memory) => {
+                if write_all(memory.as_fd(), bytes).is_err() {
+                    self.place = Place::Lost("cannot write the spool");
+                }
+            }
+            Place::Between { rest, .. } => rest.extend_from_slice(bytes),
+            Place::File { write, .. } => {
+                if write_all(write.as_fd(), bytes).is_err() {
+                    self.place = Place::Lost("cannot write the spool file");
+                }
+            }
+            Place::Lost(_) => {}
+        }
+        Wrote::Fine
+    }
+
+    /// Whether the supervisor still owes a file.
+    pub(crate) const fn awaits_file(&self) -> bool {
+        matches!(self.place, Place::Between { .. })
+    }
+
+    /// The file came: what is in memory moves there.
+    pub(crate) fn continue_in(&mut self, write: OwnedFd, read: OwnedFd, buffer: &mut [u8]) {
+        if let Place::Between { memory, rest } = std::mem::replace(&mut self.place, Place::Nowhere) {
+            let moved = memory.map_or(Ok(()), |memory| move_all(memory.as_fd(), write.as_fd(), buffer));
+            self.place = match moved.and_then(|()| write_all(write.as_fd(), &rest)) {
+                Ok(()) => Place::File { write, read },
+                Err(_) => Place::Lost("cannot write the spool file"),
+            };
+        }
+    }
+
+    /// No file is to be had.
+    pub(crate) fn give_up(&mut self) {
+        self.place = Place::Lost("no spool file");
+    }
+
+    /// The mail is complete.
+    ///
+    /// # Errors
+    /// Why it could not be kept, in constant words.
+    pub(crate) fn seal(self) -> Result<SealedMail, &'static str> {
+        let (fd, is_file) = match self.place {
+            Place::Memory(memory) => (memory, false),
+            Place::Nowhere => (memfd::create(c"mail").map_err(|_| "cannot make a memory file")?, false),
+            // Dropping the writing end leaves nobody but root able to change it.
+            Place::File { read, write: _ } => (read, true),
+            Place::Between { .. } => return Err("no spool file yet"),
+            Place::Lost(why) => return Err(why),
+        };
+        if !is_file {
+            memfd::seal(&fd).map_err(|_| "cannot seal the spool")?;
+        }
+        Ok(SealedMail { fd, length: self.length, sha256: Sha256(self.hash.finalize().into()), is_file })
+    }
+}
+
+impl SealedMail {
+    /// Octets.
+    pub(crate) const fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Its hash.
+    pub(crate) const fn sha256(&self) -> Sha256 {
+        self.sha256
+    }
+
+    /// Whether it lies in a file, which cannot be sealed.
+    pub(crate) const fn is_file(&self) -> bool {
+        self.is_file
+    }
+}
+
+impl AsFd for SealedMail {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> nix::Result<()> {
+    while !bytes.is_empty() {
+        match write(file, bytes) {
+            Ok(0) => return Err(Errno::EIO),
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn move_all(from: BorrowedFd<'_>, to: BorrowedFd<'_>, buffer: &mut [u8]) -> nix::Result<()> {
+    debug_assert!(buffer.len() <= PIECE, "the shared buffer");
+    let mut offset = 0;
+    loop {
+        let count = pread(from, buffer, offset)?;
+        if count == 0 {
+            return Ok(());
+        }
+        write_all(to, buffer.get(..count).unwrap_or_default())?;
+        offset = offset.checked_add(i64::try_from(count).map_err(|_| Errno::EFBIG)?).ok_or(Errno::EFBIG)?;
+    }
+}

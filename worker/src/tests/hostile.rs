@@ -1,0 +1,138 @@
+//! A scanner that lies, a server that breaks off: nothing that was not scanned arrives as a mail.
+use super::lab::{ID, Job, Lab, mail, run, slice};
+use ipc::ids::{LeaseId, Sha256};
+use ipc::log::Outcome;
+use ipc::supervisor_worker::End;
+use ipc::worker_scanner::{Disposition, Judged};
+use nix::sys::uio::pwrite;
+use policy::status::{Status, StatusSet};
+
+/// The scanner gives this answer: the mail is deferred, the session lives, the log says what was wrong.
+fn lie(tell: impl FnOnce(&Job) -> Judged) {
+    run(async {
+        let lab = Lab::start(&slice()).await;
+        let mut client = lab.logged_in(0, vec![mail(5_000)]).await;
+        client.says(b"RETR 1\r\n").await;
+        let (scanner, job) = lab.scanning().await;
+        scanner.answers(&tell(&job)).await;
+        assert!(client.line().await.starts_with("-ERR [SYS/TEMP] mail cannot be checked now"));
+        client.says(b"NOOP\r\n").await;
+        client.hears(b"+OK\r\n").await;
+        assert_eq!(lab.mails()[0].outcome, Outcome::Deferred);
+    });
+}
+
+#[test]
+fn an_answer_for_another_lease_defers() {
+    lie(|job| Judged { lease: LeaseId(99), ..job.clean() });
+}
+
+#[test]
+fn an_answer_about_another_mail_defers() {
+    lie(|job| Judged { sha256: Sha256([1; 32]), ..job.clean() });
+}
+
+#[test]
+fn a_pass_without_an_engine_defers() {
+    lie(|job| Judged { answers: vec![], ..job.clean() });
+}
+
+#[test]
+fn an_answer_of_an_engine_that_was_not_asked_defers() {
+    lie(|job| {
+        let mut judged = job.clean();
+        judged.answers[0].engine = "other".into();
+        judged
+    });
+}
+
+#[test]
+fn two_answers_of_one_engine_defer() {
+    lie(|job| {
+        let mut judged = job.clean();
+        judged.answers.push(judged.answers[0].clone());
+        judged
+    });
+}
+
+#[test]
+fn an_answer_without_status_defers() {
+    lie(|job| Judged { statuses: StatusSet::EMPTY, ..job.clean() });
+    lie(|job| {
+        let mut judged = job.clean();
+        judged.answers[0].statuses = StatusSet::EMPTY;
+        judged
+    });
+}
+
+#[test]
+fn an_infected_mail_that_passes_defers() {
+    lie(|job| job.judged(Disposition::Pass, Status::Infected));
+}
+
+#[test]
+fn a_clean_summary_of_an_infected_answer_defers() {
+    lie(|job| Judged { statuses: StatusSet::of(Status::Clean), ..job.judged(Disposition::Pass, Status::Infected) });
+}
+
+#[test]
+fn a_copy_longer_than_its_file_defers() {
+    lie(|job| Judged { disposition: Disposition::Replace { length: 7 }, ..job.infected(b"notice") });
+}
+
+#[test]
+fn a_copy_over_its_bound_defers() {
+    lie(|job| {
+        let length = job.job.max_output + 1;
+        pwrite(&job.output, b"x", i64::try_from(length).unwrap()).unwrap();
+        job.judged(Disposition::Replace { length }, Status::Infected)
+    });
+}
+
+#[test]
+fn a_server_that_breaks_off_a_mail_ends_the_session_without_a_mail() {
+    run(async {
+        for rule in [0, 1] {
+            let lab = Lab::start(&slice()).await;
+            let mut client = lab.admit(ID, rule).await;
+            let mut server = lab.dial(ID).await;
+            server.says(b"+OK\r\n").await;
+            client.hears(b"+OK\r\n").await;
+            client.says(b"USER joe\r\n").await;
+            server.hears(b"USER joe\r\n").await;
+            server.says(b"+OK\r\n").await;
+            client.hears(b"+OK\r\n").await;
+            client.says(b"PASS secret\r\n").await;
+            server.hears(b"PASS secret\r\n").await;
+            server.says(b"+OK\r\n").await;
+            if rule == 0 {
+                lab.hear().await;
+                lab.tell(ipc::supervisor_worker::ToWorker::Changed { session: ID, entries: vec![], more: false })
+                    .await;
+            }
+            client.hears(b"+OK\r\n").await;
+            client.says(b"RETR 1\r\n").await;
+            server.hears(b"RETR 1\r\n").await;
+            server.says(b"+OK\r\nSubject: half\r\n\r\nhalf of").await;
+            drop(server);
+            let rest = client.rest().await;
+            assert!(!rest.ends_with(b"\r\n.\r\n"));
+            if rule == 0 {
+                assert!(rest.starts_with(b"-ERR") || rest.is_empty(), "nothing of it arrives");
+            }
+            assert_eq!(lab.ended().await.0, End::ServerClosed);
+        }
+    });
+}
+
+#[test]
+fn a_server_that_does_not_speak_pop3_ends_the_session() {
+    run(async {
+        let lab = Lab::start(&slice()).await;
+        let mut client = lab.admit(ID, 0).await;
+        let mut server = lab.dial(ID).await;
+        server.says(b"SSH-2.0-OpenSSH\r\n").await;
+        assert!(!client.rest().await.starts_with(b"SSH"));
+        assert_eq!(lab.ended().await.0, End::ServerFault);
+    });
+}

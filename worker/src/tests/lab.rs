@@ -1,0 +1,400 @@
+//! What the tests play: the supervisor over a real link, a client and a server over real sockets, a scanner over a
+//! real pair.
+use crate::memfd;
+use crate::serve::{self, Worker};
+use ipc::ids::{EngineAnswer, LeaseId, MailId, SessionId, Sha256};
+use ipc::link::{Link, pair};
+use ipc::log::{Event, Log, Mail};
+use ipc::supervisor_worker::{Counters, End, FromWorker, Plan, Session, ToWorker};
+use ipc::wire;
+use ipc::worker_scanner::{Disposition, Judged, ScanJob};
+use nix::sys::socket::{MsgFlags, recv};
+use nix::sys::uio::{pread, pwrite};
+use nix::unistd::write;
+use policy::list::NameList;
+use policy::model::{Login, Scanning, SessionRules};
+use policy::names::Protocol;
+use policy::slice::WorkerSlice;
+use policy::status::{Status, StatusSet};
+use sha2::Digest;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, LocalSet};
+use tokio::time::timeout;
+
+/// No step of a test takes longer.
+const STEP: Duration = Duration::from_secs(10);
+
+pub(crate) const ID: SessionId = SessionId(7);
+
+/// Runs a test on one thread, as the worker runs.
+pub(crate) fn run<F: Future<Output = ()>>(test: F) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(LocalSet::new().run_until(async { timeout(STEP * 3, test).await.unwrap() }));
+}
+
+/// What a tenant's worker knows: rule 0 scans with one engine, rule 1 does not scan.
+pub(crate) fn slice() -> WorkerSlice {
+    let rules = SessionRules {
+        name: "mail".into(),
+        commands: NameList::default(),
+        capabilities: NameList::default(),
+        max_time: None,
+        idle_timeout: Duration::from_secs(600),
+        max_bytes_in: 0,
+        max_bytes_out: 0,
+        cmd_line_len: 8192,
+        resp_line_len: 8192,
+        scan_patience: Duration::from_secs(45),
+        download: Scanning {
+            scan: true,
+            max_mail: 64 << 20,
+            mail_line_len: 65536,
+            engines: vec![1],
+            mail_filter: 0,
+        },
+    };
+    let mut relay = rules.clone();
+    relay.name = "relay".into();
+    relay.download.scan = false;
+    WorkerSlice {
+        tenant: "default".into(),
+        listeners: vec!["pop3".into()],
+        rules: vec![Some(rules), Some(relay), None],
+        login: Login {
+            failure_limit: 5,
+            bad_command_limit: 5,
+            deadline: Duration::from_secs(60),
+            failure_delay: Duration::ZERO,
+        },
+        spool_file_above: 1 << 20,
+        copy_cache: 1 << 20,
+        refuse_delete: true,
+        engines: vec!["other".into(), "builtin".into()],
+    }
+}
+
+/// A worker, seen from the supervisor.
+pub(crate) struct Lab {
+    pub(crate) link: Link<ToWorker, FromWorker>,
+    log: OwnedFd,
+    worker: JoinHandle<()>,
+}
+
+impl Lab {
+    pub(crate) async fn start(slice: &WorkerSlice) -> Self {
+        let (ours, theirs) = pair().unwrap();
+        let (log, theirs_log) = pair().unwrap();
+        let worker = Worker::new(Link::new(theirs).unwrap(), Log::new(theirs_log));
+        let worker = tokio::task::spawn_local(async move { serve::serve(&worker).await.unwrap() });
+        let lab = Self { link: Link::new(ours).unwrap(), log, worker };
+        let bytes = wire::encode_slice(slice).unwrap();
+        let file = memfd::create(c"policy").unwrap();
+        assert_eq!(write(&file, &bytes).unwrap(), bytes.len());
+        memfd::seal(&file).unwrap();
+        let len = u32::try_from(bytes.len()).unwrap();
+        lab.tell_with(ToWorker::Policy { generation: 3, len }, &[file]).await;
+        lab
+    }
+
+    pub(crate) async fn tell(&self, message: ToWorker) {
+        self.link.send(&message, &[]).await.unwrap();
+    }
+
+    pub(crate) async fn tell_with(&self, message: ToWorker, fds: &[OwnedFd]) {
+        let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+        self.link.send(&message, &fds).await.unwrap();
+    }
+
+    pub(crate) async fn hear(&self) -> FromWorker {
+        timeout(STEP, self.link.recv()).await.expect("the worker says something").unwrap().0
+    }
+
+    /// Hands a client over; the other end is the test's.
+    pub(crate) async fn admit(&self, id: SessionId, rule: u16) -> Wire {
+        let (client, theirs) = connection().await;
+        let address = client.local_addr().unwrap();
+        let session = Session {
+            id,
+            generation: 3,
+            listener: 0,
+            protocol: Protocol::Pop3,
+            client: address,
+            destination: client.peer_addr().unwrap(),
+            session_rule: "everybody".into(),
+            plan: Plan::Early { rule },
+            accepted_ns: 0,
+        };
+        self.tell_with(ToWorker::Session(Box::new(session)), &[theirs]).await;
+        Wire(client)
+    }
+
+    /// Gives the session a server; the other end is the test's.
+    pub(crate) async fn dial(&self, id: SessionId) -> Wire {
+        let (server, theirs) = connection().await;
+        let address = server.local_addr().unwrap();
+        self.tell_with(ToWorker::Server { session: id, address, name: None }, &[theirs]).await;
+        Wire(server)
+    }
+
+    /// A client that is logged in at a server with this maildrop.
+    pub(crate) async fn logged_in(&self, rule: u16, maildrop: Vec<Vec<u8>>) -> Wire {
+        let mut client = self.admit(ID, rule).await;
+        let server = self.dial(ID).await;
+        tokio::task::spawn_local(serve_maildrop(server, maildrop));
+        client.hears(b"+OK ready\r\n").await;
+        client.says(b"USER joe\r\n").await;
+        client.hears(b"+OK\r\n").await;
+        client.says(b"PASS secret\r\n").await;
+        if rule == 0 {
+            assert_eq!(self.hear().await, FromWorker::LoggedIn { session: ID, user: "joe".into() });
+            self.tell(ToWorker::Changed { session: ID, entries: vec![], more: false }).await;
+        }
+        client.hears(b"+OK\r\n").await;
+        client
+    }
+
+    pub(crate) async fn need_scan(&self) -> (MailId, u64, Sha256) {
+        match self.hear().await {
+            FromWorker::NeedScan { session: ID, mail, size, sha256 } => (mail, size, sha256),
+            other => panic!("{other:?} instead of NeedScan"),
+        }
+    }
+
+    pub(crate) async fn lease(&self, mail: MailId, lease: LeaseId) -> Scanner {
+        let (ours, theirs) = pair().unwrap();
+        self.tell_with(ToWorker::Lease { session: ID, mail, lease }, &[theirs]).await;
+        Scanner(Link::new(ours).unwrap())
+    }
+
+    /// Everything up to the scanner that has the mail.
+    pub(crate) async fn scanning(&self) -> (Scanner, Job) {
+        let (mail, size, sha256) = self.need_scan().await;
+        let scanner = self.lease(mail, LeaseId(11)).await;
+        let job = scanner.job().await;
+        assert_eq!((job.job.lease, job.job.size, job.job.sha256), (LeaseId(11), size, sha256));
+        (scanner, job)
+    }
+
+    pub(crate) async fn ended(&self) -> (End, Counters) {
+        match self.hear().await {
+            FromWorker::SessionEnded { session: ID, end, counters } => (end, counters),
+            other => panic!("{other:?} instead of SessionEnded"),
+        }
+    }
+
+    /// The worker ends by itself.
+    pub(crate) async fn finished(self) {
+        timeout(STEP, self.worker).await.expect("the worker ends").unwrap();
+    }
+
+    /// The supervisor dies; the worker follows.
+    pub(crate) async fn hang_up(self) {
+        let Self { link, log: _log, worker } = self;
+        drop(link);
+        timeout(STEP, worker).await.expect("the worker ends").unwrap();
+    }
+
+    /// What was logged so far.
+    pub(crate) fn logged(&self) -> Vec<Event> {
+        let mut buffer = vec![0; wire::MAX_MESSAGE];
+        let mut events = Vec::new();
+        while let Ok(length @ 1..) = recv(self.log.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
+            events.push(wire::decode(&buffer[..length], 0).unwrap());
+        }
+        events
+    }
+
+    /// The MAIL records so far.
+    pub(crate) fn mails(&self) -> Vec<Mail> {
+        let mail = |event| match event {
+            Event::Mail(mail) => Some(*mail),
+            Event::Note { .. } | Event::Login { .. } => None,
+        };
+        self.logged().into_iter().filter_map(mail).collect()
+    }
+}
+
+/// The test's end of a connection.
+pub(crate) struct Wire(pub(crate) TcpStream);
+
+impl Wire {
+    pub(crate) async fn says(&mut self, bytes: &[u8]) {
+        timeout(STEP, self.0.write_all(bytes)).await.expect("it is taken").unwrap();
+    }
+
+    /// Exactly this comes next.
+    pub(crate) async fn hears(&mut self, bytes: &[u8]) {
+        let mut got = vec![0; bytes.len()];
+        let mut length = 0;
+        while length < got.len() && got[..length] == bytes[..length] {
+            let count = timeout(STEP, self.0.read(&mut got[length..])).await;
+            match count.unwrap_or_else(|_| panic!("silence after {:?}", show(&got[..length]))) {
+                Ok(count @ 1..) => length += count,
+                Ok(0) | Err(_) => break,
+            }
+        }
+        assert_eq!(show(&got[..length]), show(bytes));
+    }
+
+    pub(crate) async fn line(&mut self) -> String {
+        let mut line = Vec::new();
+        while !line.ends_with(b"\r\n") {
+            match timeout(STEP, self.0.read_u8()).await.expect("a line") {
+                Ok(octet) => line.push(octet),
+                Err(_) => break,
+            }
+        }
+        show(&line)
+    }
+
+    /// Everything until the end, orderly or not.
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        // A reset ends it too.
+        let _ = timeout(STEP, self.0.read_to_end(&mut rest)).await.expect("the end");
+        rest
+    }
+}
+
+fn show(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Two ends: the test's and, for the worker, a bare descriptor.
+async fn connection() -> (TcpStream, OwnedFd) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (theirs, _) = listener.accept().await.unwrap();
+    ours.set_nodelay(true).unwrap();
+    theirs.set_nodelay(true).unwrap();
+    (ours, theirs.into_std().unwrap().into())
+}
+
+/// A POP3 server for one client. Its mails must not need dot-stuffing.
+pub(crate) async fn serve_maildrop(mut wire: Wire, maildrop: Vec<Vec<u8>>) {
+    wire.says(b"+OK ready\r\n").await;
+    loop {
+        let line = wire.line().await;
+        let mut words = line.split_whitespace();
+        let Some(verb) = words.next() else { return };
+        let number: Option<usize> = words.next().and_then(|word| word.parse().ok());
+        let mail = number.and_then(|number| maildrop.get(number - 1));
+        let answer = match (verb, mail, number) {
+            ("RETR" | "TOP", Some(mail), _) => [b"+OK\r\n", mail.as_slice(), b".\r\n"].concat(),
+            ("LIST", Some(mail), Some(number)) => format!("+OK {number} {}\r\n", mail.len()).into_bytes(),
+            ("UIDL", _, Some(number)) => format!("+OK {number} uid-{number}\r\n").into_bytes(),
+            ("LIST" | "UIDL", None, None) => {
+                let mut answer = b"+OK\r\n".to_vec();
+                for (index, mail) in maildrop.iter().enumerate() {
+                    let size = mail.len();
+                    let number = index + 1;
+                    let line = if verb == "LIST" {
+                        format!("{number} {size}\r\n")
+                    } else {
+                        format!("{number} uid-{number}\r\n")
+                    };
+                    answer.extend(line.into_bytes());
+                }
+                answer.extend(b".\r\n");
+                answer
+            }
+            ("CAPA", ..) => b"+OK\r\nPIPELINING\r\nTOP\r\nUIDL\r\nUSER\r\n.\r\n".to_vec(),
+            ("QUIT", ..) => b"+OK bye\r\n".to_vec(),
+            ("USER" | "PASS" | "NOOP" | "DELE" | "RSET", ..) => b"+OK\r\n".to_vec(),
+            _ => b"-ERR no\r\n".to_vec(),
+        };
+        wire.says(&answer).await;
+        if verb == "QUIT" {
+            return;
+        }
+    }
+}
+
+/// A leased scanner.
+pub(crate) struct Scanner(pub(crate) Link<Judged, ScanJob>);
+
+/// What it was given.
+pub(crate) struct Job {
+    pub(crate) job: ScanJob,
+    pub(crate) mail: OwnedFd,
+    pub(crate) output: OwnedFd,
+}
+
+impl Scanner {
+    pub(crate) async fn job(&self) -> Job {
+        let (job, fds) = timeout(STEP, self.0.recv()).await.expect("a job").unwrap();
+        let mut fds = fds.into_iter();
+        let (mail, output) = (fds.next().unwrap(), fds.next().unwrap());
+        assert_eq!(memfd::length(fds.next().unwrap()), Ok(0), "the part map is empty");
+        Job { job, mail, output }
+    }
+
+    pub(crate) async fn answers(&self, judged: &Judged) {
+        self.0.send(judged, &[]).await.unwrap();
+    }
+}
+
+impl Job {
+    /// An honest answer: clean.
+    pub(crate) fn clean(&self) -> Judged {
+        self.judged(Disposition::Pass, Status::Clean)
+    }
+
+    /// An honest answer: infected, and this instead.
+    pub(crate) fn infected(&self, notice: &[u8]) -> Judged {
+        assert_eq!(pwrite(&self.output, notice, 0).unwrap(), notice.len());
+        self.judged(Disposition::Replace { length: notice.len() as u64 }, Status::Infected)
+    }
+
+    pub(crate) fn judged(&self, disposition: Disposition, status: Status) -> Judged {
+        let statuses = StatusSet::of(status);
+        Judged {
+            lease: self.job.lease,
+            sha256: self.job.sha256,
+            disposition,
+            rule: "standard".into(),
+            statuses,
+            answers: vec![EngineAnswer {
+                engine: "builtin".into(),
+                statuses,
+                virus: None,
+                detail: String::new(),
+                micros: 1,
+            }],
+            reason: "because".into(),
+            micros: 1,
+        }
+    }
+
+    /// The mail as the scanner sees it.
+    pub(crate) fn read(&self) -> Vec<u8> {
+        let mut mail = vec![0; usize::try_from(self.job.size).unwrap() + 1];
+        let mut length = 0;
+        while let Ok(count @ 1..) = pread(&self.mail, &mut mail[length..], i64::try_from(length).unwrap()) {
+            length += count;
+        }
+        mail.truncate(length);
+        assert_eq!(Sha256(sha2::Sha256::digest(&mail).into()), self.job.sha256);
+        mail
+    }
+}
+
+/// A mail of about this size.
+pub(crate) fn mail(size: usize) -> Vec<u8> {
+    let mut mail = b"From: a@example.org\r\nTo: joe@example.org\r\nSubject: hello\r\n\r\n".to_vec();
+    let mut line = 0_u64;
+    while mail.len() < size {
+        line += 1;
+        mail.extend(format!("line {line} of a mail that has as many lines as it takes\r\n").into_bytes());
+    }
+    mail
+}
+
+/// The client's view of RETR.
+pub(crate) fn retrieved(copy: &[u8]) -> Vec<u8> {
+    [format!("+OK {} octets\r\n", copy.len()).as_bytes(), copy, b".\r\n"].concat()
+}
+
