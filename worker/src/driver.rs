@@ -68,8 +68,6 @@ pub(crate) struct Driver<M> {
     turns: VecDeque<Turn>,
     spooling: Option<Box<Spooling>>,
     delivery: Option<Box<Delivery>>,
-    /// The copy may not be served before its change is on record.
-    copy_held: bool,
     patience: Option<Instant>,
     timer: Pin<Box<Sleep>>,
     armed: Option<Instant>,
@@ -96,7 +94,6 @@ impl<M: Machine> Driver<M> {
             turns: VecDeque::new(),
             spooling: None,
             delivery: None,
-            copy_held: false,
             patience: None,
             timer: Box::pin(tokio::time::sleep_until(started)),
             armed: None,
@@ -123,12 +120,6 @@ impl<M: Machine> Driver<M> {
     /// The copy was delivered, or will not be.
     pub(crate) fn delivered(&mut self) {
         self.delivery = None;
-        self.copy_held = false;
-    }
-
-    /// Holds the copy back, or lets it go.
-    pub(crate) const fn hold_copy(&mut self, held: bool) {
-        self.copy_held = held;
     }
 
     /// From when on the client has waited long enough.
@@ -194,7 +185,7 @@ impl<M: Machine> Driver<M> {
     /// One piece of the copy, when the client took the one before.
     fn serve_copy(&mut self, buffers: &mut Buffers) -> bool {
         let wanted = self.machine.as_ref().is_some_and(Machine::wants_copy);
-        if !wanted || self.copy_held || self.client.queued() > 0 {
+        if !wanted || self.client.queued() > 0 {
             return false;
         }
         let Some(delivery) = &mut self.delivery else { return false };

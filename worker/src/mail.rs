@@ -257,8 +257,7 @@ impl<M: Machine> Session<M> {
         if let Some(counter) = counter {
             *counter = counter.saturating_add(1);
         }
-        let (size, sha256) =
-            hand.mail().map_or((0, Sha256([0; 32])), |mail| (mail.length(), mail.sha256()));
+        let (size, sha256) = hand.mail().map_or((0, Sha256([0; 32])), |mail| (mail.length(), mail.sha256()));
         let record = log::Mail {
             session: self.id,
             number: hand.number,
@@ -289,23 +288,18 @@ impl<M: Machine> Session<M> {
             self.not_on_record();
             return;
         };
-        self.driver.hold_copy(true);
         let mail = self.next_mail();
-        self.storing = Some(mail);
+        self.storing = Some((mail, number));
         let entry = ChangedMail { uidl: uidl.unwrap_or_default(), sha256: copy.sha256, length };
         self.worker.tell(FromWorker::Store { session: self.id, mail, entry });
     }
 
     /// The supervisor wrote it down, or could not.
     pub(crate) fn stored(&mut self, id: MailId, safe: bool) {
-        if self.storing != Some(id) {
-            return;
-        }
-        self.storing = None;
-        if safe {
-            self.driver.hold_copy(false);
-        } else {
-            self.not_on_record();
+        let Some((_, number)) = self.storing.take_if(|(mail, _)| *mail == id) else { return };
+        match self.copies.get(number) {
+            Some(copy) if safe => self.serve(copy),
+            Some(_) | None => self.not_on_record(),
         }
     }
 

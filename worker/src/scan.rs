@@ -62,7 +62,8 @@ pub(crate) enum Decision {
 /// Sends the job over the pair that came with a lease, and waits for the answer. The supervisor's deadline ends it.
 pub(crate) fn trip(lease: LeaseId, pair: OwnedFd, mail: Rc<SealedMail>, question: Question) -> Trip {
     Box::pin(async move {
-        let link: Link<ScanJob, Judged> = Link::new(pair).map_err(|_| Lost::Internal("no link to the scanner"))?;
+        let link: Link<ScanJob, Judged> =
+            Link::new(pair).map_err(|_| Lost::Internal("no link to the scanner"))?;
         let output = memfd::create(c"output").map_err(|_| Lost::Internal("cannot make a memory file"))?;
         let map = memfd::create(c"map").map_err(|_| Lost::Internal("cannot make a memory file"))?;
         let Question { found, context, engines } = question;

@@ -54,7 +54,8 @@ impl Worker {
 
     /// Sends a message to the supervisor, in order, without waiting.
     pub(crate) fn tell(&self, message: FromWorker) {
-        if self.backlog.borrow().is_empty() && !matches!(self.link.try_send(&message, &[]), Err(LinkError::Full))
+        if self.backlog.borrow().is_empty()
+            && !matches!(self.link.try_send(&message, &[]), Err(LinkError::Full))
         {
             // Sent, or the link is broken: then its reader ends the worker.
             return;
@@ -90,7 +91,8 @@ async fn read(worker: &Rc<Worker>) -> Result<(), LinkError> {
 fn take(worker: &Rc<Worker>, message: ToWorker, fds: Vec<OwnedFd>) {
     match message {
         ToWorker::Policy { generation, len } => {
-            let read = fds.first().ok_or("policy without a file").and_then(|file| generation::read(file, len));
+            let read =
+                fds.first().ok_or("policy without a file").and_then(|file| generation::read(file, len));
             match read {
                 Ok(slice) => worker.generations.add(generation, slice),
                 Err(why) => worker.log.note(Level::Error, None, "policy refused", why),

@@ -12,7 +12,7 @@ use crate::mail::InHand;
 use crate::peer::Peer;
 use crate::scan::{Judgement, Lost};
 use crate::serve::Worker;
-use ipc::ids::SessionId;
+use ipc::ids::{MailId, SessionId};
 use ipc::log::{self, Level};
 use ipc::supervisor_worker::{ChangedMail, Counters, End, FromWorker, NoServer, Plan, ToWorker};
 use policy::names::Protocol;
@@ -112,8 +112,8 @@ pub(crate) struct Session<M> {
     pub(crate) mails: u32,
     /// The mail that is on its way to a judgement.
     pub(crate) hand: Option<Box<InHand>>,
-    /// The changed mail that must be on record before it is served.
-    pub(crate) storing: Option<ipc::ids::MailId>,
+    /// The changed mail that must be on record before it is served, and its message number.
+    pub(crate) storing: Option<(MailId, u32)>,
     pub(crate) counters: Counters,
 }
 

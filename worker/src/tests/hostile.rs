@@ -72,7 +72,10 @@ fn an_infected_mail_that_passes_defers() {
 
 #[test]
 fn a_clean_summary_of_an_infected_answer_defers() {
-    lie(|job| Judged { statuses: StatusSet::of(Status::Clean), ..job.judged(Disposition::Pass, Status::Infected) });
+    lie(|job| Judged {
+        statuses: StatusSet::of(Status::Clean),
+        ..job.judged(Disposition::Pass, Status::Infected)
+    });
 }
 
 #[test]
@@ -107,8 +110,12 @@ fn a_server_that_breaks_off_a_mail_ends_the_session_without_a_mail() {
             server.says(b"+OK\r\n").await;
             if rule == 0 {
                 lab.hear().await;
-                lab.tell(ipc::supervisor_worker::ToWorker::Changed { session: ID, entries: vec![], more: false })
-                    .await;
+                lab.tell(ipc::supervisor_worker::ToWorker::Changed {
+                    session: ID,
+                    entries: vec![],
+                    more: false,
+                })
+                .await;
             }
             client.hears(b"+OK\r\n").await;
             client.says(b"RETR 1\r\n").await;

@@ -397,4 +397,3 @@ pub(crate) fn mail(size: usize) -> Vec<u8> {
 pub(crate) fn retrieved(copy: &[u8]) -> Vec<u8> {
     [format!("+OK {} octets\r\n", copy.len()).as_bytes(), copy, b".\r\n"].concat()
 }
-

@@ -29,8 +29,11 @@ fn pipelined_commands_are_answered_in_order() {
         client.says(b"CAPA\r\n").await;
         while client.line().await != ".\r\n" {}
         client.says(b"NOOP\r\nLIST 1\r\nRETR 2\r\nUIDL 2\r\nQUIT\r\n").await;
-        let expected = format!("+OK\r\n+OK 1 {0}\r\n+OK\r\n{1}.\r\n+OK 2 uid-2\r\n+OK bye\r\n",
-            mail(10).len(), String::from_utf8(mail(20)).unwrap());
+        let expected = format!(
+            "+OK\r\n+OK 1 {0}\r\n+OK\r\n{1}.\r\n+OK 2 uid-2\r\n+OK bye\r\n",
+            mail(10).len(),
+            String::from_utf8(mail(20)).unwrap()
+        );
         client.hears(expected.as_bytes()).await;
         assert_eq!(lab.ended().await.0, End::Quit);
     });
