@@ -99,9 +99,9 @@ pub enum Event {
         /// How it ended.
         spooled: Spooled,
     },
-    /// The server has told what the driver must record before the first changed octet is served: feed `Copy`
-    /// only when the index of changed mails holds this one. Follows a `Judged(Deliver { changed: true, .. })` of a
-    /// mail that was not yet known as changed.
+    /// The server has told what the driver must record before the client sees anything of the changed mail. Follows a
+    /// `Judged(Deliver { changed: true, .. })` of a mail that was not yet known as changed. Answer with the same verdict
+    /// again once the index of changed mails holds this one, or with `Judged(Defer)` if it cannot.
     Replaced {
         /// Message number.
         number: u32,

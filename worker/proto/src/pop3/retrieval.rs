@@ -32,6 +32,8 @@ enum Step {
     AwaitingVerdict,
     /// The mail will be served changed, in so many octets: the server is asked which UIDL it has.
     Identifying { length: u64 },
+    /// The driver puts on record that it is served changed.
+    Recording { uidl: Option<Box<[u8]>>, length: u64 },
     /// The driver gives us the judged copy.
     Delivering { stuffer: Stuffer, cut: Option<Cut> },
 }
@@ -75,7 +77,9 @@ impl Retrieval {
         match self.step {
             Step::Asked { .. } | Step::Identifying { .. } => Expects::Line,
             Step::Spooling(_) => Expects::Mail,
-            Step::Wanted | Step::AwaitingVerdict | Step::Delivering { .. } => Expects::Nothing,
+            Step::Wanted | Step::AwaitingVerdict | Step::Recording { .. } | Step::Delivering { .. } => {
+                Expects::Nothing
+            }
         }
     }
 
@@ -92,7 +96,7 @@ impl Retrieval {
             Step::Asked { .. } | Step::Identifying { .. } | Step::Spooling(_) | Step::Delivering { .. } => {
                 true
             }
-            Step::Wanted | Step::AwaitingVerdict => false,
+            Step::Wanted | Step::AwaitingVerdict | Step::Recording { .. } => false,
         }
     }
 
@@ -147,9 +151,14 @@ impl Retrieval {
                 };
                 return Ok(self.replace(uidl, length, out));
             }
-            (Step::Wanted | Step::Spooling(_) | Step::AwaitingVerdict | Step::Delivering { .. }, _) => {
-                return Err(Broken::server("data that no command asked for"));
-            }
+            (
+                Step::Wanted
+                | Step::Spooling(_)
+                | Step::AwaitingVerdict
+                | Step::Recording { .. }
+                | Step::Delivering { .. },
+                _,
+            ) => return Err(Broken::server("data that no command asked for")),
         }
         Ok(State::Retrieval(self))
     }
@@ -186,12 +195,15 @@ impl Retrieval {
 
     /// Serves the copy or says why not.
     pub(super) fn judged(mut self, verdict: Verdict, common: &Common, out: &mut Output) -> State {
-        if !matches!(self.step, Step::Wanted | Step::AwaitingVerdict) {
+        if !matches!(self.step, Step::Wanted | Step::AwaitingVerdict | Step::Recording { .. }) {
             return State::Retrieval(self);
         }
         let number = self.number.get();
         let maildrop = &mut self.transaction.maildrop;
         match &verdict {
+            Verdict::Deliver { changed: true, .. } if matches!(self.step, Step::Recording { .. }) => {
+                self.recorded(out)
+            }
             Verdict::Deliver { length, changed: true } => {
                 let length = *length;
                 if maildrop.length(number) == Some(length) {
@@ -232,8 +244,18 @@ impl Retrieval {
     fn replace(mut self, uidl: Option<&[u8]>, length: u64, out: &mut Output) -> State {
         let number = self.number.get();
         out.events.push(Event::Replaced { number, uidl: uidl.map(<[u8]>::to_vec), length });
-        self.transaction.maildrop.replaced(number, uidl, length);
-        self.deliver(length, out)
+        self.step = Step::Recording { uidl: uidl.map(Into::into), length };
+        State::Retrieval(self)
+    }
+
+    /// The index of changed mails holds it: now the client may see what was changed.
+    fn recorded(mut self, out: &mut Output) -> State {
+        if let Step::Recording { uidl, length } = &self.step {
+            let length = *length;
+            self.transaction.maildrop.replaced(self.number.get(), uidl.as_deref(), length);
+            return self.deliver(length, out);
+        }
+        State::Retrieval(self)
     }
 
     fn deliver(mut self, length: u64, out: &mut Output) -> State {
