@@ -2,6 +2,7 @@
 //! from the caller. Called at start, on reload and by `mailward check`; the texts are the administrator's.
 mod check;
 mod document;
+mod reach;
 mod rules;
 mod scanning;
 mod service;
@@ -80,7 +81,7 @@ fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Op
     let standard_rules = document.standard_rules();
     let hosts = rules::HostLists::read(&mut document);
     let tenants = service::tenants(&mut document);
-    let service = service::service(&mut document, options);
+    let (service, accounts) = service::service(&mut document, options);
     let log = service::log(&mut document);
     let login = service::login(&mut document);
     let resolver = service::resolver(&mut document);
@@ -105,7 +106,9 @@ fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Op
     let places = check::Places {
         start,
         listeners: listeners.places,
+        session_acls: session_acls.places,
         command_acls: command_acls.places,
+        accounts,
         mail_acls: mail_acls.places,
     };
     let policy = Policy {

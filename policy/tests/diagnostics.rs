@@ -135,6 +135,14 @@ cases! {
     mail_rules_without_a_catch_all:
         with_rest("standard-rules = false\n[[mail-acl]]\nvirus = [\"clean\"]\naction = \"accept\"\n");
     replace_belongs_to_rules_that_replace: with_rest("[[mail-acl]]\nvirus = [\"infected\"]\naction = \"deny\"\nreplace = \"body\"\n");
+    rules_that_nothing_gets_to_are_told:
+        with_rest("[[tenant]]\nname = \"acme\"\n[[listener]]\nname = \"theirs\"\ntenant = \"acme\"\nprotocol = \"pop3\"\ntls = \"off\"\naddress = [\"*:1110\"]\n[[session-acl]]\nname = \"first\"\nlistener = [\"pop3-110\"]\n[[session-acl]]\nname = \"second\"\nlistener = [\"pop3-110\"]\nfrom = [\"192.0.2.1\"]\n[[session-acl]]\nname = \"mixed\"\ntenant = [\"acme\"]\nlistener = [\"pop3-110\"]\n[[session-acl]]\nname = \"nat\"\ntransparent = true\n[[command-acl]]\nname = \"nobodys\"\nsession-acl = [\"mixed\"]\nplug-to = [\"mail.example.net\"]\nserver-tls = \"off\"\n")
+            .replace("[[session-acl]]\n[[command-acl]]\n", "[[command-acl]]\n");
+    sessions_that_no_rule_takes_are_told: with_command("listener = [\"theirs\"]")
+        .replace("[[session-acl]]", "[[listener]]\nname = \"theirs\"\nprotocol = \"pop3\"\ntls = \"off\"\naddress = [\"*:1110\"]\n[[session-acl]]\nlistener = [\"pop3-110\"]\n[[session-acl]]");
+    user_ids_are_nobody_elses:
+        with_rest("[service]\naccounts = { worker = 2147000003, lookup = 71 }\nuid-range = \"2147000000-2147000003\"\n[[tenant]]\nname = \"acme\"\n");
+    a_mail_must_fit_somewhere: with_rest("[service]\nspool-memory = \"16MiB\"\nspool-file-above = \"17MiB\"\n");
     a_rule_that_denies_has_no_server: with_rest("[[command-acl]]\naction = \"deny\"\nfrom = [\"192.0.2.1\"]\nplug-to = [\"mail.example.net\"]\n");
     control_characters_do_not_reach_the_terminal: with_rest("[log]\nlevel = \"\\u001b[2J\"\n");
 }

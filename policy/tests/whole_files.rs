@@ -60,3 +60,198 @@ fn the_shipped_mail_rules_decide_as_documented() {
     assert_eq!(judge(&[]), MailAction::Defer);
     assert_eq!(policy::judge::mail(&policy.mail_acls, "any", StatusSet::EMPTY).rule, None);
 }
+
+/// Two tenants; the rules of one are none of the other's business.
+const TENANTS: &str = r#"
+version = 1
+[[tenant]]
+name = "acme"
+[[listener]]
+name = "ours"
+protocol = "pop3"
+tls = "off"
+address = ["192.0.2.1:110"]
+[[listener]]
+name = "theirs"
+protocol = "pop3"
+tls = "off"
+address = ["192.0.2.2:110"]
+tenant = "acme"
+[[session-acl]]
+[[command-acl]]
+name = "acme"
+tenant = ["acme"]
+plug-to = ["mail.acme.example"]
+server-tls = "off"
+[[command-acl]]
+name = "ours"
+listener = ["ours"]
+plug-to = ["192.0.2.7:1110", "[2001:db8::7]", "mail.example.net"]
+server-tls = "off"
+[[command-acl]]
+name = "guests"
+from = ["203.0.113.0/24"]
+action = "deny"
+[[mail-acl]]
+name = "acme-tolerates"
+command-acl = ["acme"]
+virus = ["clean", "encrypted"]
+action = "accept"
+[[mail-acl]]
+name = "both"
+command-acl = ["acme", "ours"]
+virus = ["malformed"]
+action = "deny"
+[antivirus.clamd]
+socket = "/run/clamav/clamd.ctl"
+[mail-filter.default]
+max-parts = 10
+"#;
+
+#[test]
+fn a_slice_has_the_tenants_own_rules_only() {
+    let Loaded { policy, .. } = loaded(TENANTS);
+    let ours = policy.worker_slice(0);
+    let theirs = policy.worker_slice(1);
+    let names = |slice: &policy::slice::WorkerSlice| -> Vec<Option<String>> {
+        slice.rules.iter().map(|rule| rule.as_ref().map(|rule| rule.name.clone())).collect()
+    };
+    assert_eq!(names(&ours), [None, Some("ours".to_owned()), None]);
+    assert_eq!(names(&theirs), [Some("acme".to_owned()), None, None]);
+    assert_eq!(ours.listeners, ["ours", ""]);
+    assert_eq!(theirs.listeners, ["", "theirs"]);
+    assert_eq!(theirs.tenant, "acme");
+
+    let ours = policy.scanner_slice(0);
+    let mail_rules: Vec<_> = ours.mail_acls.iter().map(|rule| rule.name.as_str()).collect();
+    assert_eq!(mail_rules, ["both", "standard-trouble", "standard-bad", "standard-clean"]);
+    assert_eq!(ours.mail_acls[0].command_acls, ["ours"]);
+    assert_eq!(ours.filters_by_rule, [("ours".to_owned(), 0)]);
+    assert_eq!(ours.mail_filters[0].max_parts, 10);
+    assert!(!format!("{ours:?}").contains("acme"));
+
+    let lookup = policy.lookup_slice();
+    assert_eq!(
+        lookup.plug_to[1],
+        [
+            PlugTo::Address("192.0.2.7:1110".parse().unwrap()),
+            PlugTo::Address("[2001:db8::7]:110".parse().unwrap()),
+            PlugTo::Name { host: "mail.example.net".to_owned(), port: 110 },
+        ]
+    );
+    assert_eq!(lookup.plug_to[2], []);
+}
+
+#[test]
+fn a_slice_judges_as_the_whole_policy_does() {
+    let Loaded { policy, .. } = loaded(TENANTS);
+    for (tenant, rule) in [(0, "ours"), (1, "acme")] {
+        let slice = policy.scanner_slice(tenant);
+        for bits in 0_u16..256 {
+            let statuses: StatusSet = (Status::ALL.into_iter().zip(0..))
+                .filter(|(_, bit)| bits >> bit & 1 == 1)
+                .map(|(status, _)| status)
+                .collect();
+            assert_eq!(
+                policy::judge::mail(&slice.mail_acls, rule, statuses),
+                policy::judge::mail(&policy.mail_acls, rule, statuses)
+            );
+        }
+    }
+}
+
+#[test]
+fn the_first_rule_that_matches_decides() {
+    let Loaded { policy, .. } = loaded(TENANTS);
+    let guest = peer("203.0.113.9:4000");
+    assert_eq!(acl::command(&policy, &guest, 0), Decision::Accept(1));
+    let elsewhere = Peer { listener: 1, tenant: 1, ..guest };
+    assert_eq!(acl::command(&policy, &elsewhere, 0), Decision::Accept(0));
+    // No rule of a tenant matches the listener of another one.
+    let stray = Peer { listener: 1, tenant: 0, ..guest };
+    assert_eq!(acl::command(&policy, &stray, 0), Decision::Deny(2));
+    assert_eq!(
+        acl::command(&policy, &Peer { client: "10.0.0.1:1".parse().unwrap(), ..stray }, 0),
+        Decision::NoMatch
+    );
+}
+
+#[test]
+fn a_transparent_listener_needs_no_server() {
+    let text = r#"
+version = 1
+[[listener]]
+name = "caught"
+protocol = "pop3"
+tls = "off"
+address = ["*:10110"]
+transparent = { method = "redirect", ports = ["110", "1100-1110"], interfaces = ["lan0"] }
+[[listener]]
+protocol = "pop3"
+tls = "off"
+[[session-acl]]
+name = "caught"
+transparent = true
+to = ["198.51.100.0/24"]
+[[session-acl]]
+name = "direct"
+transparent = false
+[[command-acl]]
+session-acl = ["direct"]
+plug-to = ["mail.example.net"]
+server-tls = "off"
+[[command-acl]]
+server-tls = "off"
+session-acl = ["caught"]
+commands = ["*", "UNKNOWN", "!AP*"]
+[command-acl.download]
+no-mail-scanning = true
+[antivirus.clamd]
+"#;
+    let Loaded { policy, warnings } = loaded(text);
+    assert_eq!(warnings, []);
+    let transparent = policy.listeners[0].transparent.as_ref().unwrap();
+    assert_eq!(transparent.ports, [(110, 110), (1100, 1110)]);
+    assert_eq!(transparent.interfaces, ["lan0"]);
+    let caught =
+        Peer { transparent: true, destination: "198.51.100.7:110".parse().unwrap(), ..peer("10.0.0.1:1") };
+    assert_eq!(acl::session(&policy, &caught), Decision::Accept(0));
+    assert_eq!(acl::command(&policy, &caught, 0), Decision::Accept(1));
+    assert_eq!(acl::session(&policy, &Peer { transparent: false, ..caught }), Decision::Accept(1));
+    let strange = Peer { destination: "192.0.2.7:110".parse().unwrap(), ..caught };
+    assert_eq!(acl::session(&policy, &strange), Decision::NoMatch);
+    let session = &policy.command_acls[1].session;
+    assert!(session.commands.allows("unknown"));
+    assert!(!session.commands.allows("APOP"));
+    assert!(!session.download.scan);
+}
+
+#[test]
+fn included_rules_stand_after_ones_own_in_the_order_of_their_paths() {
+    let include = |pattern: &Path| {
+        assert_eq!(pattern, Path::new("/etc/mailward/conf.d/*.toml"));
+        let file = |name: &str| {
+            let text = format!(
+                "[[session-acl]]\nname = \"{name}\"\nfrom = [\"192.0.2.1\"]\n[host-list.{name}]\nhosts = [\"*\"]\n"
+            );
+            (Path::new("/etc/mailward/conf.d").join(format!("{name}.toml")), text)
+        };
+        Ok(vec![file("b"), file("a"), file("B")])
+    };
+    let text = format!("include = [\"conf.d/*.toml\"]\n{}", example());
+    let options = LoadOptions { demo: false, cores: 1 };
+    let loaded = load(Path::new("/etc/mailward/mailward.toml"), &text, &include, options).unwrap();
+    let names: Vec<_> = loaded.policy.session_acls.iter().map(|acl| acl.name.as_str()).collect();
+    assert_eq!(names, ["session-acl-1", "B", "a", "b"]);
+}
+
+#[test]
+fn a_demonstration_may_use_the_test_signature_and_any_port() {
+    let text = example()
+        .replace("[antivirus.clamd]", "[antivirus.builtin]\nsignatures = [\"builtin:test\"]")
+        .replace("tls = \"off\"  ", "tls = \"off\"\naddress = [\"127.0.0.1:0\"]\n#");
+    let load_as =
+        |demo| load(Path::new("demo.toml"), &text, &|_| Ok(Vec::new()), LoadOptions { demo, cores: 1 });
+    assert_eq!(load_as(true).unwrap().policy.listeners[0].addresses, ["127.0.0.1:0".parse().unwrap()]);
+    assert_eq!(load_as(false).unwrap_err().len(), 2);
+}

@@ -1,26 +1,28 @@
-//! What only shows when all of the policy is there: connections that lead nowhere or back, scanning without an
-//! engine, rules that never match.
+//! What only shows when all of the policy is there: user ids that do not suffice, scanning without an engine, mail rules
+//! that never decide. What is about connections and sessions is in `reach`.
 use super::scanning::TEST_SIGNATURES;
-use super::{LoadOptions, Place};
-use crate::acl::holds;
+use super::{LoadOptions, Place, reach};
 use crate::diagnostic::{At, Sink};
 use crate::judge;
-use crate::model::{CommandAcl, EngineKind, Listener, MailAction, PlugTo, Policy};
+use crate::model::{CommandAcl, EngineKind, MailAction, Policy};
 use crate::status::{Status, StatusSet};
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 
 /// Where things stand, in the order of the policy.
 #[derive(Debug)]
 pub(super) struct Places {
     pub(super) start: At,
     pub(super) listeners: Vec<Place>,
+    pub(super) session_acls: Vec<Place>,
     pub(super) command_acls: Vec<Place>,
+    /// `accounts` in `[service]`, if it was given.
+    pub(super) accounts: Option<At>,
     pub(super) mail_acls: Vec<Place>,
 }
 
 pub(super) fn check(sink: &Sink<'_>, policy: &Policy, places: &Places, options: LoadOptions) {
-    addresses(sink, policy, places);
+    reach::listeners(sink, policy, places);
+    reach::rules(sink, policy, places);
     user_ids(sink, policy, places);
     for ((acl, place), index) in policy.command_acls.iter().zip(&places.command_acls).zip(0_usize..) {
         let at = &place.at;
@@ -28,14 +30,7 @@ pub(super) fn check(sink: &Sink<'_>, policy: &Policy, places: &Places, options: 
             continue;
         }
         if acl.accept {
-            if let Some(listener) = without_destination(policy, places, acl, index) {
-                sink.error(
-                    at,
-                    format!("`plug-to` is missing, and connections to listener `{listener}` have no destination of their own"),
-                    "write plug-to = [\"mail.example.net\"], or limit the rule to transparent listeners with listener = [...]",
-                );
-            }
-            not_to_oneself(sink, policy, acl, at);
+            reach::servers(sink, policy, places, acl, index);
             engines(sink, policy, acl, at, options);
         } else if !acl.plug_to.is_empty() {
             sink.warn(
@@ -48,23 +43,7 @@ pub(super) fn check(sink: &Sink<'_>, policy: &Policy, places: &Places, options: 
     mail_rules(sink, policy, places);
 }
 
-fn addresses(sink: &Sink<'_>, policy: &Policy, places: &Places) {
-    let mut seen: Vec<(SocketAddr, &At)> = Vec::new();
-    for (listener, Place { at, .. }) in policy.listeners.iter().zip(&places.listeners) {
-        for address in listener.addresses.iter().filter(|address| address.port() != 0) {
-            match seen.iter().find(|(other, _)| other == address) {
-                Some((_, first)) => sink.error(
-                    at,
-                    format!("listener `{}` listens on {address}, which is taken", listener.name),
-                    format!("the listener at {} has it: choose another address or port", sink.place(first)),
-                ),
-                None => seen.push((*address, at)),
-            }
-        }
-    }
-}
-
-/// One id for worker and scanner of each tenant, and one for lookup.
+/// One id for worker and scanner of each tenant, and one for lookup; no id twice.
 fn user_ids(sink: &Sink<'_>, policy: &Policy, places: &Places) {
     let (first, last) = policy.service.uid_range;
     let needed = 2 * policy.tenants.len() + 1;
@@ -76,75 +55,25 @@ fn user_ids(sink: &Sink<'_>, policy: &Policy, places: &Places) {
             "make it larger: two for each tenant and one more",
         );
     }
-}
-
-/// A rule without `plug-to` goes on to the original destination, which only connections that NAT brought have. The name
-/// of a listener whose connections would reach the rule without one.
-fn without_destination<'p>(
-    policy: &'p Policy,
-    places: &Places,
-    acl: &CommandAcl,
-    index: usize,
-) -> Option<&'p str> {
-    if !acl.plug_to.is_empty() {
-        return None;
-    }
-    let mut direct = (0_u16..)
-        .zip(policy.listeners.iter().zip(&places.listeners))
-        .filter(|(_, (listener, place))| place.sound && listener.transparent.is_none());
-    let reaching = direct.find(|(number, (listener, _))| {
-        (0_u16..).zip(&policy.session_acls).any(|(parent, session)| {
-            session.accept
-                && session.transparent != Some(true)
-                && holds(&session.listeners, *number)
-                && holds(&session.tenants, listener.tenant)
-                && takes(acl, parent, *number, listener)
-                // An earlier rule may take everything that this listener brings.
-                && !policy.command_acls.iter().take(index).any(|earlier| {
-                    earlier.from.is_everyone() && takes(earlier, parent, *number, listener)
-                })
-        })
-    });
-    reaching.map(|(_, (listener, _))| listener.name.as_str())
-}
-
-fn takes(acl: &CommandAcl, parent: u16, number: u16, listener: &Listener) -> bool {
-    holds(&acl.session_acls, parent)
-        && holds(&acl.protocols, listener.protocol)
-        && holds(&acl.listeners, number)
-        && holds(&acl.tenants, listener.tenant)
-}
-
-/// A server address that is an own listener's, as far as the text tells; the rest is refused when it is dialled.
-fn not_to_oneself(sink: &Sink<'_>, policy: &Policy, acl: &CommandAcl, at: &At) {
-    for server in &acl.plug_to {
-        let own = policy.listeners.iter().find(|listener| {
-            listener.addresses.iter().any(|address| match server {
-                PlugTo::Address(server) => is_own(*address, *server),
-                PlugTo::Name { host, port } => {
-                    host == "localhost"
-                        && *port == address.port()
-                        && (address.ip().is_unspecified() || address.ip().is_loopback())
-                }
-            })
-        });
-        if let Some(listener) = own {
-            let server = match server {
-                PlugTo::Address(address) => address.to_string(),
-                PlugTo::Name { host, port } => format!("{host}:{port}"),
-            };
+    let Some(at) = &places.accounts else { return };
+    for (role, uid) in &policy.service.accounts {
+        if (first..=last).contains(uid) {
             sink.error(
                 at,
-                format!("`plug-to` {server} is Mailward's own listener `{}`", listener.name),
-                "name the mail server, or let the listener use another port",
+                format!(
+                    "the user id {uid} of {role} is in `uid-range`, so another process could have it too"
+                ),
+                "choose a user id outside that range",
+            );
+        }
+        if role != "lookup" && policy.tenants.len() > 1 {
+            sink.error(
+                at,
+                format!("all tenants would have the user id {uid} for {role}, and no wall between them"),
+                format!("remove `{role}` from `accounts`: each tenant then gets an id of its own"),
             );
         }
     }
-}
-
-fn is_own(listening: SocketAddr, server: SocketAddr) -> bool {
-    let (own, other) = (listening.ip().to_canonical(), server.ip().to_canonical());
-    listening.port() == server.port() && (own == other || (own.is_unspecified() && other.is_loopback()))
 }
 
 /// Scanning needs an engine that knows more than the test file.

@@ -1,6 +1,7 @@
 //! `[service]`, `[[tenant]]`, `[log]`, `[login]`, `[resolver]`, `[quarantine]` and `[[listener]]`.
 use super::document::Document;
 use super::{LoadOptions, Named, Place};
+use crate::diagnostic::At;
 use crate::model::{Listener, LogSettings, Login, Resolver, Service, Transparent};
 use crate::names::Protocol;
 use crate::read::{Item, Table};
@@ -43,7 +44,8 @@ pub(super) fn tenants(document: &mut Document<'_>) -> Named<String> {
     tenants
 }
 
-pub(super) fn service(document: &mut Document<'_>, options: LoadOptions) -> Service {
+/// `[service]`, and where its `accounts` stand.
+pub(super) fn service(document: &mut Document<'_>, options: LoadOptions) -> (Service, Option<At>) {
     let mut service = Service {
         process_per_session: false,
         workers: options.cores,
@@ -63,7 +65,8 @@ pub(super) fn service(document: &mut Document<'_>, options: LoadOptions) -> Serv
         copy_cache: 32 * MIB,
         pid_file: None,
     };
-    let Some(mut table) = document.table("service") else { return service };
+    let Some(mut table) = document.table("service") else { return (service, None) };
+    let at = table.at.clone();
     service.process_per_session = table.choice("isolation", false, &[("shared", false), ("session", true)]);
     service.workers = processes(&mut table, "workers", service.workers);
     service.spare_workers = count(&mut table, "spare-workers", service.spare_workers, 0, 4096);
@@ -74,8 +77,9 @@ pub(super) fn service(document: &mut Document<'_>, options: LoadOptions) -> Serv
     if let Some(range) = table.take("uid-range").and_then(|item| uid_range(&item)) {
         service.uid_range = range;
     }
-    if let Some(item) = table.take("accounts") {
-        service.accounts = accounts(&item);
+    let given = table.take("accounts");
+    if let Some(item) = &given {
+        service.accounts = accounts(item);
     }
     service.state_dir = path(&mut table, "state-dir").unwrap_or(service.state_dir);
     service.spool_dir = path(&mut table, "spool-dir").unwrap_or(service.spool_dir);
@@ -88,10 +92,18 @@ pub(super) fn service(document: &mut Document<'_>, options: LoadOptions) -> Serv
     service.copy_cache = table.size("copy-cache", service.copy_cache, 0..=64 * GIB);
     service.pid_file = table.take("pid-file").and_then(|item| match item.text() {
         Some("") => None,
-        Some(_) | None => absolute(&item),
+        Some(_) => absolute(&item),
+        None => None,
     });
+    if service.spool_file_above > service.spool_memory {
+        table.sink.error(
+            &at,
+            "`spool-file-above` is more than `spool-memory`, so some mails would fit nowhere",
+            "lower `spool-file-above`, or raise `spool-memory`",
+        );
+    }
     table.finish();
-    service
+    (service, given.map(|item| item.key_at))
 }
 
 pub(super) fn log(document: &mut Document<'_>) -> LogSettings {

@@ -1,0 +1,222 @@
+//! What connections can reach: listeners that nobody is let in by, rules that no connection gets to, sessions without
+//! a server or back to Mailward. Only what is certain is told: conditions on addresses are compared, not computed.
+use super::Place;
+use super::check::Places;
+use crate::acl::holds;
+use crate::diagnostic::{At, Sink};
+use crate::model::{CommandAcl, Listener, PlugTo, Policy, SessionAcl};
+use std::net::SocketAddr;
+
+/// Listeners that want the same address.
+pub(super) fn listeners(sink: &Sink<'_>, policy: &Policy, places: &Places) {
+    let mut seen: Vec<(SocketAddr, &At)> = Vec::new();
+    for (listener, Place { at, .. }) in policy.listeners.iter().zip(&places.listeners) {
+        for address in listener.addresses.iter().filter(|address| address.port() != 0) {
+            match seen.iter().find(|(other, _)| other == address) {
+                Some((_, first)) => sink.error(
+                    at,
+                    format!("listener `{}` listens on {address}, which is taken", listener.name),
+                    format!("the listener at {} has it: choose another address or port", sink.place(first)),
+                ),
+                None => seen.push((*address, at)),
+            }
+        }
+    }
+}
+
+/// Listeners and rules that no session gets to.
+pub(super) fn rules(sink: &Sink<'_>, policy: &Policy, places: &Places) {
+    let all = places.listeners.iter().chain(&places.session_acls).chain(&places.command_acls);
+    let empty =
+        policy.listeners.is_empty() || policy.session_acls.is_empty() || policy.command_acls.is_empty();
+    if empty || all.into_iter().any(|place| !place.sound) {
+        return;
+    }
+    for ((number, listener), place) in (0_u16..).zip(&policy.listeners).zip(&places.listeners) {
+        if !policy.session_acls.iter().any(|session| session.accept && admits(session, number, listener)) {
+            sink.warn(
+                &place.at,
+                format!("no [[session-acl]] accepts connections to listener `{}`", listener.name),
+                "write one for it, or remove the listener",
+            );
+        }
+    }
+    for ((session, place), index) in policy.session_acls.iter().zip(&places.session_acls).zip(0_usize..) {
+        match session_rule(policy, session, index) {
+            Reach::Some => {}
+            Reach::Nothing => never(sink, place, "its conditions fit no listener"),
+            Reach::Taken => never(sink, place, "an earlier rule takes everything that it could"),
+            Reach::NoSession => sink.warn(
+                &place.at,
+                format!(
+                    "no [[command-acl]] takes the sessions that `{}` accepts: each of them is refused",
+                    session.name
+                ),
+                "write one for them, or write action = \"deny\"",
+            ),
+        }
+    }
+    for ((acl, place), index) in policy.command_acls.iter().zip(&places.command_acls).zip(0_usize..) {
+        match command_rule(policy, acl, index) {
+            Reach::Some | Reach::NoSession => {}
+            Reach::Nothing => never(sink, place, "no accepted connection fits its conditions"),
+            Reach::Taken => never(sink, place, "an earlier rule takes everything that it could"),
+        }
+    }
+}
+
+fn never(sink: &Sink<'_>, place: &Place, why: &str) {
+    sink.warn(
+        &place.at,
+        format!("this rule can never match: {why}"),
+        "change its conditions, move it up, or remove it",
+    );
+}
+
+/// What gets to a rule.
+enum Reach {
+    Some,
+    /// Its conditions contradict each other.
+    Nothing,
+    /// An earlier rule has it all.
+    Taken,
+    /// Connections get in, and no session comes of them.
+    NoSession,
+}
+
+fn session_rule(policy: &Policy, session: &SessionAcl, index: usize) -> Reach {
+    let mut outcome = Reach::Nothing;
+    let fitting =
+        (0_u16..).zip(&policy.listeners).filter(|(number, listener)| admits(session, *number, listener));
+    for (number, listener) in fitting {
+        let taken = policy.session_acls.iter().take(index).any(|earlier| {
+            admits(earlier, number, listener)
+                && (earlier.from.is_everyone() || earlier.from == session.from)
+                && (earlier.to.is_everyone() || earlier.to == session.to)
+                && (earlier.transparent.is_none() || earlier.transparent == session.transparent)
+        });
+        let parent = u16::try_from(index).unwrap_or(u16::MAX);
+        if taken {
+            if matches!(outcome, Reach::Nothing) {
+                outcome = Reach::Taken;
+            }
+        } else if !session.accept
+            || policy.command_acls.iter().any(|acl| takes(acl, parent, number, listener))
+        {
+            return Reach::Some;
+        } else {
+            outcome = Reach::NoSession;
+        }
+    }
+    outcome
+}
+
+fn command_rule(policy: &Policy, acl: &CommandAcl, index: usize) -> Reach {
+    let mut outcome = Reach::Nothing;
+    for (number, listener) in (0_u16..).zip(&policy.listeners) {
+        for (parent, session) in (0_u16..).zip(&policy.session_acls) {
+            if !(session.accept && admits(session, number, listener) && takes(acl, parent, number, listener))
+            {
+                continue;
+            }
+            let taken = policy.command_acls.iter().take(index).any(|earlier| {
+                takes(earlier, parent, number, listener)
+                    && (earlier.from.is_everyone() || earlier.from == acl.from)
+            });
+            if !taken {
+                return Reach::Some;
+            }
+            outcome = Reach::Taken;
+        }
+    }
+    outcome
+}
+
+/// Sessions that have no server, or Mailward itself.
+pub(super) fn servers(sink: &Sink<'_>, policy: &Policy, places: &Places, acl: &CommandAcl, index: usize) {
+    let Some(Place { at, .. }) = places.command_acls.get(index) else { return };
+    if let Some(listener) = without_destination(policy, places, acl, index) {
+        sink.error(
+            at,
+            format!("`plug-to` is missing, and connections to listener `{listener}` have no destination of their own"),
+            "write plug-to = [\"mail.example.net\"], or limit the rule to transparent listeners with listener = [...]",
+        );
+    }
+    not_to_oneself(sink, policy, acl, at);
+}
+
+/// A rule without `plug-to` goes on to the original destination, which only connections that NAT brought have. The name
+/// of a listener whose connections would reach the rule without one.
+fn without_destination<'p>(
+    policy: &'p Policy,
+    places: &Places,
+    acl: &CommandAcl,
+    index: usize,
+) -> Option<&'p str> {
+    if !acl.plug_to.is_empty() {
+        return None;
+    }
+    let mut direct = (0_u16..)
+        .zip(policy.listeners.iter().zip(&places.listeners))
+        .filter(|(_, (listener, place))| place.sound && listener.transparent.is_none());
+    let reaching = direct.find(|(number, (listener, _))| {
+        (0_u16..).zip(&policy.session_acls).any(|(parent, session)| {
+            session.accept
+                && admits(session, *number, listener)
+                && takes(acl, parent, *number, listener)
+                // An earlier rule may take everything that this listener brings.
+                && !policy.command_acls.iter().take(index).any(|earlier| {
+                    earlier.from.is_everyone() && takes(earlier, parent, *number, listener)
+                })
+        })
+    });
+    reaching.map(|(_, (listener, _))| listener.name.as_str())
+}
+
+/// A server address that is an own listener's, as far as the text tells; the rest is refused when it is dialled.
+fn not_to_oneself(sink: &Sink<'_>, policy: &Policy, acl: &CommandAcl, at: &At) {
+    for server in &acl.plug_to {
+        let own = policy.listeners.iter().find(|listener| {
+            listener.addresses.iter().any(|address| match server {
+                PlugTo::Address(server) => is_own(*address, *server),
+                PlugTo::Name { host, port } => {
+                    host == "localhost"
+                        && *port == address.port()
+                        && (address.ip().is_unspecified() || address.ip().is_loopback())
+                }
+            })
+        });
+        if let Some(listener) = own {
+            let server = match server {
+                PlugTo::Address(address) => address.to_string(),
+                PlugTo::Name { host, port } => format!("{host}:{port}"),
+            };
+            sink.error(
+                at,
+                format!("`plug-to` {server} is Mailward's own listener `{}`", listener.name),
+                "name the mail server, or let the listener use another port",
+            );
+        }
+    }
+}
+
+fn is_own(listening: SocketAddr, server: SocketAddr) -> bool {
+    let (own, other) = (listening.ip().to_canonical(), server.ip().to_canonical());
+    listening.port() == server.port() && (own == other || (own.is_unspecified() && other.is_loopback()))
+}
+
+/// Whether connections to a listener can meet a session-acl, addresses apart. Only those that NAT brought are
+/// transparent, and NAT brings them to transparent listeners only.
+fn admits(session: &SessionAcl, number: u16, listener: &Listener) -> bool {
+    holds(&session.listeners, number)
+        && holds(&session.tenants, listener.tenant)
+        && (session.transparent != Some(true) || listener.transparent.is_some())
+}
+
+/// The same for a command-acl and a session that the session-acl `parent` accepted.
+fn takes(acl: &CommandAcl, parent: u16, number: u16, listener: &Listener) -> bool {
+    holds(&acl.session_acls, parent)
+        && holds(&acl.protocols, listener.protocol)
+        && holds(&acl.listeners, number)
+        && holds(&acl.tenants, listener.tenant)
+}
