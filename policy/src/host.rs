@@ -5,6 +5,17 @@ use std::sync::Arc;
 
 /// A parsed list of hosts. It matches iff some item without `!` matches (none given: all) and no item with `!` does;
 /// the order of the items does not matter. An empty list matches every address.
+///
+/// ```
+/// # use policy::host::HostList;
+/// let mut list = HostList::default();
+/// for item in ["10.0.0.0/8", "!10.9.0.0/16"] {
+///     list.add(item, &mut |_| None)?;
+/// }
+/// assert!(list.matches("::ffff:10.1.2.3".parse().unwrap()));
+/// assert!(!list.matches("10.9.1.1".parse().unwrap()));
+/// # Ok::<(), policy::host::HostError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostList {
     positive: Vec<Hosts>,

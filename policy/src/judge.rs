@@ -23,6 +23,21 @@ pub struct Judgement<'a> {
 }
 
 /// Judges a mail that a session under the command-acl rule `command_rule` retrieves.
+///
+/// ```
+/// # use policy::{judge, model::{MailAcl, MailAction}, status::{Status, StatusSet}};
+/// let tolerant = MailAcl {
+///     name: "tolerant".to_owned(),
+///     command_acls: vec![],
+///     virus: StatusSet::naming([Status::Clean, Status::Encrypted]),
+///     names_statuses: true,
+///     action: MailAction::Accept,
+/// };
+/// let rules = [tolerant];
+/// let encrypted = StatusSet::of(Status::Encrypted);
+/// assert_eq!(judge::mail(&rules, "staff", encrypted).action, MailAction::Accept);
+/// assert_eq!(judge::mail(&rules, "staff", encrypted.with(Status::Infected)).action, MailAction::Defer);
+/// ```
 pub fn mail<'a>(rules: &'a [MailAcl], command_rule: &str, statuses: StatusSet) -> Judgement<'a> {
     statuses
         .iter()

@@ -14,6 +14,13 @@ pub const UNKNOWN: &str = "UNKNOWN";
 ///
 /// In a loaded policy the positive items of `commands` are spelled out: `*` has become the names of
 /// [`POP3_COMMANDS`], so that it never allows [`UNKNOWN`]. Ask with `UNKNOWN` for a command outside that table.
+///
+/// ```
+/// # use policy::list::NameList;
+/// let list = NameList::new(["SASL*", "uidl", "!SASL-IR"]);
+/// assert!(list.allows("UIDL") && list.allows("sasl"));
+/// assert!(!list.allows("SASL-IR") && !list.allows("TOP"));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NameList {
     /// Items without `!`, upper case.

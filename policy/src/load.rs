@@ -47,6 +47,14 @@ pub struct Loaded {
 
 /// Parses and validates.
 ///
+/// ```
+/// use policy::load::{LoadOptions, load, render};
+/// let text = policy::load::example().replace("plug-to", "plugto");
+/// let options = LoadOptions { demo: false, cores: 2 };
+/// let problems = load("mailward.toml".as_ref(), &text, &|_| Err("none".into()), options).unwrap_err();
+/// assert!(render(&problems[0], &text, false).contains("did you mean `plug-to`?"));
+/// ```
+///
 /// # Errors
 /// Every problem that was found, warnings too, in the order of the file; included files after it.
 pub fn load(
@@ -62,12 +70,9 @@ pub fn load(
     }
     let parsed: Vec<_> =
         files.iter().zip(0_usize..).map(|(file, index)| document::parse(&sink, file, index)).collect();
-    let policy = Document::new(&sink, &parsed).and_then(|document| read(&sink, document, options));
+    let policy = read(&sink, Document::new(&sink, &parsed), options);
     let (found, failed) = sink.into_sorted();
-    match policy {
-        Some(policy) if !failed => Ok(Loaded { policy, warnings: found }),
-        Some(_) | None => Err(found),
-    }
+    if failed { Err(found) } else { Ok(Loaded { policy, warnings: found }) }
 }
 
 /// The commented simplest useful file of this version: POP3 in clear text to one server, scanned by ClamAV.
@@ -75,8 +80,8 @@ pub const fn example() -> &'static str {
     include_str!("load/example.toml")
 }
 
-/// `None` only with an error in the sink.
-fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Option<Policy> {
+/// What was read; where it could not be, the sink has an error and a default stands for it.
+fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Policy {
     document.version();
     let standard_rules = document.standard_rules();
     let hosts = rules::HostLists::read(&mut document);
@@ -87,7 +92,9 @@ fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Op
     let resolver = service::resolver(&mut document);
     let refuse_delete = service::quarantine(&mut document);
     let listeners = service::listeners(&mut document, &tenants, options);
+    let errors = sink.errors();
     let engines = scanning::engines(&mut document);
+    let engines_sound = sink.errors() == errors;
     let filters = scanning::mail_filters(&mut document);
     let session_acls = rules::session_acls(&mut document, &hosts, &listeners, &tenants);
     let names = rules::Names {
@@ -109,6 +116,7 @@ fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Op
         session_acls: session_acls.places,
         command_acls: command_acls.places,
         accounts,
+        engines_sound,
         mail_acls: mail_acls.places,
     };
     let policy = Policy {
@@ -126,7 +134,7 @@ fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Op
         mail_filters: filters.values,
     };
     check::check(sink, &policy, &places, options);
-    Some(policy)
+    policy
 }
 
 /// Where something stands.

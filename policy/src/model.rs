@@ -51,27 +51,27 @@ pub struct Service {
     pub scanner_lives: u32,
     /// `require-sandbox`: `None` is "full as root, best effort otherwise".
     pub require_full_sandbox: Option<bool>,
-    /// `uid-range`, inclusive.
+    /// `uid-range`, both ends included; large enough for two ids per tenant and one more.
     pub uid_range: (u32, u32),
-    /// `accounts`: (role name, uid) overrides.
+    /// `accounts`: (role name, uid) overrides; outside `uid_range`, each id once.
     pub accounts: Vec<(String, u32)>,
     /// `state-dir`.
     pub state_dir: PathBuf,
     /// `spool-dir`.
     pub spool_dir: PathBuf,
-    /// `spool-memory`, octets per tenant.
+    /// `spool-memory`: octets of mail in memory, per tenant.
     pub spool_memory: u64,
-    /// `spool-file-above`, octets.
+    /// `spool-file-above`: mails of more octets wait in a file; at most `spool_memory`.
     pub spool_file_above: u64,
     /// `max-sessions`; 0 is none.
     pub max_sessions: usize,
     /// `max-sessions-per-client`; 0 is none.
     pub max_sessions_per_client: usize,
-    /// `backlog`.
+    /// `backlog`: connections that the kernel keeps until they are accepted.
     pub backlog: i32,
     /// `copy-cache`, octets per session.
     pub copy_cache: u64,
-    /// `pid-file`.
+    /// `pid-file`, absolute.
     pub pid_file: Option<PathBuf>,
 }
 
@@ -113,7 +113,8 @@ pub struct Listener {
     pub name: String,
     /// `protocol`.
     pub protocol: Protocol,
-    /// `address`: where to bind.
+    /// `address`: where to bind, at least one. IPv6 sockets take IPv6 only (IPV6_V6ONLY): `*` is one address of each
+    /// family.
     pub addresses: Vec<SocketAddr>,
     /// Index into `tenants`.
     pub tenant: u16,
@@ -126,7 +127,7 @@ pub struct Listener {
 pub struct Transparent {
     /// `method = "redirect"`: we install it; "none": the administrator has.
     pub redirect: bool,
-    /// `ports` that are redirected to this listener.
+    /// `ports` that are redirected to this listener: ranges, both ends included.
     pub ports: Vec<(u16, u16)>,
     /// `interfaces` that clients come in by; empty: every one.
     pub interfaces: Vec<String>,
@@ -170,7 +171,7 @@ pub struct CommandAcl {
     pub from: HostList,
     /// `action = "accept"`.
     pub accept: bool,
-    /// `plug-to`; empty: the original destination.
+    /// `plug-to`, used in turn; empty: the original destination, which `load` made sure that there is.
     pub plug_to: Vec<PlugTo>,
     /// `server-conn.connect-timeout`.
     pub connect_timeout: Duration,
@@ -197,7 +198,7 @@ pub enum PlugTo {
 pub struct SessionRules {
     /// Name of the rule.
     pub name: String,
-    /// `commands`.
+    /// `commands`; `*` is spelled out, see [`crate::list::NameList`].
     pub commands: crate::list::NameList,
     /// `capabilities`.
     pub capabilities: crate::list::NameList,
@@ -228,7 +229,7 @@ pub struct Scanning {
     pub max_mail: u64,
     /// `mail-line-len`, octets with CRLF.
     pub mail_line_len: usize,
-    /// `antivirus`: indices into `engines`.
+    /// `antivirus`: indices into `engines`, ascending. Empty: no engine is demanded and the status is `skipped`.
     pub engines: Vec<u16>,
     /// `mail-filter`: index into `mail_filters`.
     pub mail_filter: u16,
@@ -241,9 +242,9 @@ pub struct MailAcl {
     pub name: String,
     /// `command-acl`: names of parents; empty: every one.
     pub command_acls: Vec<String>,
-    /// `virus`: statuses; empty: every one.
+    /// `virus`: statuses, `Clean` beside others too; empty unless `names_statuses`.
     pub virus: StatusSet,
-    /// `virus` was given.
+    /// `virus` was given. Without it a rule that accepts takes clean mail only, any other every mail.
     pub names_statuses: bool,
     /// `action`.
     pub action: MailAction,

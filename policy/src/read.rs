@@ -147,6 +147,10 @@ impl<'a> Item<'a> {
         self.value.is_str()
     }
 
+    pub(crate) fn is_table(&self) -> bool {
+        self.value.is_table()
+    }
+
     pub(crate) fn is_integer(&self) -> bool {
         self.value.is_integer()
     }

@@ -143,6 +143,9 @@ cases! {
     user_ids_are_nobody_elses:
         with_rest("[service]\naccounts = { worker = 2147000003, lookup = 71 }\nuid-range = \"2147000000-2147000003\"\n[[tenant]]\nname = \"acme\"\n");
     a_mail_must_fit_somewhere: with_rest("[service]\nspool-memory = \"16MiB\"\nspool-file-above = \"17MiB\"\n");
+    named_sections_need_their_name:
+        with_rest("[host-list]\nhosts = [\"192.0.2.1\"]\n").replace("[antivirus.clamd]", "[antivirus]\nsocket = \"auto\"");
+    an_item_stands_once_in_a_section: with_rest("[login]\ndeadline = \"30s\"\ndeadline = \"40s\"\n[log]\n[log]\n");
     a_rule_that_denies_has_no_server: with_rest("[[command-acl]]\naction = \"deny\"\nfrom = [\"192.0.2.1\"]\nplug-to = [\"mail.example.net\"]\n");
     control_characters_do_not_reach_the_terminal: with_rest("[log]\nlevel = \"\\u001b[2J\"\n");
 }

@@ -17,6 +17,8 @@ pub(super) struct Places {
     pub(super) command_acls: Vec<Place>,
     /// `accounts` in `[service]`, if it was given.
     pub(super) accounts: Option<At>,
+    /// Every engine was read without an error.
+    pub(super) engines_sound: bool,
     pub(super) mail_acls: Vec<Place>,
 }
 
@@ -31,7 +33,9 @@ pub(super) fn check(sink: &Sink<'_>, policy: &Policy, places: &Places, options: 
         }
         if acl.accept {
             reach::servers(sink, policy, places, acl, index);
-            engines(sink, policy, acl, at, options);
+            if places.engines_sound {
+                engines(sink, policy, acl, at, options);
+            }
         } else if !acl.plug_to.is_empty() {
             sink.warn(
                 at,
@@ -118,7 +122,15 @@ fn mail_rules(sink: &Sink<'_>, policy: &Policy, places: &Places) {
     if places.command_acls.iter().chain(&places.mail_acls).any(|place| !place.sound) {
         return;
     }
-    let scanning = policy.command_acls.iter().filter(|acl| acl.accept && acl.session.download.scan);
+    // Command-acls that no mail rule names are all alike here: one of them stands for the others.
+    let mentioned: BTreeSet<&str> =
+        policy.mail_acls.iter().flat_map(|rule| &rule.command_acls).map(String::as_str).collect();
+    let (named, unnamed): (Vec<_>, Vec<_>) = policy
+        .command_acls
+        .iter()
+        .filter(|acl| acl.accept && acl.session.download.scan)
+        .partition(|acl| mentioned.contains(acl.name.as_str()));
+    let scanning = named.into_iter().chain(unnamed.into_iter().take(1));
     let mut used = BTreeSet::new();
     let mut undecided: BTreeSet<Status> = BTreeSet::new();
     let mut any = false;

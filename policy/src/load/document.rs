@@ -18,6 +18,15 @@ pub fn include_matches(pattern: &Path, name: &str) -> bool {
     (pattern.starts_with('.') || !name.starts_with('.')) && list::matches(&pattern, name)
 }
 
+/// A name for an operator to start from.
+fn example_name(key: &str) -> &'static str {
+    match key {
+        "antivirus" => "clamd",
+        "mail-filter" => "default",
+        _ => "office",
+    }
+}
+
 /// An error that was found before there was a place to put it: at, message, help.
 pub(super) type Trouble = (At, String, String);
 
@@ -68,7 +77,16 @@ pub(super) fn parse<'a>(sink: &Sink<'_>, file: &'a SourceFile, index: usize) -> 
     for error in errors {
         let at = At { file: index, span: error.span().unwrap_or(0..0) };
         let message = error.message().lines().collect::<Vec<_>>().join(", ");
-        sink.syntax_error(&at, format!("this is not TOML: {message}"), "see https://toml.io for the syntax");
+        match file.text.get(at.span.clone()) {
+            Some(key) if message == "duplicate key" => {
+                sink.syntax_error(&at, format!("`{key}` is given twice"), "keep one of them");
+            }
+            Some(_) | None => sink.syntax_error(
+                &at,
+                format!("this is not TOML: {message}"),
+                "see https://toml.io for the syntax",
+            ),
+        }
     }
     table
 }
@@ -81,7 +99,7 @@ pub(super) struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn new(sink: &'a Sink<'a>, parsed: &'a [Spanned<DeTable<'a>>]) -> Option<Self> {
+    pub(super) fn new(sink: &'a Sink<'a>, parsed: &'a [Spanned<DeTable<'a>>]) -> Self {
         let roots = parsed.iter().zip(0_usize..).map(|(table, file)| {
             // The span of a whole file would underline all of it.
             Table::new(sink, At { file, span: 0..0 }, "", table.get_ref())
@@ -95,7 +113,7 @@ impl<'a> Document<'a> {
                 sink.error(&item.key_at, "an included file cannot include", "include it from the main file");
             }
         }
-        Some(document)
+        document
     }
 
     /// The start of the main file, where what is missing altogether is reported.
@@ -159,6 +177,12 @@ impl<'a> Document<'a> {
             if let Some((_, first, _)) = found.iter().find(|(name, _, _)| *name == item.key) {
                 let place = self.sink.place(first);
                 self.twice(&item, &format!("[{key}.{}]", item.key), &place);
+            } else if !item.is_table() {
+                self.sink.error(
+                    &item.key_at,
+                    format!("`{}` stands in no [{key}.NAME]", item.key),
+                    format!("give the section a name: write [{key}.{}] before it", example_name(key)),
+                );
             } else if let Some(table) = item.table(key) {
                 found.push((item.key, item.key_at.clone(), table));
             }
