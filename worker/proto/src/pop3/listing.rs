@@ -1,6 +1,6 @@
 //! Multi-line answers that are lists: read line by line, checked, and written anew.
 use super::Common;
-use super::command::{MessageNumber, Verb, parse_decimal, push_number};
+use super::command::{MessageNumber, Verb, VerbSet, parse_decimal, push_number};
 use super::maildrop::Maildrop;
 use super::reply::printable;
 use crate::capability::{Capability, CapabilitySet, Mechanism};
@@ -180,19 +180,16 @@ fn push_line(line: &[u8], utf8: bool, out: &mut Vec<u8>) {
 }
 
 /// Capabilities whose command is not permitted are hidden, and commands whose capability is hidden are refused.
-pub(super) fn agree(capabilities: &mut CapabilitySet, verbs: &mut super::command::VerbSet) {
-    for verb in Verb::ALL {
-        if let Some(capability) = verb.capability() {
-            if !verbs.contains(verb) {
-                capabilities.remove(capability);
-            }
+pub(super) fn agree(capabilities: &mut CapabilitySet, verbs: &mut VerbSet) {
+    let announced = || Verb::ALL.into_iter().filter_map(|verb| Some((verb, verb.capability()?)));
+    for (verb, capability) in announced() {
+        if !verbs.contains(verb) {
+            capabilities.remove(capability);
         }
     }
-    for verb in Verb::ALL {
-        if let Some(capability) = verb.capability() {
-            if !capabilities.contains(capability) {
-                verbs.remove(verb);
-            }
+    for (verb, capability) in announced() {
+        if !capabilities.contains(capability) {
+            verbs.remove(verb);
         }
     }
 }

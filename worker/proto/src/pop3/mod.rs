@@ -50,6 +50,8 @@ pub struct Pop3 {
     state: State,
     /// Before what is being dealt with: last words could be told from an answer.
     between_answers: bool,
+    /// The server's inbox holds what came while the server is not read.
+    server_held: bool,
 }
 
 /// What is true in every state.
@@ -146,6 +148,7 @@ impl Pop3 {
             server: Inbox::default(),
             state: State::Greeting(Greeting),
             between_answers: true,
+            server_held: false,
         }
     }
 
@@ -209,8 +212,14 @@ impl Pop3 {
         Ok(())
     }
 
-    /// Commands that waited for the answers before them.
+    /// What waited for its turn: first of the server, lest it is taken for the answer to what the client asks next.
     fn resume(&mut self, out: &mut Output) -> Result<(), Broken> {
+        if self.server_held && self.state.wants_server() {
+            self.server_held = false;
+            let mut inbox = std::mem::take(&mut self.server);
+            self.consume_inbox(Side::Server, &mut inbox, out)?;
+            self.server = inbox;
+        }
         if let State::Transaction(transaction) = &mut self.state {
             transaction.identify(out);
         }
@@ -249,7 +258,12 @@ impl Pop3 {
             let before = rest.len();
             self.between_answers = self.state.is_between_answers();
             match self.state.expects() {
-                Expects::Nothing if matches!(self.state, State::Ended) => return Ok(()),
+                Expects::Nothing if !self.state.wants_server() => {
+                    // More than was asked for came with the end of a mail. It is looked at in its time, so that the
+                    // outcome does not depend on how the network cut it.
+                    self.server_held = true;
+                    return Ok(());
+                }
                 Expects::Nothing => return Err(Broken::server("data that no command asked for")),
                 Expects::Mail => {
                     let mut used = rest.len();

@@ -1,0 +1,284 @@
+//! A scripted client, the machine, a scripted server, a clock and a scanner that answers at once: what the driver
+//! does around the machine, without sockets. Used by every test file of this package.
+#![allow(dead_code, reason = "each test file uses its part")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "test support: a surprise is a failed test")]
+use policy::list::NameList;
+use policy::model::{Login, Scanning, SessionRules};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+use worker_proto::machine::{Changed, Event, Fault, Input, Machine, Output, Side, Verdict};
+use worker_proto::pop3::{Pop3, Settings};
+
+/// How bytes are cut on their way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cut {
+    Whole,
+    Bytes,
+    /// Random pieces, by this seed.
+    Random(u64),
+}
+
+impl Cut {
+    fn next(&mut self, available: usize) -> usize {
+        match self {
+            Self::Whole => available,
+            Self::Bytes => 1,
+            Self::Random(state) => {
+                // xorshift64
+                *state ^= *state << 13;
+                *state ^= *state >> 7;
+                *state ^= *state << 17;
+                1 + usize::try_from(*state % 9).unwrap() % available
+            }
+        }
+    }
+}
+
+/// What the scanner says of the next mail.
+#[derive(Clone, Debug)]
+pub(crate) enum Judgement {
+    Clean,
+    Changed(Vec<u8>),
+    Deny(String),
+    Defer(String),
+}
+
+/// Everything that came out, for comparison.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Record {
+    pub(crate) client: Vec<u8>,
+    pub(crate) server: Vec<u8>,
+    pub(crate) spooled: Vec<Vec<u8>>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) fault: Option<Fault>,
+}
+
+pub(crate) struct Pair {
+    machine: Option<Pop3>,
+    out: Output,
+    pub(crate) now: Duration,
+    cut: Cut,
+    pending: [VecDeque<u8>; 2],
+    ended: [bool; 2],
+    /// What the driver answers to `LoggedIn`.
+    pub(crate) changed: Vec<Changed>,
+    pub(crate) judgements: VecDeque<Judgement>,
+    /// Verdicts and copies that the driver holds.
+    pub(crate) held: HashMap<u32, (Verdict, Vec<u8>)>,
+    copy: Vec<u8>,
+    spool: Vec<u8>,
+    pub(crate) record: Record,
+}
+
+pub(crate) fn settings() -> Settings {
+    Settings {
+        rules: SessionRules {
+            name: "test".into(),
+            commands: NameList::default(),
+            capabilities: NameList::default(),
+            max_time: None,
+            idle_timeout: Duration::from_secs(600),
+            max_bytes_in: 0,
+            max_bytes_out: 0,
+            cmd_line_len: 8192,
+            resp_line_len: 8192,
+            scan_patience: Duration::from_secs(45),
+            download: Scanning {
+                scan: true,
+                max_mail: 1 << 20,
+                mail_line_len: 1000,
+                engines: Vec::new(),
+                mail_filter: 0,
+            },
+        },
+        login: Login {
+            failure_limit: 5,
+            bad_command_limit: 5,
+            deadline: Duration::from_secs(60),
+            failure_delay: Duration::from_secs(2),
+        },
+        refuse_delete: true,
+    }
+}
+
+impl Pair {
+    pub(crate) fn new(settings: Settings, cut: Cut) -> Self {
+        Self {
+            machine: Some(Pop3::new(Rc::new(settings), Duration::ZERO)),
+            out: Output::default(),
+            now: Duration::ZERO,
+            cut,
+            pending: Default::default(),
+            ended: [false; 2],
+            changed: Vec::new(),
+            judgements: VecDeque::new(),
+            held: HashMap::new(),
+            copy: Vec::new(),
+            spool: Vec::new(),
+            record: Record::default(),
+        }
+    }
+
+    /// A peer sends.
+    pub(crate) fn send(&mut self, side: Side, bytes: &[u8]) {
+        self.pending[index(side)].extend(bytes);
+        self.run();
+    }
+
+    /// A peer closes its sending direction.
+    pub(crate) fn end(&mut self, side: Side) {
+        self.ended[index(side)] = true;
+        self.run();
+    }
+
+    /// The clock moves on, and rings where the machine asked for it.
+    pub(crate) fn advance(&mut self, by: Duration) {
+        let until = self.now + by;
+        while let Some(due) = self.machine.as_ref().and_then(Machine::deadline).filter(|due| *due <= until) {
+            self.now = self.now.max(due);
+            self.handle(Input::Tick);
+            self.run();
+        }
+        self.now = until;
+    }
+
+    pub(crate) fn kick(&mut self) {
+        self.handle(Input::Kick);
+        self.run();
+    }
+
+    /// The index of changed mails grew.
+    pub(crate) fn learn(&mut self, changed: &[Changed]) {
+        self.handle(Input::Changed(changed));
+        self.run();
+    }
+
+    pub(crate) fn machine_debug(&self) -> String {
+        format!("{:?}", self.machine)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.machine.is_none() || self.record.events.iter().any(|event| matches!(event, Event::Close(_)))
+    }
+
+    /// Feeds whatever the machine wants until nothing moves.
+    fn run(&mut self) {
+        loop {
+            let Some(machine) = &self.machine else { return };
+            if machine.wants_copy() {
+                self.feed_copy();
+                continue;
+            }
+            let wants = [Side::Server, Side::Client].into_iter().find(|side| {
+                machine.wants(*side) && (!self.pending[index(*side)].is_empty() || self.ended[index(*side)])
+            });
+            let Some(side) = wants else { return };
+            let pending = &mut self.pending[index(side)];
+            if pending.is_empty() {
+                self.ended[index(side)] = false;
+                self.handle(Input::Eof(side));
+                continue;
+            }
+            let length = self.cut.next(pending.len());
+            let bytes: Vec<u8> = pending.drain(..length).collect();
+            self.handle(Input::Bytes(side, &bytes));
+        }
+    }
+
+    fn feed_copy(&mut self) {
+        let copy = std::mem::take(&mut self.copy);
+        let mut rest = copy.as_slice();
+        while self.machine.as_ref().is_some_and(Machine::wants_copy) {
+            let length = if rest.is_empty() { 0 } else { self.cut.next(rest.len()) };
+            let (piece, after) = rest.split_at(length);
+            rest = after;
+            self.handle(Input::Copy(piece));
+        }
+    }
+
+    fn handle(&mut self, input: Input<'_>) {
+        let Some(machine) = self.machine.take() else { return };
+        match machine.handle(self.now, input, &mut self.out) {
+            Ok(machine) => self.machine = Some(machine),
+            Err(fault) => {
+                self.out.client.extend_from_slice(fault.farewell);
+                self.record.fault = Some(fault);
+            }
+        }
+        self.record.client.append(&mut self.out.client);
+        self.record.server.append(&mut self.out.server);
+        self.spool.append(&mut self.out.spool);
+        for event in std::mem::take(&mut self.out.events) {
+            self.perform(event);
+        }
+    }
+
+    fn perform(&mut self, event: Event) {
+        let wanted = if let Event::WantMail { number, .. } = &event { Some(*number) } else { None };
+        let ended = if let Event::MailEnd { number, .. } = &event { Some(*number) } else { None };
+        let logged_in = matches!(event, Event::LoggedIn { .. });
+        self.record.events.push(event);
+        if logged_in {
+            let changed = std::mem::take(&mut self.changed);
+            self.handle(Input::Changed(&changed));
+        }
+        if let Some(number) = wanted {
+            match self.held.get(&number).cloned() {
+                Some((verdict, copy)) => {
+                    self.copy = copy;
+                    self.handle(Input::Judged(verdict));
+                }
+                None => self.handle(Input::Pull),
+            }
+        }
+        if let Some(number) = ended {
+            let mail = std::mem::take(&mut self.spool);
+            self.record.spooled.push(mail.clone());
+            let (verdict, copy) = match self.judgements.pop_front().unwrap_or(Judgement::Clean) {
+                Judgement::Clean => (Verdict::Deliver { length: mail.len() as u64, changed: false }, mail),
+                Judgement::Changed(copy) => {
+                    (Verdict::Deliver { length: copy.len() as u64, changed: true }, copy)
+                }
+                Judgement::Deny(text) => (Verdict::Deny(text), Vec::new()),
+                Judgement::Defer(text) => (Verdict::Defer(text), Vec::new()),
+            };
+            if matches!(verdict, Verdict::Deliver { .. }) {
+                self.held.insert(number, (verdict.clone(), copy.clone()));
+            }
+            self.copy = copy;
+            self.handle(Input::Judged(verdict));
+        }
+    }
+}
+
+fn index(side: Side) -> usize {
+    match side {
+        Side::Client => 0,
+        Side::Server => 1,
+    }
+}
+
+/// `\r \n \0 \\ \xNN` in a transcript.
+pub(crate) fn unescape(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'\\' {
+            bytes.push(byte);
+            continue;
+        }
+        match rest.next().unwrap() {
+            b'r' => bytes.push(b'\r'),
+            b'n' => bytes.push(b'\n'),
+            b'0' => bytes.push(0),
+            b'\\' => bytes.push(b'\\'),
+            b'x' => {
+                let digits = [rest.next().unwrap(), rest.next().unwrap()];
+                bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap());
+            }
+            other => panic!("unknown escape \\{}", char::from(other)),
+        }
+    }
+    bytes
+}
