@@ -1,6 +1,6 @@
 //! Lists of hosts: addresses, CIDR, ranges, masks, `*`, `!`, `@list`. Pure; the texts are the operator's, the
 //! addresses that are matched are the clients'.
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 /// A parsed list of hosts. It matches iff some item without `!` matches (none given: all) and no item with `!` does;
@@ -188,6 +188,13 @@ fn parse_address(text: &str) -> Result<IpAddr, HostError> {
 
 fn is_host_pattern(text: &str) -> bool {
     is_host_name(text.strip_prefix("*.").unwrap_or(text))
+}
+
+/// An address with its port, or with `port` where it has none: `192.0.2.1`, `192.0.2.1:110`, `::1`, `[::1]`, `[::1]:110`.
+pub(crate) fn socket_address(text: &str, port: u16) -> Option<SocketAddr> {
+    let bare =
+        text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).filter(|rest| rest.contains(':'));
+    text.parse().ok().or_else(|| Some(SocketAddr::new(bare.unwrap_or(text).parse().ok()?, port)))
 }
 
 /// RFC 1123 section 2.1: labels of 1 to 63 letters, digits and `-`, at most 253 octets. `_` is taken too: it occurs.

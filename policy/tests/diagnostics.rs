@@ -112,7 +112,7 @@ cases! {
     host_lists_name_no_circle:
         with_rest("[host-list.a]\nhosts = [\"@b\"]\n[host-list.b]\nhosts = [\"@a\"]\n[host-list.c]\n");
     servers_are_checked:
-        with_command("").replace("[\"mail.example.net\"]", "[\"mail..example.net\", \"192.0.2.1:0\", \"0.0.0.0\", \"mail.example.net:pop3\"]");
+        with_command("").replace("[\"mail.example.net\"]", "[\"mail..example.net\", \"192.0.2.1:0\", \"0.0.0.0\", \"[::1\", \"[192.0.2.1]\", \"192.0.2\", \"mail.example.net:pop3\"]");
     a_session_must_have_somewhere_to_go: with_command("").replace("plug-to = [\"mail.example.net\"]\n", "");
     mail_must_not_come_back: with_command("").replace("mail.example.net", "localhost");
     mail_must_not_come_back_by_address:

@@ -86,7 +86,7 @@ server-tls = "off"
 [[command-acl]]
 name = "ours"
 listener = ["ours"]
-plug-to = ["192.0.2.7:1110", "[2001:db8::7]", "mail.example.net"]
+plug-to = ["192.0.2.7:1110", "[2001:db8::7]", "2001:db8::8", "mail.example.net"]
 server-tls = "off"
 [[command-acl]]
 name = "guests"
@@ -136,6 +136,7 @@ fn a_slice_has_the_tenants_own_rules_only() {
         [
             PlugTo::Address("192.0.2.7:1110".parse().unwrap()),
             PlugTo::Address("[2001:db8::7]:110".parse().unwrap()),
+            PlugTo::Address("[2001:db8::8]:110".parse().unwrap()),
             PlugTo::Name { host: "mail.example.net".to_owned(), port: 110 },
         ]
     );

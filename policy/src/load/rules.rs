@@ -3,14 +3,13 @@ use super::document::Document;
 use super::service::{GIB, KIB, MIB, clear_text, count};
 use super::{Named, Place};
 use crate::diagnostic::At;
-use crate::host::{HostError, HostList, is_host_name};
+use crate::host::{HostError, HostList, is_host_name, socket_address};
 use crate::list::{NameList, POP3_COMMANDS, UNKNOWN, matches};
 use crate::model::{CommandAcl, Engine, Listener, MailFilter, PlugTo, Scanning, SessionAcl, SessionRules};
 use crate::names::Protocol;
 use crate::read::{Item, Table, nearest};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -310,10 +309,8 @@ fn command_list(item: Option<Item<'_>>, scan: bool) -> NameList {
 fn plug_to(item: &Item<'_>, text: &str) -> Option<PlugTo> {
     const FORM: &str =
         "write \"mail.example.net\", \"mail.example.net:110\", \"192.0.2.1:110\" or \"[2001:db8::1]:110\"";
-    let (server, port) = if let Ok(address) = text.parse::<SocketAddr>() {
+    let (server, port) = if let Some(address) = socket_address(text, POP3_PORT) {
         (PlugTo::Address(address), address.port())
-    } else if let Ok(address) = text.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-        (PlugTo::Address(SocketAddr::new(address, POP3_PORT)), POP3_PORT)
     } else {
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) => (host, port.parse().ok()),

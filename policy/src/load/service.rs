@@ -2,6 +2,7 @@
 use super::document::Document;
 use super::{LoadOptions, Named, Place};
 use crate::diagnostic::At;
+use crate::host::socket_address;
 use crate::model::{Listener, LogSettings, Login, Resolver, Service, Transparent};
 use crate::names::Protocol;
 use crate::read::{Item, Table};
@@ -137,8 +138,7 @@ pub(super) fn resolver(document: &mut Document<'_>) -> Resolver {
     let mut resolver = Resolver { servers: Vec::new(), timeout: Duration::from_secs(5) };
     let Some(mut table) = document.table("resolver") else { return resolver };
     for (item, text) in table.take("servers").and_then(|item| item.strings()).unwrap_or_default() {
-        let server = text.parse().ok().or_else(|| Some(SocketAddr::new(text.parse().ok()?, 53)));
-        match server {
+        match socket_address(text, 53) {
             Some(server) if server.port() != 0 => resolver.servers.push(server),
             Some(_) | None => item.error(
                 format!("`{text}` is not the address of a name server"),
@@ -316,10 +316,8 @@ fn listen_address(item: &Item<'_>, text: &str, options: LoadOptions) -> Vec<Sock
             return Vec::new();
         }
         port.parse().map(|port| every_address(port).to_vec()).unwrap_or_default()
-    } else if let Ok(address) = text.parse() {
+    } else if let Some(address) = socket_address(text, POP3_PORT) {
         vec![address]
-    } else if let Ok(address) = text.parse() {
-        vec![SocketAddr::new(address, POP3_PORT)]
     } else {
         Vec::new()
     };
