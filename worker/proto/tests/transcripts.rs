@@ -11,6 +11,7 @@
 //! @login      greeting and USER/PASS as "alice", without checks worth reading twice
 //! @set k v    settings, before anything is sent       @verdict clean|changed …|deny …|defer …   of the next mail
 //! @changed u n  the index holds UIDL u with length n   @learn u n  …and learns of it later
+//! @unrecorded the index of changed mails takes no more
 //! @forget     the driver drops the copies it holds     @advance s   seconds pass
 //! @eof C|S    that side ends                           @kick
 //! spool: …    what the last mail left in the spool     event: …     this event has come since the last `event:`
@@ -162,6 +163,7 @@ fn other(number: usize, line: &str, pair: &mut Pair, seen: &mut Seen) {
         }
         "@changed" => pair.changed.push(changed(argument)),
         "@learn" => pair.learn(&[changed(argument)]),
+        "@unrecorded" => pair.unrecorded = true,
         "@forget" => pair.held.clear(),
         "@advance" => pair.advance(Duration::from_secs(argument.parse().unwrap())),
         "@eof" => pair.end(if argument == "C" { Side::Client } else { Side::Server }),

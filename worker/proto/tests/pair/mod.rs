@@ -66,6 +66,8 @@ pub(crate) struct Pair {
     pub(crate) judgements: VecDeque<Judgement>,
     /// Verdicts and copies that the driver holds.
     pub(crate) held: HashMap<u32, (Verdict, Vec<u8>)>,
+    /// The index of changed mails takes no more.
+    pub(crate) unrecorded: bool,
     copy: Vec<u8>,
     spool: Vec<u8>,
     pub(crate) record: Record,
@@ -114,6 +116,7 @@ impl Pair {
             changed: Vec::new(),
             judgements: VecDeque::new(),
             held: HashMap::new(),
+            unrecorded: false,
             copy: Vec::new(),
             spool: Vec::new(),
             record: Record::default(),
@@ -217,11 +220,17 @@ impl Pair {
     fn perform(&mut self, event: Event) {
         let wanted = if let Event::WantMail { number, .. } = &event { Some(*number) } else { None };
         let ended = if let Event::MailEnd { number, .. } = &event { Some(*number) } else { None };
+        let replaced = if let Event::Replaced { number, .. } = &event { Some(*number) } else { None };
         let logged_in = matches!(event, Event::LoggedIn { .. });
         self.record.events.push(event);
         if logged_in {
             let changed = std::mem::take(&mut self.changed);
             self.handle(Input::Changed(&changed));
+        }
+        if let Some((verdict, copy)) = replaced.and_then(|number| self.held.get(&number)).cloned() {
+            let verdict = if self.unrecorded { Verdict::Defer("not on record".into()) } else { verdict };
+            self.copy = copy;
+            self.handle(Input::Judged(verdict));
         }
         if let Some(number) = wanted {
             match self.held.get(&number).cloned() {
