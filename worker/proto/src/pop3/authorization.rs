@@ -1,11 +1,13 @@
 //! AUTHORIZATION (RFC 1939 section 4): one command at a time, and never a word about a login that the driver has not
 //! heard of yet. Passwords pass through borrowed from what was read; nothing of them is kept.
 use super::command::{Command, Secret, is_base64};
+use super::common::{Broken, Common};
 use super::listing::Listing;
 use super::reply::{Reply, Status, printable};
+use super::sasl;
+use super::state::{Expects, State, end};
 use super::transaction::Transaction;
 use super::update::Update;
-use super::{Broken, Common, Expects, State, end, sasl};
 use crate::capability::{CapabilitySet, Mechanism};
 use crate::machine::{Changed, Close, Event, Output};
 use crate::quirks;
@@ -150,7 +152,7 @@ impl Authorization {
 
     /// A line of the client in a SASL exchange (RFC 5034 section 4). What is not base64 never reaches the server; it
     /// cancels the exchange, as `*` does.
-    pub(super) fn sasl_response(mut self, line: &[u8], _common: &Common, out: &mut Output) -> State {
+    pub(super) fn sasl_response(mut self, line: &[u8], out: &mut Output) -> State {
         let Step::Challenged(mut exchange) = self.step else { return State::Authorization(self) };
         exchange.cancelled = !is_base64(line) || exchange.responses >= MAX_SASL_RESPONSES;
         if exchange.cancelled {
@@ -240,7 +242,7 @@ impl Authorization {
         out.events.push(Event::LoginFailed { user: std::mem::take(&mut self.user) });
         let mut held = Vec::new();
         reply.write(common.utf8, &mut held);
-        let until = common.now + common.settings.login.failure_delay;
+        let until = common.now.saturating_add(common.settings.login.failure_delay);
         self.step = Step::Failed { until, reply: held, server_ended: false };
         self.tick(common, out)
     }
@@ -289,7 +291,7 @@ impl Authorization {
     }
 
     /// The driver knows this maildrop: now the client may learn of its login.
-    pub(super) fn changed(self, changed: &[Changed], _common: &Common, out: &mut Output) -> State {
+    pub(super) fn changed(self, changed: &[Changed], out: &mut Output) -> State {
         match &self.step {
             Step::LoggedIn { reply } => {
                 out.client.extend_from_slice(reply);

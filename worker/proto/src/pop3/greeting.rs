@@ -1,8 +1,9 @@
 //! Before the server's greeting: the client has not been told anything yet.
 use super::authorization::Authorization;
 use super::command::Verb;
+use super::common::{Broken, Common};
 use super::reply::{Reply, Status};
-use super::{Broken, Common, State, end};
+use super::state::{State, end};
 use crate::machine::{Close, Output};
 use memchr::{memchr, memrchr};
 

@@ -1,6 +1,6 @@
 //! Multi-line answers that are lists: read line by line, checked, and written anew.
-use super::Common;
 use super::command::{MessageNumber, Verb, VerbSet, parse_decimal, push_number};
+use super::common::Common;
 use super::maildrop::Maildrop;
 use super::reply::printable;
 use crate::capability::{Capability, CapabilitySet, Mechanism};
@@ -108,7 +108,7 @@ impl Listing {
             }
             Self::Identify => {
                 if let Some(maildrop) = maildrop {
-                    maildrop.identified(false);
+                    maildrop.identified();
                 }
             }
         }

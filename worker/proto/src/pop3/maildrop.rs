@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub(super) struct Maildrop {
     marks: BTreeMap<u32, Mark>,
-    /// Changed mails whose numbers are not yet known; sorted by UIDL.
+    /// Changed mails whose numbers are not yet known.
     unidentified: Vec<Changed>,
+    /// Those of them that the server is being asked for; sorted by UIDL.
+    asked: Vec<Changed>,
     /// The server has no UIDL although there are changed mails: any mail could be one of them.
     opaque: bool,
 }
@@ -30,28 +32,38 @@ impl Maildrop {
             return;
         }
         self.unidentified.extend_from_slice(changed);
-        self.unidentified.sort_by(|a, b| a.uidl.cmp(&b.uidl));
-        self.unidentified.dedup_by(|a, b| a.uidl == b.uidl);
     }
 
     /// Whether the server must be asked for UIDL before anything else.
     pub(super) const fn must_identify(&self) -> bool {
-        !self.unidentified.is_empty()
+        !self.unidentified.is_empty() || !self.asked.is_empty()
+    }
+
+    /// The server is asked for UIDL now. What is learnt later takes another question.
+    pub(super) fn ask(&mut self) {
+        self.asked = std::mem::take(&mut self.unidentified);
+        self.asked.sort_by(|a, b| a.uidl.cmp(&b.uidl));
     }
 
     /// The server says that mail `number` has this UIDL.
     pub(super) fn identify(&mut self, number: u32, uidl: &[u8]) {
-        if let Ok(at) = self.unidentified.binary_search_by(|changed| changed.uidl.as_slice().cmp(uidl))
-            && let Some(changed) = self.unidentified.get(at)
+        if let Ok(at) = self.asked.binary_search_by(|changed| changed.uidl.as_slice().cmp(uidl))
+            && let Some(changed) = self.asked.get(at)
         {
             let mark = Mark::Changed { length: changed.length, uidl: Some(uidl.into()) };
             self.marks.insert(number, mark);
         }
     }
 
-    /// The server's UIDL ended, or it refused (`opaque`). A changed mail that was not in it is no longer there.
-    pub(super) fn identified(&mut self, opaque: bool) {
-        self.opaque |= opaque;
+    /// The server's UIDL ended. A changed mail that was not in it is no longer there.
+    pub(super) fn identified(&mut self) {
+        self.asked = Vec::new();
+    }
+
+    /// The server refused UIDL.
+    pub(super) fn unidentifiable(&mut self) {
+        self.opaque = true;
+        self.asked = Vec::new();
         self.unidentified = Vec::new();
     }
 

@@ -1,34 +1,34 @@
 //! POP3 (RFC 1939, 2449, 5034, 6856) between a client and a server that are both connected: the *early* plan, in
 //! which the server's own greeting is passed on.
 //!
-//! The states are those of RFC 1939 and what a scanning proxy adds: [`greeting`], [`authorization`],
-//! [`transaction`], [`retrieval`] (one mail on its way), [`update`]. What outlives them all is [`Common`]. This file
+//! The states are those of RFC 1939 and what a scanning proxy adds: `greeting`, `authorization`,
+//! `transaction`, `retrieval` (one mail on its way), `update`. What outlives them all is `common`. This file
 //! frames what both peers send and moves between the states; it trusts neither peer.
 pub mod command;
 pub mod multiline;
 pub mod reply;
 
 mod authorization;
+mod common;
 mod greeting;
 mod listing;
 mod maildrop;
 mod retrieval;
 mod sasl;
+mod state;
 mod transaction;
 mod update;
 
 use crate::capability::CapabilitySet;
 use crate::line::{self, Inbox, LineError};
 use crate::machine::{Close, Event, Fault, Input, Machine, Output, Side};
-use authorization::Authorization;
 use command::{Command, Refusal, Verb, VerbSet};
+use common::{Broken, Common};
 use greeting::Greeting;
 use policy::model::{Login, SessionRules};
-use retrieval::Retrieval;
+use state::{Expects, State, end};
 use std::rc::Rc;
 use std::time::Duration;
-use transaction::Transaction;
-use update::Update;
 
 /// What one configuration says about a session; shared by the sessions of a worker.
 #[derive(Debug)]
@@ -53,72 +53,6 @@ pub struct Pop3 {
     /// The server's inbox holds what came while the server is not read.
     server_held: bool,
 }
-
-/// What is true in every state.
-#[derive(Debug)]
-struct Common {
-    settings: Rc<Settings>,
-    /// Commands that may be sent on.
-    verbs: VerbSet,
-    /// Capabilities that may be announced.
-    capabilities: CapabilitySet,
-    /// What the server announced, once the client asked.
-    offered: Option<CapabilitySet>,
-    /// The client asked for UTF-8 (RFC 6856) and the server agreed.
-    utf8: bool,
-    /// Commands that were refused.
-    strikes: u32,
-    /// The rest of an overlong line is being skipped.
-    skipping: bool,
-    /// The client sends no more.
-    client_ended: bool,
-    /// Octets received from the client and from the server.
-    received: [u64; 2],
-    /// Octets of these that are dealt with.
-    used: [u64; 2],
-    started: Duration,
-    now: Duration,
-    /// The last command of the client, or the last octet of what it waits for.
-    active: Duration,
-}
-
-#[derive(Debug)]
-enum State {
-    Greeting(Greeting),
-    Authorization(Authorization),
-    Transaction(Transaction),
-    Retrieval(Retrieval),
-    Update(Update),
-    /// `Close` was said, or a fault found.
-    Ended,
-}
-
-/// What is expected of the server next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Expects {
-    /// Whatever it sends is a fault.
-    Nothing,
-    /// A line.
-    Line,
-    /// Octets of a mail.
-    Mail,
-}
-
-/// A peer broke the protocol; becomes a [`Fault`].
-#[derive(Clone, Copy, Debug)]
-struct Broken {
-    side: Side,
-    what: &'static str,
-}
-
-impl Broken {
-    const fn server(what: &'static str) -> Self {
-        Self { side: Side::Server, what }
-    }
-}
-
-/// D9: a SASL line, before TLS.
-const SASL_LINE: usize = 12 * 1024;
 
 const SERVER_FAULT: &[u8] = b"-ERR [SYS/TEMP] the mail server does not speak POP3 as it should\r\n";
 
@@ -157,7 +91,7 @@ impl Pop3 {
             Input::Bytes(side, bytes) => self.bytes(side, bytes, out)?,
             Input::Eof(Side::Client) => self.common.client_ended = true,
             Input::Eof(Side::Server) => self.server_ended(out),
-            Input::Changed(changed) => self.step(|state, common| Ok(state.changed(changed, common, out)))?,
+            Input::Changed(changed) => self.step(|state, _common| Ok(state.changed(changed, out)))?,
             Input::Pull => {
                 self.common.active = self.common.now;
                 self.step(|state, common| Ok(state.pull(common, out)))?;
@@ -327,7 +261,7 @@ impl Pop3 {
     /// Deals with a line of the client; `false`: not before the answers to earlier ones.
     fn command(&mut self, line: &[u8], out: &mut Output) -> bool {
         if self.state.is_sasl() {
-            return self.infallible(|state, common| state.sasl_response(line, common, out));
+            return self.infallible(|state, _common| state.sasl_response(line, out));
         }
         let command = match Command::parse(line, self.common.utf8) {
             Ok(command) => command,
@@ -477,261 +411,6 @@ impl Machine for Pop3 {
         }
         [self.common.max_time(), login, idle, self.state.due()].into_iter().flatten().min()
     }
-}
-
-impl Common {
-    fn max_time(&self) -> Option<Duration> {
-        self.settings.rules.max_time.map(|time| self.started + time)
-    }
-
-    fn login_deadline(&self) -> Duration {
-        self.started + self.settings.login.deadline
-    }
-
-    fn idle_deadline(&self) -> Duration {
-        self.active + self.settings.rules.idle_timeout
-    }
-}
-
-impl State {
-    fn expects(&self) -> Expects {
-        match self {
-            Self::Greeting(_) | Self::Update(_) => Expects::Line,
-            Self::Authorization(state) => state.expects(),
-            Self::Transaction(state) => state.expects(),
-            Self::Retrieval(state) => state.expects(),
-            Self::Ended => Expects::Nothing,
-        }
-    }
-
-    /// While the driver decides, and while a mail is delivered, the server is not read.
-    const fn wants_server(&self) -> bool {
-        match self {
-            Self::Greeting(_) | Self::Transaction(_) | Self::Update(_) => true,
-            Self::Authorization(state) => !state.is_holding(),
-            Self::Retrieval(state) => state.wants_server(),
-            Self::Ended => false,
-        }
-    }
-
-    /// Whether a command could be dealt with.
-    fn accepts(&self, common: &Common) -> bool {
-        match self {
-            Self::Authorization(state) => state.accepts(),
-            Self::Transaction(state) => state.accepts(common),
-            Self::Greeting(_) | Self::Retrieval(_) | Self::Update(_) | Self::Ended => false,
-        }
-    }
-
-    /// Whether every command was answered.
-    fn is_idle(&self) -> bool {
-        match self {
-            Self::Authorization(state) => state.accepts(),
-            Self::Transaction(state) => state.is_idle(),
-            Self::Greeting(_) | Self::Retrieval(_) | Self::Update(_) | Self::Ended => false,
-        }
-    }
-
-    const fn is_sasl(&self) -> bool {
-        matches!(self, Self::Authorization(state) if state.is_sasl())
-    }
-
-    const fn is_between_answers(&self) -> bool {
-        match self {
-            Self::Greeting(_) | Self::Authorization(_) | Self::Update(_) => {
-                !matches!(self, Self::Authorization(state) if state.is_in_answer())
-            }
-            Self::Transaction(state) => !state.is_in_answer(),
-            Self::Retrieval(state) => !state.wants_copy(),
-            Self::Ended => false,
-        }
-    }
-
-    const fn is_before_login(&self) -> bool {
-        matches!(self, Self::Greeting(_) | Self::Authorization(_))
-    }
-
-    /// Whether it is a peer's turn, not the driver's.
-    const fn waits_for_peers(&self) -> bool {
-        match self {
-            Self::Greeting(_) | Self::Transaction(_) | Self::Update(_) => true,
-            Self::Authorization(state) => !state.is_holding(),
-            Self::Retrieval(state) => state.waits_for_peers(),
-            Self::Ended => false,
-        }
-    }
-
-    fn server_line_limit(&self, common: &Common) -> usize {
-        let limit = common.settings.rules.resp_line_len;
-        if self.expects_challenge() { limit.max(SASL_LINE) } else { limit }
-    }
-
-    fn client_line_limit(&self, common: &Common) -> usize {
-        // AUTH carries an initial response (RFC 5034 section 4), so its line may be as long as a SASL line.
-        let limit = common.settings.rules.cmd_line_len;
-        if self.is_before_login() { limit.max(SASL_LINE) } else { limit }
-    }
-
-    const fn expects_challenge(&self) -> bool {
-        matches!(self, Self::Authorization(state) if state.expects_challenge())
-    }
-
-    const fn due(&self) -> Option<Duration> {
-        match self {
-            Self::Authorization(state) => state.due(),
-            Self::Greeting(_) | Self::Transaction(_) | Self::Retrieval(_) | Self::Update(_) | Self::Ended => {
-                None
-            }
-        }
-    }
-
-    /// Why a well-formed, permitted command has no place in this state.
-    fn objection(&self, command: &Command<'_>) -> Option<&'static str> {
-        let verb = command.verb();
-        match self {
-            Self::Authorization(state) => match verb {
-                Verb::Pass if !state.has_user() => Some("USER comes first"),
-                Verb::User
-                | Verb::Pass
-                | Verb::Apop
-                | Verb::Auth
-                | Verb::Capa
-                | Verb::Utf8
-                | Verb::Lang
-                | Verb::Quit => None,
-                Verb::Stat
-                | Verb::List
-                | Verb::Uidl
-                | Verb::Retr
-                | Verb::Top
-                | Verb::Dele
-                | Verb::Rset
-                | Verb::Noop
-                | Verb::Last => Some("log in first"),
-            },
-            Self::Transaction(_) => match verb {
-                Verb::User | Verb::Pass | Verb::Apop | Verb::Auth => Some("already logged in"),
-                Verb::Capa
-                | Verb::Stat
-                | Verb::List
-                | Verb::Uidl
-                | Verb::Retr
-                | Verb::Top
-                | Verb::Dele
-                | Verb::Rset
-                | Verb::Noop
-                | Verb::Last
-                | Verb::Utf8
-                | Verb::Lang
-                | Verb::Quit => None,
-            },
-            Self::Greeting(_) | Self::Retrieval(_) | Self::Update(_) | Self::Ended => Some("not now"),
-        }
-    }
-
-    fn must_wait(&self, command: &Command<'_>, common: &Common) -> bool {
-        matches!(self, Self::Transaction(state) if state.must_wait(command, common))
-    }
-
-    fn command(self, command: &Command<'_>, common: &mut Common, out: &mut Output) -> Self {
-        match self {
-            Self::Authorization(state) => state.command(command, out),
-            Self::Transaction(state) => state.command(command, common, out),
-            Self::Greeting(_) | Self::Retrieval(_) | Self::Update(_) | Self::Ended => self,
-        }
-    }
-
-    fn sasl_response(self, line: &[u8], common: &mut Common, out: &mut Output) -> Self {
-        match self {
-            Self::Authorization(state) => state.sasl_response(line, common, out),
-            Self::Greeting(_) | Self::Transaction(_) | Self::Retrieval(_) | Self::Update(_) | Self::Ended => {
-                self
-            }
-        }
-    }
-
-    fn line(self, line: &[u8], common: &mut Common, out: &mut Output) -> Result<Self, Broken> {
-        match self {
-            Self::Greeting(state) => state.line(line, common, out),
-            Self::Authorization(state) => state.line(line, common, out),
-            Self::Transaction(state) => state.line(line, common, out),
-            Self::Retrieval(state) => state.line(line, common, out),
-            Self::Update(state) => state.line(line, common, out),
-            Self::Ended => Ok(self),
-        }
-    }
-
-    /// Takes octets of a mail; how many.
-    fn mail(self, bytes: &[u8], common: &mut Common, out: &mut Output) -> (Self, usize) {
-        match self {
-            Self::Transaction(state) => state.mail(bytes, out),
-            Self::Retrieval(state) => state.mail(bytes, common, out),
-            Self::Greeting(_) | Self::Authorization(_) | Self::Update(_) | Self::Ended => (self, bytes.len()),
-        }
-    }
-
-    fn changed(self, changed: &[crate::machine::Changed], common: &mut Common, out: &mut Output) -> Self {
-        match self {
-            Self::Authorization(state) => state.changed(changed, common, out),
-            Self::Transaction(mut state) => {
-                state.maildrop.learn(changed);
-                Self::Transaction(state)
-            }
-            Self::Retrieval(mut state) => {
-                state.learn(changed);
-                Self::Retrieval(state)
-            }
-            Self::Greeting(_) | Self::Update(_) | Self::Ended => self,
-        }
-    }
-
-    fn pull(self, common: &mut Common, out: &mut Output) -> Self {
-        match self {
-            Self::Retrieval(state) => state.pull(common, out),
-            Self::Greeting(_)
-            | Self::Authorization(_)
-            | Self::Transaction(_)
-            | Self::Update(_)
-            | Self::Ended => self,
-        }
-    }
-
-    fn judged(self, verdict: crate::machine::Verdict, common: &mut Common, out: &mut Output) -> Self {
-        match self {
-            Self::Retrieval(state) => state.judged(verdict, common, out),
-            Self::Greeting(_)
-            | Self::Authorization(_)
-            | Self::Transaction(_)
-            | Self::Update(_)
-            | Self::Ended => self,
-        }
-    }
-
-    fn copy(self, piece: &[u8], out: &mut Output) -> Self {
-        match self {
-            Self::Retrieval(state) => state.copy(piece, out),
-            Self::Greeting(_)
-            | Self::Authorization(_)
-            | Self::Transaction(_)
-            | Self::Update(_)
-            | Self::Ended => self,
-        }
-    }
-
-    fn tick(self, common: &mut Common, out: &mut Output) -> Self {
-        match self {
-            Self::Authorization(state) => state.tick(common, out),
-            Self::Greeting(_) | Self::Transaction(_) | Self::Retrieval(_) | Self::Update(_) | Self::Ended => {
-                self
-            }
-        }
-    }
-}
-
-/// Says that the session ends.
-fn end(why: Close, out: &mut Output) -> State {
-    out.events.push(Event::Close(why));
-    State::Ended
 }
 
 /// A refused command's name for the log. A client that is out of step may send (a piece of) a password where a

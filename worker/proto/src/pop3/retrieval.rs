@@ -1,11 +1,12 @@
 //! One mail on its way: asked of the driver, pulled from the server into the spool, judged, and delivered out of the
 //! judged copy. Nothing that the server sends here reaches the client except its `-ERR`.
 use super::command::{Command, MessageNumber, push_number};
+use super::common::{Broken, Common};
 use super::listing::identifier;
 use super::multiline::{Cut, Stuffer, Unstuffer};
 use super::reply::{Reply, Status, printable};
+use super::state::{Expects, State};
 use super::transaction::Transaction;
-use super::{Broken, Common, Expects, State};
 use crate::capability::Capability;
 use crate::machine::{Changed, Event, Output, Spooled, Verdict};
 use policy::status::{Status as Finding, StatusSet};
@@ -48,7 +49,7 @@ struct Spooling {
     found: StatusSet,
 }
 
-/// D7: what stands for every line of any mail.
+/// What stands for every line of any mail.
 const ALL_LINES: u64 = 999_999_999;
 
 impl Retrieval {

@@ -2,13 +2,14 @@
 //! PIPELINING (RFC 2449 section 6.6), and their answers come back in that order. A scanned mail, QUIT and whatever
 //! is answered here wait until every answer before them was passed on.
 use super::command::{Command, MessageNumber, Verb, push_number};
+use super::common::{Broken, Common};
 use super::listing::{Listing, identifier, size};
 use super::maildrop::Maildrop;
 use super::multiline::Terminator;
 use super::reply::{Reply, Status};
 use super::retrieval::Retrieval;
+use super::state::{Expects, State};
 use super::update::Update;
-use super::{Broken, Common, Expects, State};
 use crate::capability::{Capability, CapabilitySet};
 use crate::machine::Output;
 use std::collections::VecDeque;
@@ -83,6 +84,7 @@ impl Transaction {
     /// Asks the server which numbers the changed mails have, before any command that depends on it.
     pub(super) fn identify(&mut self, out: &mut Output) {
         if self.maildrop.must_identify() && self.expected.is_empty() && self.body.is_none() {
+            self.maildrop.ask();
             out.server.extend_from_slice(b"UIDL\r\n");
             self.expected.push_back(Expected::Listing(Listing::Identify));
         }
@@ -185,7 +187,7 @@ impl Transaction {
             self.expected = VecDeque::new();
         }
         match (expected, reply.status) {
-            (Expected::Listing(Listing::Identify), Status::Err) => self.maildrop.identified(true),
+            (Expected::Listing(Listing::Identify), Status::Err) => self.maildrop.unidentifiable(),
             (Expected::Listing(listing), Status::Ok) => {
                 self.body = Some(Body::Listing(listing));
                 match listing {

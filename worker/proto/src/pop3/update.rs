@@ -1,6 +1,7 @@
 //! After QUIT was sent (RFC 1939 section 6; before the login it only ends the session). Nothing of the client is read.
+use super::common::{Broken, Common};
 use super::reply::Reply;
-use super::{Broken, Common, State, end};
+use super::state::{State, end};
 use crate::machine::{Close, Output};
 
 /// Waits for the server's answer to QUIT.

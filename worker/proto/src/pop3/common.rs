@@ -1,0 +1,62 @@
+//! What is true in every state of a session.
+use super::Settings;
+use super::command::VerbSet;
+use crate::capability::CapabilitySet;
+use crate::machine::Side;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What is true in every state.
+#[derive(Debug)]
+pub(super) struct Common {
+    pub(super) settings: Rc<Settings>,
+    /// Commands that may be sent on.
+    pub(super) verbs: VerbSet,
+    /// Capabilities that may be announced.
+    pub(super) capabilities: CapabilitySet,
+    /// What the server announced, once the client asked.
+    pub(super) offered: Option<CapabilitySet>,
+    /// The client asked for UTF-8 (RFC 6856) and the server agreed.
+    pub(super) utf8: bool,
+    /// Commands that were refused.
+    pub(super) strikes: u32,
+    /// The rest of an overlong line is being skipped.
+    pub(super) skipping: bool,
+    /// The client sends no more.
+    pub(super) client_ended: bool,
+    /// Octets received from the client and from the server.
+    pub(super) received: [u64; 2],
+    /// Octets of these that are dealt with.
+    pub(super) used: [u64; 2],
+    pub(super) started: Duration,
+    pub(super) now: Duration,
+    /// The last command of the client, or the last octet of what it waits for.
+    pub(super) active: Duration,
+}
+
+impl Common {
+    pub(super) fn max_time(&self) -> Option<Duration> {
+        self.settings.rules.max_time.map(|time| self.started.saturating_add(time))
+    }
+
+    pub(super) fn login_deadline(&self) -> Duration {
+        self.started.saturating_add(self.settings.login.deadline)
+    }
+
+    pub(super) fn idle_deadline(&self) -> Duration {
+        self.active.saturating_add(self.settings.rules.idle_timeout)
+    }
+}
+
+/// A peer broke the protocol; becomes a `Fault` with the octet where it did.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Broken {
+    pub(super) side: Side,
+    pub(super) what: &'static str,
+}
+
+impl Broken {
+    pub(super) const fn server(what: &'static str) -> Self {
+        Self { side: Side::Server, what }
+    }
+}
