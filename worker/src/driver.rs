@@ -101,11 +101,6 @@ impl<M: Machine> Driver<M> {
         }
     }
 
-    /// Octets and commands so far.
-    pub(crate) const fn counters(&self) -> Counters {
-        self.counters
-    }
-
     /// Tells the machine something that no peer said.
     pub(crate) fn tell(&mut self, input: Input<'_>) {
         let buffers = Rc::clone(&self.buffers);
@@ -154,11 +149,11 @@ impl<M: Machine> Driver<M> {
                 || self.read(Side::Client, buffers, cx);
             if moved {
                 pieces += 1;
-                if pieces >= PIECES_PER_TURN && self.turns.is_empty() {
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
+                if pieces < PIECES_PER_TURN || !self.turns.is_empty() {
+                    continue;
                 }
-                continue;
+                // The others' turn; but a busy session has deadlines too.
+                cx.waker().wake_by_ref();
             }
             if !self.tick(buffers, cx) {
                 return Poll::Pending;
@@ -168,7 +163,7 @@ impl<M: Machine> Driver<M> {
 
     /// Sends what is queued, waiting a short while, and ends both connections. `farewell` are the last words to the
     /// client; unless the client asked for the end, what it still says is taken, so that it gets to read them.
-    pub(crate) async fn close(mut self, farewell: &[u8], linger: bool) -> Counters {
+    pub(crate) async fn close(&mut self, farewell: &[u8], linger: bool) -> Counters {
         self.client.send(farewell);
         self.timer.as_mut().reset(Instant::now() + CLOSE);
         poll_fn(|cx| {
@@ -258,12 +253,15 @@ impl<M: Machine> Driver<M> {
     /// Gives the machine one input and performs what can be performed at once: bytes to peers and spool.
     fn feed(&mut self, input: Input<'_>, output: &mut Output) {
         let Some(machine) = self.machine.take() else { return };
+        // A machine that panicked, of whatever session, left here what nobody else may see.
+        output.client.clear();
+        output.server.clear();
+        output.spool.clear();
+        output.events.clear();
         let now: Duration = self.started.elapsed();
         let handled = machine.handle(now, input, output);
         self.client.send(&output.client);
-        output.client.clear();
         self.server.send(&output.server);
-        output.server.clear();
         let wrote = self.spool(output);
         self.turns.extend(output.events.drain(..).map(Turn::Event));
         if wrote == Wrote::NeedFile {
@@ -276,15 +274,13 @@ impl<M: Machine> Driver<M> {
     }
 
     /// A mail begins and goes on within one output, never two mails: the machine waits for the judgement of each.
-    fn spool(&mut self, output: &mut Output) -> Wrote {
+    fn spool(&mut self, output: &Output) -> Wrote {
         if output.events.iter().any(|event| matches!(event, Event::MailBegin { .. })) {
             self.spooling = Some(Box::new(Spooling::new()));
         }
-        let wrote = match &mut self.spooling {
+        match &mut self.spooling {
             Some(spooling) => spooling.write(&output.spool, self.above),
             None => Wrote::Fine,
-        };
-        output.spool.clear();
-        wrote
+        }
     }
 }

@@ -25,8 +25,11 @@ pub(crate) const NOTICE_ROOM: u64 = 64 * 1024;
 /// Octets of a login name that travel to the supervisor and the scanner.
 pub(crate) const USER: usize = 512;
 
-/// Octets of a rule's name and of a reason in what a scanner answers.
+/// Octets of a rule's name, a reason or a detail in what a scanner answers.
 pub(crate) const ANSWER_TEXT: usize = 256;
+
+/// Octets of a virus name in what a scanner answers.
+pub(crate) const VIRUS_NAME: usize = 128;
 
 /// Policies kept for sessions that are still on their way; running sessions keep theirs anyway.
 pub(crate) const GENERATIONS: usize = 4;
@@ -34,5 +37,5 @@ pub(crate) const GENERATIONS: usize = 4;
 /// Changed mails of one maildrop that are believed; a maildrop with more is served no further.
 pub(crate) const CHANGED: usize = 65_536;
 
-/// Copies held in one session, whatever their size: descriptors are bounded too.
-pub(crate) const COPIES: usize = 32;
+/// Copies held in one session, whatever their size: each is a descriptor, and a worker has many sessions.
+pub(crate) const COPIES: usize = 8;

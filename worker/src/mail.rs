@@ -2,10 +2,11 @@
 //!
 //! Whatever goes wrong on it defers the mail: the client hears `-ERR [SYS/TEMP]`, the mail stays on the server.
 use crate::copy::{Copy, Delivery};
+use crate::limits::{ANSWER_TEXT, VIRUS_NAME};
 use crate::scan::{self, Decision, Judgement, Lost, Question, Trip};
 use crate::session::Session;
 use crate::spool::SealedMail;
-use ipc::ids::{LeaseId, MailId, Sha256};
+use ipc::ids::{EngineAnswer, LeaseId, MailId, Sha256};
 use ipc::log::{self, Level, Outcome};
 use ipc::supervisor_worker::{ChangedMail, FromWorker, NoLease};
 use ipc::worker_scanner::{Context, Judged};
@@ -173,9 +174,10 @@ impl<M: Machine> Session<M> {
                     hand.stage = Stage::Sealed(mail);
                 }
             }
-            Err(Lost::Lied(why, judged)) => {
+            Err(Lost::Lied(why)) => {
+                // Nothing that it said is worth a record.
                 self.note(Level::Error, "scanner's answer refused", why);
-                self.defer(why, judged.as_deref());
+                self.defer(why, None);
             }
             Err(Lost::Internal(why)) => self.defer(why, None),
         }
@@ -216,7 +218,7 @@ impl<M: Machine> Session<M> {
     ) {
         let Some(hand) = self.finish(outcome, judged, why) else { return };
         if hand.awaited {
-            let why = log::printable(why, crate::limits::ANSWER_TEXT);
+            let why = log::printable(why, ANSWER_TEXT);
             self.driver.tell(Input::Judged(verdict(&why)));
         }
     }
@@ -265,10 +267,10 @@ impl<M: Machine> Session<M> {
             size,
             sha256,
             outcome,
-            rule: judged.map(|judged| log::printable(&judged.rule, 256)).unwrap_or_default(),
+            rule: judged.map(|judged| log::printable(&judged.rule, ANSWER_TEXT)).unwrap_or_default(),
             statuses: judged.map_or(hand.found, |judged| judged.statuses),
-            answers: judged.map(|judged| judged.answers.clone()).unwrap_or_default(),
-            reason: log::printable(reason, crate::limits::ANSWER_TEXT),
+            answers: judged.map(|judged| printable(&judged.answers)).unwrap_or_default(),
+            reason: log::printable(reason, ANSWER_TEXT),
             micros: u32::try_from(hand.since.elapsed().as_micros()).unwrap_or(u32::MAX),
         };
         self.worker.log.event(&log::Event::Mail(Box::new(record)));
@@ -351,6 +353,16 @@ impl<M: Machine> Session<M> {
             },
         }
     }
+}
+
+/// What engines said, fit for a log: the names in it were chosen by whoever wrote the signatures, or the mail.
+fn printable(answers: &[EngineAnswer]) -> Vec<EngineAnswer> {
+    let mut answers = answers.to_vec();
+    for answer in &mut answers {
+        answer.virus = answer.virus.take().map(|virus| log::printable(&virus, VIRUS_NAME));
+        answer.detail = log::printable(&answer.detail, ANSWER_TEXT);
+    }
+    answers
 }
 
 fn defer_text(case: Option<String>) -> Verdict {

@@ -4,10 +4,10 @@
 //! about a mail, but not about which mail, who was asked, or how long the copy is; whatever is missing, late or
 //! contradicts itself defers the mail.
 use crate::copy::{Copy, Source};
-use crate::limits::{ANSWER_TEXT, NOTICE_ROOM};
+use crate::limits::{ANSWER_TEXT, NOTICE_ROOM, VIRUS_NAME};
 use crate::memfd;
 use crate::spool::SealedMail;
-use ipc::ids::{LeaseId, Sha256};
+use ipc::ids::{EngineAnswer, LeaseId, Sha256};
 use ipc::worker_scanner::{Context, Disposition, Judged, ScanJob};
 use ipc::{Link, LinkError};
 use policy::status::{Status, StatusSet};
@@ -36,7 +36,7 @@ pub(crate) enum Lost {
     /// The scanner is gone: the supervisor leases another, or says that there is none.
     Scanner,
     /// It answered what cannot be believed.
-    Lied(&'static str, Option<Box<Judged>>),
+    Lied(&'static str),
     /// Something of ours failed.
     Internal(&'static str),
 }
@@ -74,7 +74,7 @@ pub(crate) fn trip(lease: LeaseId, pair: OwnedFd, mail: Rc<SealedMail>, question
         let expected = Expected { lease, sha256: mail.sha256(), found, engines: &engines };
         match believe(&judged, &expected).and_then(|()| decide(&judged, mail, output, max_output)) {
             Ok(decision) => Ok(Judgement { judged: Box::new(judged), decision }),
-            Err(lie) => Err(Lost::Lied(lie, Some(Box::new(judged)))),
+            Err(lie) => Err(Lost::Lied(lie)),
         }
     })
 }
@@ -82,7 +82,7 @@ pub(crate) fn trip(lease: LeaseId, pair: OwnedFd, mail: Rc<SealedMail>, question
 fn lost(error: LinkError) -> Lost {
     match error {
         LinkError::Closed | LinkError::Io(_) => Lost::Scanner,
-        LinkError::Wire(_) => Lost::Lied("the scanner's answer cannot be read", None),
+        LinkError::Wire(_) => Lost::Lied("the scanner's answer cannot be read"),
         LinkError::Full => Lost::Internal("no room on the scanner's link"),
     }
 }
@@ -104,7 +104,11 @@ fn believe(judged: &Judged, expected: &Expected<'_>) -> Result<(), &'static str>
     if *sha256 != expected.sha256 {
         return Err("the scanner judged another mail");
     }
-    if rule.len() > ANSWER_TEXT || reason.len() > ANSWER_TEXT {
+    let long = |answer: &EngineAnswer| {
+        answer.virus.as_ref().is_some_and(|virus| virus.len() > VIRUS_NAME)
+            || answer.detail.len() > ANSWER_TEXT
+    };
+    if rule.len() > ANSWER_TEXT || reason.len() > ANSWER_TEXT || answers.iter().any(long) {
         return Err("the scanner's answer is over its limits");
     }
     let demanded = |engine: &String| expected.engines.contains(engine);

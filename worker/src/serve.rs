@@ -128,7 +128,7 @@ fn take(worker: &Rc<Worker>, message: ToWorker, fds: Vec<OwnedFd>) {
 }
 
 /// Runs one session and tells the supervisor how it ended, whatever happened in it.
-async fn run_guarded(worker: Rc<Worker>, admitted: Admitted) {
+pub(crate) async fn run_guarded(worker: Rc<Worker>, admitted: Admitted) {
     let id = admitted.admission.id;
     let ended = {
         let mut session = pin!(session::run(Rc::clone(&worker), admitted));

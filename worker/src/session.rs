@@ -75,7 +75,7 @@ pub(crate) async fn run(worker: Rc<Worker>, admitted: Admitted) -> (End, Counter
     };
     let buffers = Rc::clone(&worker.buffers);
     let driver = Driver::new(buffers, generation.spool_file_above, started, machine, client, server);
-    let session = Session {
+    let mut session = Box::new(Session {
         id: admission.id,
         worker,
         admission,
@@ -90,8 +90,10 @@ pub(crate) async fn run(worker: Rc<Worker>, admitted: Admitted) -> (End, Counter
         hand: None,
         storing: None,
         counters,
-    };
-    session.relay().await
+    });
+    let (end, farewell) = session.relay().await;
+    session.close(end, farewell).await;
+    (end, session.counters)
 }
 
 /// A session whose client and server are both connected.
@@ -125,8 +127,8 @@ enum Next {
 }
 
 impl<M: Machine> Session<M> {
-    /// Relays until somebody ends it.
-    async fn relay(mut self) -> (End, Counters) {
+    /// Relays until somebody ends it: why, and with which last words.
+    async fn relay(&mut self) -> (End, &'static [u8]) {
         loop {
             let turn = match self.next().await {
                 Next::Letter(letter) => {
@@ -142,8 +144,8 @@ impl<M: Machine> Session<M> {
             match turn {
                 Turn::NeedFile => self.need_file(),
                 Turn::Patience => self.out_of_patience(),
-                Turn::Failed(failure) => return self.fail(failure).await,
-                Turn::Event(Event::Close(close)) => return self.close(fault::end(close), b"").await,
+                Turn::Failed(failure) => return self.fail(failure),
+                Turn::Event(Event::Close(close)) => return (fault::end(close), b""),
                 Turn::Event(event) => self.perform(event),
             }
         }
@@ -235,18 +237,17 @@ impl<M: Machine> Session<M> {
         }
     }
 
-    async fn fail(self, failure: Failure) -> (End, Counters) {
+    fn fail(&self, failure: Failure) -> (End, &'static [u8]) {
         let Consequence { farewell, level, text, detail, end } = fault::consequence(failure);
         self.note(level, text, &detail);
-        self.close(end, farewell).await
+        (end, farewell)
     }
 
     /// The last words, and the account.
-    async fn close(self, end: End, farewell: &[u8]) -> (End, Counters) {
-        let Self { driver, counters, .. } = self;
-        let moved = driver.close(farewell, end != End::Quit).await;
-        let Counters { bytes_in, bytes_out, commands, .. } = moved;
-        (end, Counters { bytes_in, bytes_out, commands, ..counters })
+    async fn close(&mut self, end: End, farewell: &[u8]) {
+        let linger = end != End::Quit;
+        let Counters { bytes_in, bytes_out, commands, .. } = self.driver.close(farewell, linger).await;
+        self.counters = Counters { bytes_in, bytes_out, commands, ..self.counters };
     }
 
     pub(crate) fn note(&self, level: Level, text: &str, detail: &str) {

@@ -1,11 +1,17 @@
 //! A scanner that lies, a server that breaks off: nothing that was not scanned arrives as a mail.
-use super::lab::{ID, Job, Lab, mail, run, slice};
+use super::lab::{ID, Job, Lab, connection, mail, run, slice};
+use crate::driver::{Buffers, Driver};
+use crate::peer::Peer;
 use ipc::ids::{LeaseId, Sha256};
 use ipc::log::Outcome;
 use ipc::supervisor_worker::End;
 use ipc::worker_scanner::{Disposition, Judged};
 use nix::sys::uio::pwrite;
 use policy::status::{Status, StatusSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Duration;
+use worker_proto::machine::{Fault, Input, Machine, Output, Side};
 
 /// The scanner gives this answer: the mail is deferred, the session lives, the log says what was wrong.
 fn lie(tell: impl FnOnce(&Job) -> Judged) {
@@ -93,6 +99,15 @@ fn a_copy_over_its_bound_defers() {
 }
 
 #[test]
+fn an_answer_that_would_not_fit_the_log_defers() {
+    lie(|job| {
+        let mut judged = job.clean();
+        judged.answers[0].detail = "x".repeat(60_000);
+        judged
+    });
+}
+
+#[test]
 fn a_server_that_breaks_off_a_mail_ends_the_session_without_a_mail() {
     run(async {
         for rule in [0, 1] {
@@ -141,5 +156,50 @@ fn a_server_that_does_not_speak_pop3_ends_the_session() {
         server.says(b"SSH-2.0-OpenSSH\r\n").await;
         assert!(!client.rest().await.starts_with(b"SSH"));
         assert_eq!(lab.ended().await.0, End::ServerFault);
+    });
+}
+
+/// Answers with what it is told to say, after it panicked if that is what it was made for.
+struct Parrot {
+    panics: bool,
+}
+
+impl Machine for Parrot {
+    fn handle(self, _: Duration, _: Input<'_>, out: &mut Output) -> Result<Self, Fault> {
+        out.client.extend_from_slice(if self.panics { b"secret of another" } else { b"mine" });
+        assert!(!self.panics, "as it was told");
+        Ok(self)
+    }
+    fn wants(&self, _: Side) -> bool {
+        false
+    }
+    fn wants_copy(&self) -> bool {
+        false
+    }
+    fn deadline(&self) -> Option<Duration> {
+        None
+    }
+}
+
+#[test]
+fn what_a_panicking_session_left_is_never_sent_to_another() {
+    run(async {
+        let buffers = Buffers::new();
+        let (mut client, ours) = connection().await;
+        let (_server, theirs) = connection().await;
+        let (ours, theirs) = (Rc::new(ours), Rc::new(theirs));
+        let driver = |panics| {
+            let peer = |fd: &Rc<std::os::fd::OwnedFd>| Peer::new(fd.try_clone().unwrap()).unwrap();
+            let now = tokio::time::Instant::now();
+            Driver::new(Rc::clone(&buffers), 0, now, Parrot { panics }, peer(&ours), peer(&theirs))
+        };
+        let mut first = driver(true);
+        assert!(catch_unwind(AssertUnwindSafe(|| first.tell(Input::Tick))).is_err());
+        let mut second = driver(false);
+        second.tell(Input::Tick);
+        second.close(b"", false).await;
+        drop((first, second));
+        drop(ours);
+        assert_eq!(client.rest().await, b"mine");
     });
 }

@@ -17,6 +17,7 @@ use policy::names::Protocol;
 use policy::slice::WorkerSlice;
 use policy::status::{Status, StatusSet};
 use sha2::Digest;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -76,6 +77,21 @@ pub(crate) fn slice() -> WorkerSlice {
     }
 }
 
+/// What is decided about a client.
+pub(crate) fn admission(id: SessionId, rule: u16, client: SocketAddr) -> Session {
+    Session {
+        id,
+        generation: 3,
+        listener: 0,
+        protocol: Protocol::Pop3,
+        client,
+        destination: client,
+        session_rule: "everybody".into(),
+        plan: Plan::Early { rule },
+        accepted_ns: 0,
+    }
+}
+
 /// A worker, seen from the supervisor.
 pub(crate) struct Lab {
     pub(crate) link: Link<ToWorker, FromWorker>,
@@ -115,28 +131,18 @@ impl Lab {
     /// Hands a client over; the other end is the test's.
     pub(crate) async fn admit(&self, id: SessionId, rule: u16) -> Wire {
         let (client, theirs) = connection().await;
-        let address = client.local_addr().unwrap();
-        let session = Session {
-            id,
-            generation: 3,
-            listener: 0,
-            protocol: Protocol::Pop3,
-            client: address,
-            destination: client.peer_addr().unwrap(),
-            session_rule: "everybody".into(),
-            plan: Plan::Early { rule },
-            accepted_ns: 0,
-        };
+        let address = client.0.local_addr().unwrap();
+        let session = admission(id, rule, address);
         self.tell_with(ToWorker::Session(Box::new(session)), &[theirs]).await;
-        Wire(client)
+        client
     }
 
     /// Gives the session a server; the other end is the test's.
     pub(crate) async fn dial(&self, id: SessionId) -> Wire {
         let (server, theirs) = connection().await;
-        let address = server.local_addr().unwrap();
+        let address = server.0.local_addr().unwrap();
         self.tell_with(ToWorker::Server { session: id, address, name: None }, &[theirs]).await;
-        Wire(server)
+        server
     }
 
     /// A client that is logged in at a server with this maildrop.
@@ -157,10 +163,11 @@ impl Lab {
     }
 
     pub(crate) async fn need_scan(&self) -> (MailId, u64, Sha256) {
-        match self.hear().await {
-            FromWorker::NeedScan { session: ID, mail, size, sha256 } => (mail, size, sha256),
-            other => panic!("{other:?} instead of NeedScan"),
-        }
+        let heard = self.hear().await;
+        let FromWorker::NeedScan { session: ID, mail, size, sha256 } = heard else {
+            panic!("{heard:?} instead of NeedScan")
+        };
+        (mail, size, sha256)
     }
 
     pub(crate) async fn lease(&self, mail: MailId, lease: LeaseId) -> Scanner {
@@ -179,10 +186,11 @@ impl Lab {
     }
 
     pub(crate) async fn ended(&self) -> (End, Counters) {
-        match self.hear().await {
-            FromWorker::SessionEnded { session: ID, end, counters } => (end, counters),
-            other => panic!("{other:?} instead of SessionEnded"),
-        }
+        let heard = self.hear().await;
+        let FromWorker::SessionEnded { session: ID, end, counters } = heard else {
+            panic!("{heard:?} instead of SessionEnded")
+        };
+        (end, counters)
     }
 
     /// The worker ends by itself.
@@ -264,13 +272,13 @@ fn show(bytes: &[u8]) -> String {
 }
 
 /// Two ends: the test's and, for the worker, a bare descriptor.
-async fn connection() -> (TcpStream, OwnedFd) {
+pub(crate) async fn connection() -> (Wire, OwnedFd) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (theirs, _) = listener.accept().await.unwrap();
     ours.set_nodelay(true).unwrap();
     theirs.set_nodelay(true).unwrap();
-    (ours, theirs.into_std().unwrap().into())
+    (Wire(ours), theirs.into_std().unwrap().into())
 }
 
 /// A POP3 server for one client. Its mails must not need dot-stuffing.

@@ -1,6 +1,9 @@
 //! Sessions without scanning, and the ends of sessions.
-use super::lab::{ID, Lab, mail, run, slice};
+use super::lab::{ID, Lab, admission, mail, run, slice};
+use crate::serve::{Worker, run_guarded};
+use crate::session::Admitted;
 use ipc::supervisor_worker::{End, FromWorker, NoServer, ToWorker};
+use std::rc::Rc;
 use std::time::Duration;
 
 #[test]
@@ -191,5 +194,19 @@ fn messages_for_a_session_that_is_gone_are_dropped() {
         let mut client = lab.logged_in(1, vec![]).await;
         client.says(b"QUIT\r\n").await;
         assert!(matches!(lab.hear().await, FromWorker::SessionEnded { end: End::Quit, .. }));
+    });
+}
+
+#[test]
+fn an_idle_session_needs_little_memory() {
+    run(async {
+        let (_ours, theirs) = ipc::pair().unwrap();
+        let (_log, log) = ipc::pair().unwrap();
+        let (client, _) = ipc::pair().unwrap();
+        let worker = Worker::new(ipc::Link::new(theirs).unwrap(), ipc::log::Log::new(log));
+        let admission = Box::new(admission(ID, 0, "127.0.0.1:1".parse().unwrap()));
+        let session = run_guarded(worker, Admitted { admission, client, inbox: Rc::default() });
+        let octets = size_of_val(&session);
+        assert!(octets <= 3 * 1024, "the task of a session takes {octets} octets");
     });
 }
