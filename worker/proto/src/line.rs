@@ -2,6 +2,7 @@
 //! yet complete is kept, and freed (and wiped: it may be half a password) as soon as it is.
 //!
 //! Reads bytes chosen by either peer; trusts nothing but their count.
+use crate::quirks;
 use memchr::{memchr, memchr2};
 use zeroize::Zeroize;
 
@@ -28,14 +29,14 @@ pub fn server_line<'a>(rest: &mut &'a [u8], limit: usize) -> Result<Option<&'a [
     Ok(Some(line))
 }
 
-/// The next line of a client, without its CRLF or LF (`quirks`); `None` while it is incomplete. A bare CR or a NUL
+/// The next line of a client, without its CRLF or LF; `None` while it is incomplete. A bare CR or a NUL
 /// inside is left to the command parser, which wants printable arguments.
 ///
 /// # Errors
 /// [`LineError::TooLong`]; the caller skips to the next line.
 pub fn client_line<'a>(rest: &mut &'a [u8], limit: usize) -> Result<Option<&'a [u8]>, LineError> {
     let line = until_line_feed(rest, limit)?;
-    Ok(line.map(|line| line.strip_suffix(b"\r").unwrap_or(line)))
+    Ok(line.map(quirks::without_carriage_return))
 }
 
 /// Drops bytes up to and with the next LF; whether there was one.
@@ -103,9 +104,13 @@ impl Inbox {
         self.bytes.extend_from_slice(more);
     }
 
-    /// Keeps only the last `left` octets; the memory goes with the last one.
+    /// Keeps only the last `left` octets; the others are wiped, and the memory goes with the last one.
     pub fn keep_last(&mut self, left: usize) {
-        self.start = self.bytes.len().saturating_sub(left);
+        let start = self.bytes.len().saturating_sub(left);
+        if let Some(used) = self.bytes.get_mut(self.start..start) {
+            used.zeroize();
+        }
+        self.start = start;
         if self.start == self.bytes.len() {
             self.bytes.zeroize();
             self.bytes = Vec::new();

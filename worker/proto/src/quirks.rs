@@ -1,8 +1,10 @@
 //! Tolerances beyond the RFCs, each with the program that needs it. What is not named here is refused.
 
-/// Clients may end a command with a bare LF. People who type into netcat, and scripts that print `\n`. Safe, because
-/// commands are written anew before they go on; a server gets no such tolerance.
-pub const BARE_LF_ENDS_A_COMMAND: bool = true;
+/// Clients may end a command with a bare LF: people who type into netcat, and scripts that print `\n`. Safe, because
+/// commands are written anew before they go on; a server gets no such tolerance. Takes a line without its LF.
+pub fn without_carriage_return(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
 
 /// Blanks after a command's last argument are ignored (old Outlook Express sends `LIST ` and `AUTH `). PASS is not
 /// concerned: its argument is the rest of the line.

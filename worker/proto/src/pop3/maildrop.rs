@@ -1,7 +1,7 @@
 //! What this session knows about the mails of its maildrop beyond what the server says: which were served changed,
 //! which are deferred. Empty, and without memory, for nearly every session.
 use crate::machine::{Changed, Verdict};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The marks of a maildrop's mails.
 #[derive(Debug, Default)]
@@ -13,6 +13,8 @@ pub(super) struct Maildrop {
     asked: Vec<Changed>,
     /// The server has no UIDL although there are changed mails: any mail could be one of them.
     opaque: bool,
+    /// Marked as deleted: the driver may hold copies, but the server would not serve them any more.
+    deleted: BTreeSet<u32>,
 }
 
 #[derive(Debug)]
@@ -108,6 +110,21 @@ impl Maildrop {
     /// Keeps that this mail is served changed.
     pub(super) fn replaced(&mut self, number: u32, uidl: Option<&[u8]>, length: u64) {
         self.marks.insert(number, Mark::Changed { length, uidl: uidl.map(Into::into) });
+    }
+
+    /// The server marked this mail as deleted.
+    pub(super) fn delete(&mut self, number: u32) {
+        self.deleted.insert(number);
+    }
+
+    /// The server took back all such marks.
+    pub(super) fn reset(&mut self) {
+        self.deleted.clear();
+    }
+
+    /// Whether the mail is marked as deleted.
+    pub(super) fn is_deleted(&self, number: u32) -> bool {
+        self.deleted.contains(&number)
     }
 
     /// Whether the mail may be deleted; else the answer without `-ERR`.

@@ -42,6 +42,22 @@ pub struct Settings {
 }
 
 /// A POP3 session.
+///
+/// ```
+/// use std::{rc::Rc, time::Duration};
+/// use worker_proto::machine::{Input, Machine, Output, Side};
+/// use worker_proto::pop3::{Pop3, Settings};
+///
+/// fn greeted(settings: Rc<Settings>) -> Vec<u8> {
+///     let mut out = Output::default();
+///     let machine = Pop3::new(settings, Duration::ZERO);
+///     assert!(machine.wants(Side::Server) && !machine.wants(Side::Client));
+///     let greeting = Input::Bytes(Side::Server, b"+OK ready <1896.697170952@example.net>\r\n");
+///     let machine = machine.handle(Duration::from_millis(20), greeting, &mut out).expect("a greeting");
+///     assert!(machine.wants(Side::Client));
+///     out.client // what the driver sends to the client
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Pop3 {
     common: Common,

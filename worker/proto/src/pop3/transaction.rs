@@ -31,6 +31,10 @@ enum Expected {
     Line,
     /// UTF8's line.
     Utf8,
+    /// DELE's line.
+    Delete(MessageNumber),
+    /// RSET's line.
+    Reset,
     /// `LIST n`.
     Size,
     /// `UIDL n`.
@@ -126,6 +130,12 @@ impl Transaction {
                 self.expected.push_back(Expected::Listing(Listing::Total { messages: 0, octets: 0 }));
                 return State::Transaction(self);
             }
+            Command::Retr(number) | Command::Top(number, _)
+                if scan && self.maildrop.is_deleted(number.get()) =>
+            {
+                out.client.extend_from_slice(b"-ERR this message is marked as deleted\r\n");
+                return State::Transaction(self);
+            }
             Command::Retr(number) if scan => return Retrieval::begin_whole(self, *number, out),
             Command::Top(number, lines) if scan => return Retrieval::begin_top(self, *number, *lines, out),
             Command::Dele(number) => {
@@ -133,7 +143,7 @@ impl Transaction {
                     Reply { status: Status::Err, text }.write(false, &mut out.client);
                     return State::Transaction(self);
                 }
-                Expected::Line
+                Expected::Delete(*number)
             }
             Command::Quit => return Update::begin(out),
             Command::Retr(_) | Command::Top(..) => Expected::Mail,
@@ -143,9 +153,8 @@ impl Transaction {
             Command::Uidl(None) => Expected::Listing(Listing::Identifiers),
             Command::Uidl(Some(_)) => Expected::Identifier,
             Command::Lang(None) => Expected::Listing(Listing::Languages),
-            Command::Lang(Some(_)) | Command::Stat | Command::Rset | Command::Noop | Command::Last => {
-                Expected::Line
-            }
+            Command::Lang(Some(_)) | Command::Stat | Command::Noop | Command::Last => Expected::Line,
+            Command::Rset => Expected::Reset,
             Command::Utf8 => Expected::Utf8,
             // Refused before it came here.
             Command::User(_)
@@ -209,6 +218,16 @@ impl Transaction {
                 common.utf8 = true;
                 reply.write(common.utf8, &mut out.client);
             }
+            (Expected::Delete(number), Status::Ok) => {
+                if common.settings.rules.download.scan {
+                    self.maildrop.delete(number.get());
+                }
+                reply.write(common.utf8, &mut out.client);
+            }
+            (Expected::Reset, Status::Ok) => {
+                self.maildrop.reset();
+                reply.write(common.utf8, &mut out.client);
+            }
             (Expected::Size, Status::Ok) => {
                 let (number, octets) = size(reply.text).ok_or(Broken::server("malformed answer to LIST"))?;
                 let octets = self.maildrop.length(number).unwrap_or(octets);
@@ -227,6 +246,8 @@ impl Transaction {
                 Expected::Listing(_)
                 | Expected::Mail
                 | Expected::Utf8
+                | Expected::Delete(_)
+                | Expected::Reset
                 | Expected::Size
                 | Expected::Identifier
                 | Expected::Line,
