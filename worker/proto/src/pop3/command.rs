@@ -248,6 +248,9 @@ impl<'a> Command<'a> {
         if !is_printable(argument, utf8) {
             return refuse("malformed argument");
         }
+        if verb == Verb::Auth && !argument.is_empty() && Mechanism::named(split_word(argument).0).is_none() {
+            return refuse("this mechanism is not available here");
+        }
         Self::with_argument(verb, argument).map_or_else(|| refuse("malformed argument"), Ok)
     }
 

@@ -255,12 +255,14 @@ impl Pop3 {
                 let done = match line::client_line(rest, limit) {
                     Ok(None) => return Ok(()),
                     Ok(Some(line)) => self.command(line, out),
+                    // In a SASL exchange the server waits for an answer too: it gets `*`, the client what follows.
+                    Err(_too_long) if self.state.is_sasl() => {
+                        self.common.skipping = true;
+                        self.command(b"*", out)
+                    }
                     Err(_too_long) => {
-                        let done = self.refuse(&Refusal { name: b"", why: "line too long" }, out);
-                        if done {
-                            self.common.skipping = true;
-                        }
-                        done
+                        self.common.skipping = self.state.is_idle();
+                        self.refuse(&Refusal { name: b"", why: "line too long" }, out)
                     }
                 };
                 if !done {
