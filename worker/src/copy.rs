@@ -127,3 +127,46 @@ impl Delivery {
         Ok(piece)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{COPIES, Copies, Copy, Source};
+    use crate::memfd;
+    use ipc::ids::Sha256;
+    use std::rc::Rc;
+
+    fn copy(length: u64) -> Rc<Copy> {
+        let source = Source::Output(memfd::create(c"test").unwrap());
+        Rc::new(Copy { source, length, sha256: Sha256([0; 32]) })
+    }
+
+    #[test]
+    fn the_newest_copy_stays_whatever_its_size_and_the_oldest_goes_first() {
+        let mut copies = Copies::default();
+        copies.keep(1, copy(60), 100);
+        copies.keep(2, copy(40), 100);
+        copies.keep(3, copy(1000), 100);
+        assert!(copies.get(1).is_some() && copies.get(2).is_some() && copies.get(3).is_some());
+        copies.keep(4, copy(1), 100);
+        assert!(
+            copies.get(3).is_none() && copies.get(4).is_some(),
+            "1000 octets beside the newest are too many"
+        );
+    }
+
+    #[test]
+    fn a_newer_copy_of_the_same_mail_takes_its_place() {
+        let mut copies = Copies::default();
+        copies.keep(1, copy(60), 100);
+        copies.keep(1, copy(70), 100);
+        assert_eq!(copies.get(1).map(|copy| copy.length), Some(70));
+        assert_eq!(copies.held.len(), 1);
+    }
+
+    #[test]
+    fn copies_are_few_even_if_they_are_small() {
+        let mut copies = Copies::default();
+        (0..100).for_each(|number| copies.keep(number, copy(1), u64::MAX));
+        assert_eq!(copies.held.len(), COPIES);
+    }
+}
