@@ -100,6 +100,11 @@ impl Delivery {
         Self { copy, offset: 0, hash }
     }
 
+    /// Whether the last piece was read.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.offset == self.copy.length
+    }
+
     /// Reads the next piece; empty at the end.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
-use worker_proto::machine::{Event, Fault, Input, Machine, Output, Side};
+use worker_proto::machine::{Event, Fault, Input, Machine, Output, Side, Verdict};
 
 /// The buffers of a worker, shared by its sessions.
 pub(crate) struct Buffers {
@@ -66,6 +66,7 @@ pub(crate) struct Driver<M> {
     client: Peer,
     server: Peer,
     turns: VecDeque<Turn>,
+    fault: Option<Fault>,
     spooling: Option<Box<Spooling>>,
     delivery: Option<Box<Delivery>>,
     patience: Option<Instant>,
@@ -92,6 +93,7 @@ impl<M: Machine> Driver<M> {
             client,
             server,
             turns: VecDeque::new(),
+            fault: None,
             spooling: None,
             delivery: None,
             patience: None,
@@ -107,9 +109,17 @@ impl<M: Machine> Driver<M> {
         self.feed(input, &mut buffers.borrow_mut().output);
     }
 
-    /// Serves this copy to the machine from now on.
-    pub(crate) fn deliver(&mut self, delivery: Delivery) {
+    /// Gives the machine a verdict and, where it serves, the copy. A small mail leaves in one write, its answer with it.
+    pub(crate) fn serve(&mut self, verdict: Verdict, delivery: Delivery) {
         self.delivery = Some(Box::new(delivery));
+        let buffers = Rc::clone(&self.buffers);
+        let buffers = &mut *buffers.borrow_mut();
+        clear(&mut buffers.output);
+        self.step(Input::Judged(verdict), &mut buffers.output);
+        if self.wants_copy() && buffers.output.events.is_empty() {
+            self.step_copy(buffers);
+        }
+        self.perform(&mut buffers.output);
     }
 
     /// The copy was delivered, or will not be.
@@ -177,21 +187,37 @@ impl<M: Machine> Driver<M> {
         self.counters
     }
 
+    fn wants_copy(&self) -> bool {
+        self.machine.as_ref().is_some_and(Machine::wants_copy)
+    }
+
     /// One piece of the copy, when the client took the one before.
     fn serve_copy(&mut self, buffers: &mut Buffers) -> bool {
-        let wanted = self.machine.as_ref().is_some_and(Machine::wants_copy);
-        if !wanted || self.client.queued() > 0 {
+        if !self.wants_copy() || self.client.queued() > 0 || self.delivery.is_none() {
             return false;
         }
-        let Some(delivery) = &mut self.delivery else { return false };
+        clear(&mut buffers.output);
+        self.step_copy(buffers);
+        self.perform(&mut buffers.output);
+        true
+    }
+
+    /// One piece of the copy, and its end if that follows.
+    fn step_copy(&mut self, buffers: &mut Buffers) {
+        let Some(delivery) = &mut self.delivery else { return };
         match delivery.next(&mut buffers.piece) {
-            Ok(piece) => self.feed(Input::Copy(piece), &mut buffers.output),
+            Ok(piece) => {
+                let at_end = delivery.is_at_end();
+                self.step(Input::Copy(piece), &mut buffers.output);
+                if at_end && self.wants_copy() {
+                    self.step(Input::Copy(&[]), &mut buffers.output);
+                }
+            }
             Err(fault) => {
                 self.machine = None;
                 self.turns.push_back(Turn::Failed(Failure::Copy(fault)));
             }
         }
-        true
     }
 
     /// One piece of a peer, if the machine wants it and the other peer keeps up.
@@ -250,16 +276,25 @@ impl<M: Machine> Driver<M> {
         true
     }
 
-    /// Gives the machine one input and performs what can be performed at once: bytes to peers and spool.
+    /// Gives the machine one input and performs what it says.
     fn feed(&mut self, input: Input<'_>, output: &mut Output) {
+        clear(output);
+        self.step(input, output);
+        self.perform(output);
+    }
+
+    /// Gives the machine one input.
+    fn step(&mut self, input: Input<'_>, output: &mut Output) {
         let Some(machine) = self.machine.take() else { return };
-        // A machine that panicked, of whatever session, left here what nobody else may see.
-        output.client.clear();
-        output.server.clear();
-        output.spool.clear();
-        output.events.clear();
         let now: Duration = self.started.elapsed();
-        let handled = machine.handle(now, input, output);
+        match machine.handle(now, input, output) {
+            Ok(machine) => self.machine = Some(machine),
+            Err(fault) => self.fault = Some(fault),
+        }
+    }
+
+    /// Performs what can be performed at once: bytes to peers and spool. The rest is the session's turn.
+    fn perform(&mut self, output: &mut Output) {
         self.client.send(&output.client);
         self.server.send(&output.server);
         let wrote = self.spool(output);
@@ -267,9 +302,8 @@ impl<M: Machine> Driver<M> {
         if wrote == Wrote::NeedFile {
             self.turns.push_back(Turn::NeedFile);
         }
-        match handled {
-            Ok(machine) => self.machine = Some(machine),
-            Err(fault) => self.turns.push_back(Turn::Failed(Failure::Peer(fault))),
+        if let Some(fault) = self.fault.take() {
+            self.turns.push_back(Turn::Failed(Failure::Peer(fault)));
         }
     }
 
@@ -283,4 +317,13 @@ impl<M: Machine> Driver<M> {
             None => Wrote::Fine,
         }
     }
+}
+
+/// A machine that panicked, of whatever session, left in the shared buffers what nobody else may see.
+fn clear(output: &mut Output) {
+    let Output { client, server, spool, events } = output;
+    client.clear();
+    server.clear();
+    spool.clear();
+    events.clear();
 }

@@ -280,8 +280,7 @@ impl<M: Machine> Session<M> {
     /// The machine may serve this copy, and only this.
     fn serve(&mut self, copy: Rc<Copy>) {
         let (length, changed) = (copy.length, copy.is_changed());
-        self.driver.deliver(Delivery::new(copy));
-        self.driver.tell(Input::Judged(Verdict::Deliver { length, changed }));
+        self.driver.serve(Verdict::Deliver { length, changed }, Delivery::new(copy));
     }
 
     /// Nothing lost: the change is on record before its first octet is served.

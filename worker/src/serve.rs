@@ -3,6 +3,7 @@
 use crate::driver::Buffers;
 use crate::generation::{self, Generations};
 use crate::inbox::Inbox;
+use crate::panics;
 use crate::session::{self, Admitted};
 use ipc::ids::SessionId;
 use ipc::log::{Level, Log};
@@ -139,7 +140,8 @@ pub(crate) async fn run_guarded(worker: Rc<Worker>, admitted: Admitted) {
         .await
     };
     let (end, counters) = ended.unwrap_or_else(|panic| {
-        worker.log.note(Level::Error, Some(id), "session panicked", panic_text(panic.as_ref()));
+        let detail = format!("{} at {}", panic_text(panic.as_ref()), panics::take_where());
+        worker.log.note(Level::Error, Some(id), "session panicked", &detail);
         (End::Internal, Counters::default())
     });
     worker.sessions.borrow_mut().remove(&id);

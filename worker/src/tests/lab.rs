@@ -96,7 +96,8 @@ pub(crate) fn admission(id: SessionId, rule: u16, client: SocketAddr) -> Session
 pub(crate) struct Lab {
     pub(crate) link: Link<ToWorker, FromWorker>,
     log: OwnedFd,
-    worker: JoinHandle<()>,
+    /// Where the worker runs in this process.
+    worker: Option<JoinHandle<()>>,
 }
 
 impl Lab {
@@ -105,14 +106,23 @@ impl Lab {
         let (log, theirs_log) = pair().unwrap();
         let worker = Worker::new(Link::new(theirs).unwrap(), Log::new(theirs_log));
         let worker = tokio::task::spawn_local(async move { serve::serve(&worker).await.unwrap() });
-        let lab = Self { link: Link::new(ours).unwrap(), log, worker };
+        let lab = Self { worker: Some(worker), ..Self::over(ours, log) };
+        lab.set_policy(slice).await;
+        lab
+    }
+
+    /// A worker that runs elsewhere.
+    pub(crate) fn over(link: OwnedFd, log: OwnedFd) -> Self {
+        Self { link: Link::new(link).unwrap(), log, worker: None }
+    }
+
+    pub(crate) async fn set_policy(&self, slice: &WorkerSlice) {
         let bytes = wire::encode_slice(slice).unwrap();
         let file = memfd::create(c"policy").unwrap();
         assert_eq!(write(&file, &bytes).unwrap(), bytes.len());
         memfd::seal(&file).unwrap();
         let len = u32::try_from(bytes.len()).unwrap();
-        lab.tell_with(ToWorker::Policy { generation: 3, len }, &[file]).await;
-        lab
+        self.tell_with(ToWorker::Policy { generation: 3, len }, &[file]).await;
     }
 
     pub(crate) async fn tell(&self, message: ToWorker) {
@@ -195,14 +205,14 @@ impl Lab {
 
     /// The worker ends by itself.
     pub(crate) async fn finished(self) {
-        timeout(STEP, self.worker).await.expect("the worker ends").unwrap();
+        timeout(STEP, self.worker.unwrap()).await.expect("the worker ends").unwrap();
     }
 
     /// The supervisor dies; the worker follows.
     pub(crate) async fn hang_up(self) {
         let Self { link, log: _log, worker } = self;
         drop(link);
-        timeout(STEP, worker).await.expect("the worker ends").unwrap();
+        timeout(STEP, worker.unwrap()).await.expect("the worker ends").unwrap();
     }
 
     /// What was logged so far.

@@ -1,4 +1,5 @@
-//! The whole worker but for its confinement: real loopback sockets, a scripted supervisor, server, client and scanner.
+//! The whole worker: real loopback sockets, a scripted supervisor, server, client and scanner.
+mod confined;
 mod hostile;
 mod lab;
 mod relay;

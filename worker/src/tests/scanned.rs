@@ -332,7 +332,7 @@ fn slice_with_room() -> policy::slice::WorkerSlice {
 }
 
 /// Gives the session an unlinked file; a writing descriptor stays with the test.
-async fn spool_file(lab: &Lab) -> OwnedFd {
+pub(crate) async fn spool_file(lab: &Lab) -> OwnedFd {
     let FromWorker::NeedSpool { session: ID, mail } = lab.hear().await else { panic!() };
     let file = tempfile::NamedTempFile::new().unwrap();
     let read = file.reopen().unwrap();
