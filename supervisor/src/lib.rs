@@ -1,1 +1,4 @@
 //! supervisor
+
+pub mod changed;
+pub mod records;

@@ -1,0 +1,321 @@
+//! The index of mails that were served changed: what a client holds must stay true in later sessions, and an original
+//! that it never saw must not be deleted. Kept in `state-dir` from the first changed octet on.
+//!
+//! One small file per maildrop, named by a keyed hash so that the directory tells no names, rewritten as a whole
+//! (create, fsync, rename, fsync of the directory): after a crash it is the old one or the new one.
+use hmac::{Hmac, KeyInit, Mac};
+use ipc::ids::Sha256;
+use ipc::supervisor_worker::ChangedMail;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Changed mails in one maildrop; above, further ones are deferred instead of served changed.
+pub const MAX_ENTRIES: usize = 100_000;
+/// RFC 1939 section 7: a unique-id has at most 70 octets.
+const MAX_UIDL: usize = 70;
+const MAGIC: &str = "mailward changed mails 1";
+const KEY_OCTETS: usize = 32;
+
+/// Names a maildrop without saying whose it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Maildrop(String);
+
+/// The index, with the maildrops that were asked for in memory.
+#[derive(Debug)]
+pub struct Index {
+    directory: PathBuf,
+    key: [u8; KEY_OCTETS],
+    known: HashMap<Maildrop, Vec<ChangedMail>>,
+}
+
+impl Index {
+    /// Opens the index below `state_dir`, making what is not there yet.
+    ///
+    /// # Errors
+    /// When the directory is not ours, can be written by others, or its key cannot be read or made.
+    pub fn open(state_dir: &Path) -> io::Result<Self> {
+        let directory = state_dir.join("changed");
+        DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
+        for path in [state_dir, &directory] {
+            ours(path)?;
+        }
+        let key = key(&directory)?;
+        Ok(Self { directory, key, known: HashMap::new() })
+    }
+
+    /// The name of a maildrop.
+    pub fn maildrop(&self, tenant: &str, server: &str, user: &str) -> Maildrop {
+        let mut name = String::with_capacity(64);
+        if let Ok(mut mac) = Hmac::<sha2::Sha256>::new_from_slice(&self.key) {
+            for part in [tenant, server, user] {
+                // The length in front keeps ("ab", "c") and ("a", "bc") apart.
+                mac.update(&part.len().to_be_bytes());
+                mac.update(part.as_bytes());
+            }
+            for byte in mac.finalize().into_bytes() {
+                let _ = write!(name, "{byte:02x}");
+            }
+        }
+        Maildrop(name)
+    }
+
+    /// The changed mails of a maildrop.
+    ///
+    /// # Errors
+    /// When its file cannot be read or is damaged. Nothing of that maildrop may be deleted then: what was replaced
+    /// is not known any more.
+    pub fn entries(&mut self, maildrop: &Maildrop) -> io::Result<&[ChangedMail]> {
+        if !self.known.contains_key(maildrop) {
+            let entries = read(&self.path(maildrop))?;
+            self.known.insert(maildrop.clone(), entries);
+        }
+        Ok(self.known.get(maildrop).map(Vec::as_slice).unwrap_or_default())
+    }
+
+    /// Keeps one more changed mail; on disk when this returns. The same UIDL again replaces its entry.
+    ///
+    /// # Errors
+    /// When it cannot be made durable, or the maildrop holds too many. The mail must be deferred then.
+    pub fn store(&mut self, maildrop: &Maildrop, entry: ChangedMail) -> io::Result<()> {
+        if entry.uidl.len() > MAX_UIDL {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "UIDL of more than 70 octets"));
+        }
+        let mut entries = self.entries(maildrop)?.to_vec();
+        if entries.contains(&entry) {
+            return Ok(());
+        }
+        entries.retain(|known| {
+            known.uidl != entry.uidl || (known.uidl.is_empty() && known.sha256 != entry.sha256)
+        });
+        if entries.len() >= MAX_ENTRIES {
+            return Err(io::Error::new(
+                io::ErrorKind::QuotaExceeded,
+                "too many changed mails in one maildrop",
+            ));
+        }
+        entries.push(entry);
+        self.replace(maildrop, &entries)?;
+        self.known.insert(maildrop.clone(), entries);
+        Ok(())
+    }
+
+    /// Lets a maildrop go that no session uses; it is read again when it is needed.
+    pub fn forget(&mut self, maildrop: &Maildrop) {
+        self.known.remove(maildrop);
+    }
+
+    fn path(&self, maildrop: &Maildrop) -> PathBuf {
+        self.directory.join(&maildrop.0)
+    }
+
+    fn replace(&self, maildrop: &Maildrop, entries: &[ChangedMail]) -> io::Result<()> {
+        let path = self.path(maildrop);
+        let new = path.with_extension("new");
+        let written = (|| {
+            let mut file =
+                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+            file.write_all(encode(entries).as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&new, &path)?;
+            File::open(&self.directory)?.sync_all()
+        })();
+        if written.is_err() {
+            let _ = fs::remove_file(&new);
+        }
+        written
+    }
+}
+
+/// Ours, and nobody else can write there.
+fn ours(path: &Path) -> io::Result<()> {
+    let metadata = fs::metadata(path)?;
+    if metadata.uid() == nix::unistd::geteuid().as_raw() && metadata.mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    let why =
+        format!("{} must belong to the user that runs Mailward and be writable by no other", path.display());
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
+}
+
+/// The key that hides the names; made once.
+fn key(directory: &Path) -> io::Result<[u8; KEY_OCTETS]> {
+    let path = directory.join("key");
+    let mut key = [0; KEY_OCTETS];
+    match File::open(&path) {
+        Ok(mut file) => file.read_exact(&mut key)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            File::open("/dev/urandom")?.read_exact(&mut key)?;
+            let new = directory.join("key.new");
+            let mut file =
+                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+            file.write_all(&key)?;
+            file.sync_all()?;
+            fs::rename(&new, &path)?;
+            File::open(directory)?.sync_all()?;
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(key)
+}
+
+fn encode(entries: &[ChangedMail]) -> String {
+    let mut text = format!("{MAGIC} {}\n", entries.len());
+    for entry in entries {
+        for byte in &entry.uidl {
+            let _ = write!(text, "{byte:02x}");
+        }
+        let _ = writeln!(text, " {} {}", entry.sha256, entry.length);
+    }
+    text
+}
+
+fn read(path: &Path) -> io::Result<Vec<ChangedMail>> {
+    match fs::read_to_string(path) {
+        Ok(text) => decode(&text).ok_or_else(|| {
+            let why = format!(
+                "{} is damaged: move it away to accept that replaced mails can be deleted",
+                path.display()
+            );
+            io::Error::new(io::ErrorKind::InvalidData, why)
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+fn decode(text: &str) -> Option<Vec<ChangedMail>> {
+    let mut lines = text.lines();
+    let count: usize = lines.next()?.strip_prefix(MAGIC)?.trim().parse().ok()?;
+    let entries: Vec<ChangedMail> = lines.map(decode_line).collect::<Option<_>>()?;
+    (entries.len() == count && text.ends_with('\n')).then_some(entries)
+}
+
+fn decode_line(line: &str) -> Option<ChangedMail> {
+    let mut words = line.split(' ');
+    let uidl = from_hex(words.next()?)?;
+    let sha256 = Sha256(from_hex(words.next()?)?.try_into().ok()?);
+    let length = words.next()?.parse().ok()?;
+    words.next().is_none().then_some(ChangedMail { uidl, sha256, length })
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
+        return None;
+    }
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn mail(uidl: &str, length: u64) -> ChangedMail {
+        ChangedMail { uidl: uidl.into(), sha256: Sha256([7; 32]), length }
+    }
+
+    fn state() -> tempfile::TempDir {
+        let state = tempfile::tempdir().unwrap();
+        fs::set_permissions(state.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        state
+    }
+
+    #[test]
+    fn what_was_stored_is_there_after_a_restart_and_only_for_its_maildrop() {
+        let state = state();
+        let mut index = Index::open(state.path()).unwrap();
+        let maildrop = index.maildrop("default", "mail:110", "user");
+        index.store(&maildrop, mail("a", 1)).unwrap();
+        index.store(&maildrop, mail("b", 2)).unwrap();
+        index.store(&maildrop, mail("a", 3)).unwrap();
+        let mut again = Index::open(state.path()).unwrap();
+        assert_eq!(again.maildrop("default", "mail:110", "user"), maildrop);
+        assert_eq!(again.entries(&maildrop).unwrap(), [mail("b", 2), mail("a", 3)]);
+        let other = again.maildrop("default", "mail:110use", "r");
+        assert_ne!(other, maildrop);
+        assert!(again.entries(&other).unwrap().is_empty());
+    }
+
+    #[test]
+    fn mails_without_a_uidl_are_told_apart_by_their_hash() {
+        let state = state();
+        let mut index = Index::open(state.path()).unwrap();
+        let maildrop = index.maildrop("t", "s", "u");
+        let other = ChangedMail { sha256: Sha256([8; 32]), ..mail("", 2) };
+        index.store(&maildrop, mail("", 1)).unwrap();
+        index.store(&maildrop, other).unwrap();
+        assert_eq!(index.entries(&maildrop).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_error_and_not_an_empty_maildrop() {
+        let state = state();
+        let mut index = Index::open(state.path()).unwrap();
+        let maildrop = index.maildrop("t", "s", "u");
+        index.store(&maildrop, mail("a", 1)).unwrap();
+        let path = index.path(&maildrop);
+        let whole = fs::read(&path).unwrap();
+        for cut in 0..whole.len() {
+            fs::write(&path, &whole[..cut]).unwrap();
+            index.forget(&maildrop);
+            assert!(index.entries(&maildrop).is_err(), "cut at {cut}");
+            assert!(index.store(&maildrop, mail("b", 1)).is_err(), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_a_crash_left_half_written_is_never_read() {
+        let state = state();
+        let mut index = Index::open(state.path()).unwrap();
+        let maildrop = index.maildrop("t", "s", "u");
+        index.store(&maildrop, mail("a", 1)).unwrap();
+        fs::write(index.path(&maildrop).with_extension("new"), "half").unwrap();
+        index.forget(&maildrop);
+        index.store(&maildrop, mail("b", 1)).unwrap();
+        assert_eq!(index.entries(&maildrop).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_directory_that_others_can_write_is_refused() {
+        let state = state();
+        fs::set_permissions(state.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(Index::open(state.path()).is_err());
+    }
+
+    #[test]
+    fn a_full_disk_refuses_the_entry_and_keeps_the_old_ones() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let state = state();
+        let small = state.path().join("small");
+        fs::create_dir(&small).unwrap();
+        nix::mount::mount(
+            Some("t"),
+            &small,
+            Some("tmpfs"),
+            nix::mount::MsFlags::empty(),
+            Some("size=16k,mode=0700"),
+        )
+        .unwrap();
+        let outcome = std::panic::catch_unwind(|| {
+            let mut index = Index::open(&small).unwrap();
+            let maildrop = index.maildrop("t", "s", "u");
+            let mut stored = 0;
+            let refused = (0..1000).find_map(|number| {
+                let outcome = index.store(&maildrop, mail(&format!("uidl-{number}"), 1));
+                stored += usize::from(outcome.is_ok());
+                outcome.err()
+            });
+            assert!(refused.is_some());
+            index.forget(&maildrop);
+            assert_eq!(index.entries(&maildrop).unwrap().len(), stored);
+        });
+        nix::mount::umount(&small).unwrap();
+        outcome.unwrap();
+    }
+}

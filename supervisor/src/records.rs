@@ -1,0 +1,426 @@
+//! The log: one record for one decision, with stable names, in text for people or JSON for programs.
+//!
+//! Called by the supervisor for what it decides itself and for the typed events of its children. Values that a peer
+//! chose are escaped, so that no line can be forged; mail content and credentials never get here. Writing never
+//! waits: a reader that does not keep up loses records, and is told how many.
+use ipc::boot::Role;
+use ipc::ids::{EngineAnswer, SessionId};
+use ipc::log::{Event, Level, Mail};
+use ipc::supervisor_worker::{Counters, End};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use policy::model::LogSettings;
+use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::time::Duration;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// A pipe that polls writable takes this much without waiting (pipe(7), PIPE_BUF); longer records are cut.
+const MAX_LINE: usize = 4096;
+
+/// Writes records to standard error.
+#[derive(Debug)]
+pub struct Writer {
+    level: Level,
+    json: bool,
+    colour: bool,
+    dropped: u64,
+}
+
+/// SESSION-START: a client was admitted and handed to a worker.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionStart<'a> {
+    /// Its number.
+    pub session: SessionId,
+    /// Whose.
+    pub tenant: &'a str,
+    /// Name of the listener.
+    pub listener: &'a str,
+    /// The client.
+    pub client: SocketAddr,
+    /// Where it wanted to go.
+    pub destination: SocketAddr,
+    /// Whether NAT brought it.
+    pub transparent: bool,
+    /// The session-acl rule.
+    pub session_rule: &'a str,
+    /// The command-acl rule.
+    pub command_rule: &'a str,
+}
+
+/// ACL: a phase decided about a connection or session.
+#[derive(Clone, Copy, Debug)]
+pub struct Acl<'a> {
+    /// `session-acl` or `command-acl`.
+    pub phase: &'a str,
+    /// The session, where there is one already.
+    pub session: Option<SessionId>,
+    /// Name of the listener.
+    pub listener: &'a str,
+    /// The client.
+    pub client: SocketAddr,
+    /// Where it wanted to go.
+    pub destination: SocketAddr,
+    /// `accept`, `deny` or `no-match`.
+    pub decision: &'a str,
+    /// The rule; none matched if empty.
+    pub rule: &'a str,
+    /// The rule of the phase before.
+    pub parent: &'a str,
+}
+
+/// SESSION-END: the statistics of a session.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionEnd<'a> {
+    /// Its number.
+    pub session: SessionId,
+    /// Why it ended.
+    pub end: End,
+    /// The client.
+    pub client: SocketAddr,
+    /// The server it was connected to.
+    pub upstream: Option<SocketAddr>,
+    /// The login name, once the server took it.
+    pub user: &'a str,
+    /// What it did.
+    pub counters: &'a Counters,
+    /// From accept to end.
+    pub duration: Duration,
+}
+
+impl Writer {
+    /// As `[log]` says; `auto` is text on a terminal and JSON otherwise.
+    pub fn new(settings: &LogSettings) -> Self {
+        let terminal = io::stderr().is_terminal();
+        let level = match settings.level.as_str() {
+            "error" => Level::Error,
+            "warn" => Level::Warn,
+            "info" => Level::Info,
+            _ => Level::Debug,
+        };
+        let json = match settings.format.as_str() {
+            "json" => true,
+            "text" => false,
+            _ => !terminal,
+        };
+        let colour = terminal && std::env::var_os("NO_COLOR").is_none();
+        Self { level, json, colour, dropped: 0 }
+    }
+
+    /// Writes SESSION-START.
+    pub fn session_start(&mut self, start: &SessionStart<'_>) {
+        self.record(Level::Info, "SESSION-START", || {
+            vec![
+                ("session", start.session.to_string().into()),
+                ("tenant", start.tenant.into()),
+                ("listener", start.listener.into()),
+                ("client", start.client.to_string().into()),
+                ("destination", start.destination.to_string().into()),
+                ("transparent", start.transparent.into()),
+                ("rule", start.command_rule.into()),
+                ("parent", start.session_rule.into()),
+            ]
+        });
+    }
+
+    /// Writes ACL.
+    pub fn acl(&mut self, acl: &Acl<'_>) {
+        self.record(Level::Info, "ACL", || {
+            vec![
+                ("phase", acl.phase.into()),
+                ("session", acl.session.map_or(Value::Null, |session| session.to_string().into())),
+                ("listener", acl.listener.into()),
+                ("client", acl.client.to_string().into()),
+                ("destination", acl.destination.to_string().into()),
+                ("decision", acl.decision.into()),
+                ("rule", acl.rule.into()),
+                ("parent", acl.parent.into()),
+            ]
+        });
+    }
+
+    /// Writes SESSION-END.
+    pub fn session_end(&mut self, end: &SessionEnd<'_>) {
+        self.record(Level::Info, "SESSION-END", || {
+            let counters = end.counters;
+            vec![
+                ("session", end.session.to_string().into()),
+                ("end", end.end.to_string().into()),
+                ("client", end.client.to_string().into()),
+                ("upstream", end.upstream.map_or(Value::Null, |upstream| upstream.to_string().into())),
+                ("user", end.user.into()),
+                ("duration_ms", milliseconds(end.duration)),
+                ("bytes_in", counters.bytes_in.into()),
+                ("bytes_out", counters.bytes_out.into()),
+                ("commands", counters.commands.into()),
+                ("mails_passed", counters.mails_passed.into()),
+                ("mails_replaced", counters.mails_replaced.into()),
+                ("mails_denied", counters.mails_denied.into()),
+                ("mails_deferred", counters.mails_deferred.into()),
+                ("handover_us", counters.handover_us.into()),
+            ]
+        });
+    }
+
+    /// Writes an event of a child: LOGIN, MAIL or NOTE.
+    pub fn child_event(&mut self, role: Role, tenant: &str, pid: u32, event: &Event) {
+        match event {
+            Event::Note { level, session, text, detail } => self.record(*level, "NOTE", || {
+                vec![
+                    ("message", text.as_str().into()),
+                    ("detail", detail.as_str().into()),
+                    ("session", session.map_or(Value::Null, |session| session.to_string().into())),
+                    ("role", role.name().into()),
+                    ("tenant", tenant.into()),
+                    ("pid", pid.into()),
+                ]
+            }),
+            Event::Login { session, user, accepted } => self.record(Level::Info, "LOGIN", || {
+                vec![
+                    ("session", session.to_string().into()),
+                    ("user", user.as_str().into()),
+                    ("accepted", (*accepted).into()),
+                    ("tenant", tenant.into()),
+                ]
+            }),
+            Event::Mail(mail) => self.record(Level::Info, "MAIL", || mail_fields(mail, tenant)),
+        }
+    }
+
+    /// Writes a NOTE of the supervisor: constant text, values as fields.
+    pub fn note(&mut self, level: Level, text: &str, values: &[(&'static str, &str)]) {
+        self.record(level, "NOTE", || {
+            let mut fields = vec![("message", Value::from(text))];
+            fields.extend(values.iter().map(|(name, value)| (*name, Value::from(*value))));
+            fields.push(("role", "supervisor".into()));
+            fields
+        });
+    }
+
+    fn record(&mut self, level: Level, record: &str, fields: impl FnOnce() -> Vec<(&'static str, Value)>) {
+        if level > self.level {
+            return;
+        }
+        let line = self.line(level, record, fields());
+        if self.dropped > 0 {
+            let count = self.dropped.to_string();
+            let lost = self.line(
+                Level::Warn,
+                "NOTE",
+                vec![("message", "log records lost".into()), ("count", count.into())],
+            );
+            if write(&lost) {
+                self.dropped = 0;
+            }
+        }
+        if !write(&line) {
+            self.dropped = self.dropped.saturating_add(1);
+        }
+    }
+
+    fn line(&self, level: Level, record: &str, fields: Vec<(&'static str, Value)>) -> String {
+        let now = OffsetDateTime::now_utc();
+        let now =
+            now.replace_millisecond(now.millisecond()).unwrap_or(now).format(&Rfc3339).unwrap_or_default();
+        let mut line = if self.json {
+            let mut object = Map::new();
+            object.insert("time".into(), now.into());
+            object.insert("level".into(), word(level).into());
+            object.insert("record".into(), record.into());
+            object.extend(
+                fields
+                    .into_iter()
+                    .filter(|(_, value)| !value.is_null())
+                    .map(|(name, value)| (name.to_owned(), value)),
+            );
+            Value::Object(object).to_string()
+        } else {
+            text_line(&now, level, record, &fields, self.colour)
+        };
+        if line.len() >= MAX_LINE {
+            let end = (0..MAX_LINE - 4).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
+            line.truncate(end);
+            line.push_str("...");
+        }
+        line.push('\n');
+        line
+    }
+}
+
+fn mail_fields(mail: &Mail, tenant: &str) -> Vec<(&'static str, Value)> {
+    vec![
+        ("session", mail.session.to_string().into()),
+        ("tenant", tenant.into()),
+        ("number", mail.number.into()),
+        ("direction", mail.direction.to_string().into()),
+        ("size", mail.size.into()),
+        ("outcome", mail.outcome.name().into()),
+        ("rule", mail.rule.as_str().into()),
+        ("statuses", mail.statuses.to_string().into()),
+        ("engines", mail.answers.iter().map(engine).collect()),
+        ("reason", mail.reason.as_str().into()),
+        ("case", mail.sha256.case().into()),
+        ("sha256", mail.sha256.to_string().into()),
+        ("micros", mail.micros.into()),
+    ]
+}
+
+fn engine(answer: &EngineAnswer) -> Value {
+    json!({
+        "engine": answer.engine,
+        "statuses": answer.statuses.to_string(),
+        "virus": answer.virus,
+        "detail": answer.detail,
+        "micros": answer.micros,
+    })
+}
+
+fn milliseconds(duration: Duration) -> Value {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).into()
+}
+
+const fn word(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+        Level::Debug => "debug",
+    }
+}
+
+/// `time LEVEL RECORD message name=value ...`: values with blanks or odd characters are quoted and escaped.
+fn text_line(
+    now: &str,
+    level: Level,
+    record: &str,
+    fields: &[(&'static str, Value)],
+    colour: bool,
+) -> String {
+    let paint = match level {
+        Level::Error => "31",
+        Level::Warn => "33",
+        Level::Info => "32",
+        Level::Debug => "2",
+    };
+    let mut line = String::with_capacity(256);
+    let _ = if colour {
+        write!(line, "{now} \x1b[{paint}m{:<5}\x1b[0m {record:<13}", word(level).to_uppercase())
+    } else {
+        write!(line, "{now} {:<5} {record:<13}", word(level).to_uppercase())
+    };
+    for (name, value) in fields {
+        match value {
+            Value::Null => {}
+            Value::String(text) if *name == "message" => {
+                let _ = write!(line, " {}", text.escape_debug());
+            }
+            Value::String(text) => plain(&mut line, name, text),
+            Value::Array(items) => {
+                for item in items {
+                    let of = |key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default();
+                    let said = [of("statuses"), of("virus"), of("detail")];
+                    let said: Vec<&str> = said.into_iter().filter(|part| !part.is_empty()).collect();
+                    plain(&mut line, of("engine"), &said.join(": "));
+                }
+            }
+            Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+                let _ = write!(line, " {name}={value}");
+            }
+        }
+    }
+    line
+}
+
+fn plain(line: &mut String, name: &str, text: &str) {
+    let simple =
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'=');
+    let _ = if simple {
+        write!(line, " {name}={text}")
+    } else {
+        write!(line, " {name}=\"{}\"", text.escape_debug())
+    };
+}
+
+/// Whether the line was taken.
+fn write(line: &str) -> bool {
+    let stderr = io::stderr();
+    let mut ready = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+    let writable = poll(&mut ready, PollTimeout::ZERO).is_ok_and(|count| count > 0);
+    writable && stderr.lock().write_all(line.as_bytes()).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ipc::ids::Sha256;
+    use ipc::log::Outcome;
+    use policy::names::Direction;
+    use policy::status::{Status, StatusSet};
+
+    fn writer(json: bool) -> Writer {
+        Writer { level: Level::Debug, json, colour: false, dropped: 0 }
+    }
+
+    fn mail() -> Mail {
+        Mail {
+            session: SessionId(0x1f),
+            number: 3,
+            direction: Direction::Download,
+            size: 700,
+            sha256: Sha256([0xab; 32]),
+            outcome: Outcome::Replaced,
+            rule: "standard-bad".into(),
+            statuses: StatusSet::of(Status::Infected),
+            answers: vec![EngineAnswer {
+                engine: "clamd".into(),
+                statuses: StatusSet::of(Status::Infected),
+                virus: Some("Lab.Virus".into()),
+                detail: String::new(),
+                micros: 1200,
+            }],
+            reason: "infected".into(),
+            micros: 1500,
+        }
+    }
+
+    #[test]
+    fn a_mail_record_is_one_json_object_with_stable_names() {
+        let line = writer(true).line(Level::Info, "MAIL", mail_fields(&mail(), "default"));
+        let value: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value["record"], "MAIL");
+        assert_eq!(value["outcome"], "replaced");
+        assert_eq!(value["engines"][0]["virus"], "Lab.Virus");
+        assert_eq!(value["case"], "abababababab");
+    }
+
+    #[test]
+    fn a_value_that_a_peer_chose_cannot_begin_a_line_or_a_field() {
+        for json in [true, false] {
+            let evil = "u\n2026-01-01T00:00:00Z INFO MAIL outcome=passed \"x\" \u{1b}[31m";
+            let line = writer(json).line(Level::Info, "LOGIN", vec![("user", evil.into())]);
+            assert_eq!(line.matches('\n').count(), 1, "{line}");
+            assert!(!line.contains('\u{1b}'), "{line}");
+            assert!(!line.contains(" outcome=passed \"x\""), "{line}");
+        }
+    }
+
+    #[test]
+    fn text_is_one_readable_line() {
+        let line = text_line("T", Level::Info, "MAIL", &mail_fields(&mail(), "default"), false);
+        assert_eq!(
+            line,
+            "T INFO  MAIL          session=0000001f tenant=default number=3 direction=download size=700 \
+             outcome=replaced rule=standard-bad statuses=infected clamd=\"infected: Lab.Virus\" reason=infected \
+             case=abababababab sha256=abababababababababababababababababababababababababababababababab micros=1500"
+        );
+    }
+
+    #[test]
+    fn a_record_longer_than_a_pipe_takes_at_once_is_cut() {
+        let line = writer(false).line(Level::Info, "NOTE", vec![("detail", "é".repeat(10_000).into())]);
+        assert!(line.len() <= MAX_LINE && line.ends_with("...\n"), "{}", line.len());
+    }
+}
