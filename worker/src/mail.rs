@@ -235,6 +235,7 @@ impl<M: Machine> Session<M> {
             self.hand = None;
             *self.driver.spooling() = None;
         }
+        self.counters.mails_deferred = self.counters.mails_deferred.saturating_add(1);
         self.note(Level::Warn, "scan-patience is over", case.as_deref().unwrap_or(""));
         self.driver.tell(Input::Judged(defer_text(case)));
     }

@@ -4,7 +4,7 @@ use crate::driver::{Buffers, Driver};
 use crate::peer::Peer;
 use ipc::ids::{LeaseId, Sha256};
 use ipc::log::Outcome;
-use ipc::supervisor_worker::End;
+use ipc::supervisor_worker::{End, ToWorker};
 use ipc::worker_scanner::{Disposition, Judged};
 use nix::sys::uio::pwrite;
 use policy::status::{Status, StatusSet};
@@ -108,6 +108,20 @@ fn an_answer_that_would_not_fit_the_log_defers() {
 }
 
 #[test]
+fn an_answer_that_is_no_message_defers() {
+    run(async {
+        let lab = Lab::start(&slice()).await;
+        let mut client = lab.logged_in(0, vec![mail(5_000)]).await;
+        client.says(b"RETR 1\r\n").await;
+        let (id, _, _) = lab.need_scan().await;
+        let (ours, theirs) = ipc::pair().unwrap();
+        lab.tell_with(ToWorker::Lease { session: ID, mail: id, lease: LeaseId(1) }, &[theirs]).await;
+        nix::unistd::write(&ours, b"\xff\xff\xff\xff").unwrap();
+        assert!(client.line().await.starts_with("-ERR [SYS/TEMP] mail cannot be checked now"));
+    });
+}
+
+#[test]
 fn a_server_that_breaks_off_a_mail_ends_the_session_without_a_mail() {
     run(async {
         for rule in [0, 1] {
@@ -125,12 +139,7 @@ fn a_server_that_breaks_off_a_mail_ends_the_session_without_a_mail() {
             server.says(b"+OK\r\n").await;
             if rule == 0 {
                 lab.hear().await;
-                lab.tell(ipc::supervisor_worker::ToWorker::Changed {
-                    session: ID,
-                    entries: vec![],
-                    more: false,
-                })
-                .await;
+                lab.tell(ToWorker::Changed { session: ID, entries: vec![], more: false }).await;
             }
             client.hears(b"+OK\r\n").await;
             client.says(b"RETR 1\r\n").await;

@@ -178,6 +178,52 @@ fn a_scanner_that_dies_is_replaced_by_the_next_lease() {
 }
 
 #[test]
+fn a_mail_that_kills_every_scanner_is_deferred() {
+    run(async {
+        let lab = Lab::start(&slice()).await;
+        let mut client = lab.logged_in(0, vec![mail(5_000)]).await;
+        client.says(b"RETR 1\r\n").await;
+        let (scanner, job) = lab.scanning().await;
+        drop((scanner, job));
+        let mail = ipc::ids::MailId(1);
+        lab.tell(ToWorker::NoLease { session: ID, mail, why: NoLease::Died }).await;
+        assert!(client.line().await.starts_with(DEFERRED));
+    });
+}
+
+#[test]
+fn a_lease_for_a_mail_that_is_gone_is_given_back() {
+    run(async {
+        let lab = Lab::start(&slice()).await;
+        let mut client = lab.logged_in(0, vec![mail(5_000)]).await;
+        client.says(b"RETR 1\r\n").await;
+        let (mail, _, _) = lab.need_scan().await;
+        lab.tell(ToWorker::NoLease { session: ID, mail, why: NoLease::Busy }).await;
+        assert!(client.line().await.starts_with(DEFERRED));
+        let scanner = lab.lease(mail, LeaseId(5)).await;
+        assert!(scanner.0.recv().await.is_err(), "closed without a job");
+    });
+}
+
+#[test]
+fn pipelined_retrievals_are_scanned_one_by_one_and_answered_in_order() {
+    run(async {
+        let lab = Lab::start(&slice()).await;
+        let (first, second) = (mail(3_000), mail(4_000));
+        let mut client = lab.logged_in(0, vec![first.clone(), second.clone()]).await;
+        client.says(b"RETR 1\r\nRETR 2\r\nQUIT\r\n").await;
+        for sent in [first, second] {
+            let (scanner, job) = lab.scanning().await;
+            assert!(job.read() == sent);
+            scanner.answers(&job.clean()).await;
+            client.hears(&retrieved(&sent)).await;
+        }
+        client.hears(b"+OK bye\r\n").await;
+        assert_eq!(lab.ended().await.0, End::Quit);
+    });
+}
+
+#[test]
 fn patience_ends_the_waiting_and_the_judgement_is_kept() {
     run(async {
         let mut slice = slice();
