@@ -252,8 +252,9 @@ impl<M: Machine> Session<M> {
             self.driver.set_patience(None);
         }
         let counter = match outcome {
-            // Counted when they are delivered.
+            // Counted when they are delivered, or when patience was over.
             Outcome::Passed | Outcome::Replaced => None,
+            Outcome::Denied | Outcome::Deferred if !hand.awaited => None,
             Outcome::Denied => Some(&mut self.counters.mails_denied),
             Outcome::Deferred => Some(&mut self.counters.mails_deferred),
         };
