@@ -1,15 +1,28 @@
-//! The narrow, unambiguous grammar: a mail that it accepts is read alike by every honest reader.
+//! The narrow, unambiguous grammar: a mail that it accepts is read alike by every honest reader. Linear in the size of
+//! the mail; called by the scanner with bytes that anybody on the Internet chose.
+use crate::body::{self, check_lines};
+use crate::field::{self, ContentType};
+use crate::header::{self, Header};
+use crate::multipart;
+use crate::transfer_encoding;
 use std::ops::Range;
 
 /// Bounds on a mail; over one of them the refusal is a limit, not malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Parts in all.
+    /// Parts in all, containers too.
     pub max_parts: usize,
     /// Depth of nesting.
     pub max_depth: usize,
     /// Octets of one header block.
     pub max_header: usize,
+}
+
+impl Default for Limits {
+    /// Those of `[mail-filter.default]`.
+    fn default() -> Self {
+        Self { max_parts: 1000, max_depth: 32, max_header: 256 * 1024 }
+    }
 }
 
 /// How a leaf's body is encoded.
@@ -34,7 +47,7 @@ pub struct Leaf {
     pub encoding: Encoding,
     /// Lower-case type/subtype.
     pub content_type: String,
-    /// Every file name that it bears, decoded.
+    /// Every file name that it bears: as written, and with RFC 2231 undone.
     pub names: Vec<String>,
 }
 
@@ -56,15 +69,147 @@ pub struct Refused {
     pub limit: bool,
 }
 
+impl Refused {
+    pub(crate) const fn malformed(offset: usize, what: &'static str) -> Self {
+        Self { offset, what, limit: false }
+    }
+
+    const fn limit(offset: usize, what: &'static str) -> Self {
+        Self { offset, what, limit: true }
+    }
+}
+
 /// Accepts or refuses a whole mail (CRLF line ends, as it is delivered).
 ///
 /// # Errors
 /// The first offence.
-pub fn recognise(_mail: &[u8], _limits: &Limits) -> Result<Accepted, Refused> {
-    todo!()
+pub fn recognise(mail: &[u8], limits: &Limits) -> Result<Accepted, Refused> {
+    check_lines(mail)?;
+    let mut walk = Walk { mail, limits, parts: 0, boundaries: Vec::new(), leaves: Vec::new() };
+    walk.message(0..mail.len(), 1)?;
+    Ok(Accepted { leaves: walk.leaves })
 }
 
 /// Decodes an accepted leaf's body.
-pub fn decode(_mail: &[u8], _leaf: &Leaf) -> Vec<u8> {
-    todo!()
+pub fn decode(mail: &[u8], leaf: &Leaf) -> Vec<u8> {
+    let body = mail.get(leaf.body.clone()).unwrap_or_default();
+    match leaf.encoding {
+        Encoding::Identity => body.to_vec(),
+        Encoding::Base64 => transfer_encoding::decode_base64(body),
+        Encoding::QuotedPrintable => transfer_encoding::decode_quoted_printable(body),
+    }
+}
+
+/// The walk through one mail, outermost part first.
+struct Walk<'a> {
+    mail: &'a [u8],
+    limits: &'a Limits,
+    parts: usize,
+    /// Boundaries of the multiparts that are open, outermost first.
+    boundaries: Vec<&'a [u8]>,
+    leaves: Vec<Leaf>,
+}
+
+impl<'a> Walk<'a> {
+    /// A message: its header has the fields of RFC 5322, and MIME is in force only if it says so.
+    fn message(&mut self, range: Range<usize>, depth: usize) -> Result<(), Refused> {
+        let header = self.header(range.clone())?;
+        header.check_singular(true)?;
+        let mime = header.mime_version()?;
+        let start = range.start;
+        self.entity(range, header, depth, mime.then_some(()).ok_or(start))
+    }
+
+    fn header(&self, range: Range<usize>) -> Result<Header<'a>, Refused> {
+        let header = header::parse(self.mail, range.clone())?;
+        if header.end - range.start > self.limits.max_header {
+            return Err(Refused::limit(range.start, "a header over max-header"));
+        }
+        Ok(header)
+    }
+
+    /// A part behind its header. `mime` is an error (with the offset to blame) where MIME-Version is missing: then
+    /// nothing that changes the structure or the octets may be declared, because readers differ in honouring it.
+    fn entity(
+        &mut self,
+        range: Range<usize>,
+        header: Header<'a>,
+        depth: usize,
+        mime: Result<(), usize>,
+    ) -> Result<(), Refused> {
+        self.parts += 1;
+        if self.parts > self.limits.max_parts {
+            return Err(Refused::limit(range.start, "more parts than max-parts"));
+        }
+        if depth > self.limits.max_depth {
+            return Err(Refused::limit(range.start, "nested deeper than max-depth"));
+        }
+        let content_type = header.content_type()?;
+        let encoding = header.transfer_encoding()?;
+        let body = header.end..range.end;
+        let structural =
+            content_type.is("multipart") || content_type.is("message") || encoding.changes_octets();
+        if let Err(offset) = mime
+            && structural
+        {
+            return Err(Refused::malformed(offset, "MIME structure without MIME-Version"));
+        }
+        if content_type.is("multipart") {
+            if encoding.changes_octets() {
+                return Err(Refused::malformed(range.start, "an encoded multipart"));
+            }
+            return self.multipart(&content_type, body, depth);
+        }
+        if content_type.boundary.is_some() {
+            return Err(Refused::malformed(content_type.offset, "a boundary on a part that is no multipart"));
+        }
+        if content_type.is("message") && content_type.subtype == "rfc822" {
+            if encoding.changes_octets() {
+                return Err(Refused::malformed(range.start, "an encoded message"));
+            }
+            return self.message(body, depth + 1);
+        }
+        field::check_leaf_type(&content_type)?;
+        body::check(self.mail, body.clone(), encoding, content_type.is("text"))?;
+        let mut names = content_type.names;
+        names.extend(header.disposition_names()?);
+        names.dedup();
+        self.leaves.push(Leaf {
+            header: range.start..body.start,
+            body,
+            encoding: encoding.encoding(),
+            content_type: format!("{}/{}", content_type.kind, content_type.subtype),
+            names,
+        });
+        Ok(())
+    }
+
+    fn multipart(
+        &mut self,
+        content_type: &ContentType<'a>,
+        body: Range<usize>,
+        depth: usize,
+    ) -> Result<(), Refused> {
+        let Some(boundary) = content_type.boundary else {
+            return Err(Refused::malformed(content_type.offset, "a multipart without a boundary"));
+        };
+        field::check_boundary(boundary, content_type.offset)?;
+        if self.boundaries.iter().any(|open| open.starts_with(boundary) || boundary.starts_with(open)) {
+            return Err(Refused::malformed(content_type.offset, "a boundary that begins like an outer one"));
+        }
+        let parts = multipart::split(self.mail, body, boundary)?;
+        self.boundaries.push(boundary);
+        for part in parts {
+            // The line end before a delimiter is the delimiter's, but an empty body leaves it to the header.
+            let header = self.header(part.start..part.end)?;
+            header.check_singular(false)?;
+            if content_type.subtype == "digest" && !header.has_content_type() {
+                return Err(Refused::malformed(part.start, "a digest's part without Content-Type"));
+            }
+            let end = part.end.saturating_sub(2).max(header.end);
+            self.entity(part.start..end, header, depth + 1, Ok(()))?;
+        }
+        self.boundaries.pop();
+        Ok(())
+    }
 }

@@ -1,0 +1,261 @@
+//! The structured fields of MIME (RFC 2045, 2183, 2231), in the forms about which no reader is in doubt: tokens and
+//! quoted strings without escapes, no comments, no parameter twice.
+use crate::header::Field;
+use crate::recogniser::{Encoding, Refused};
+
+/// RFC 2046 section 5.1.1.
+const MAX_BOUNDARY: usize = 70;
+/// Types whose content a second, older unpacking would take apart: readers differ in whether they do.
+const DOUBTFUL_TYPES: [&str; 8] = [
+    "application/ms-tnef",
+    "application/vnd.ms-tnef",
+    "application/mac-binhex40",
+    "application/mac-binhex",
+    "application/x-uuencode",
+    "application/x-uue",
+    "text/x-uuencode",
+    "text/x-yencode",
+];
+/// What a message/* leaf may be: reports in text form. Others carry, fragment or point to messages.
+const MESSAGE_LEAVES: [&str; 3] = ["delivery-status", "disposition-notification", "feedback-report"];
+
+/// A Content-Type.
+#[derive(Clone, Debug)]
+pub(crate) struct ContentType<'a> {
+    pub(crate) offset: usize,
+    pub(crate) kind: String,
+    pub(crate) subtype: String,
+    pub(crate) boundary: Option<&'a [u8]>,
+    pub(crate) names: Vec<String>,
+}
+
+impl Default for ContentType<'_> {
+    fn default() -> Self {
+        Self { offset: 0, kind: "text".into(), subtype: "plain".into(), boundary: None, names: Vec::new() }
+    }
+}
+
+impl ContentType<'_> {
+    pub(crate) fn is(&self, kind: &str) -> bool {
+        self.kind == kind
+    }
+}
+
+/// A Content-Transfer-Encoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transfer {
+    Absent,
+    SevenBit,
+    EightBit,
+    Base64,
+    QuotedPrintable,
+}
+
+impl Transfer {
+    pub(crate) const fn changes_octets(self) -> bool {
+        matches!(self, Self::Base64 | Self::QuotedPrintable)
+    }
+
+    pub(crate) const fn encoding(self) -> Encoding {
+        match self {
+            Self::Absent | Self::SevenBit | Self::EightBit => Encoding::Identity,
+            Self::Base64 => Encoding::Base64,
+            Self::QuotedPrintable => Encoding::QuotedPrintable,
+        }
+    }
+}
+
+pub(crate) fn transfer_encoding(field: &Field<'_>) -> Result<Transfer, Refused> {
+    let value = field.value.trim_ascii();
+    for (word, transfer) in [
+        ("7bit", Transfer::SevenBit),
+        ("8bit", Transfer::EightBit),
+        ("base64", Transfer::Base64),
+        ("quoted-printable", Transfer::QuotedPrintable),
+    ] {
+        if value.eq_ignore_ascii_case(word.as_bytes()) {
+            return Ok(transfer);
+        }
+    }
+    Err(Refused::malformed(field.offset, "a transfer encoding that is not one of RFC 2045's for mail"))
+}
+
+pub(crate) fn content_type<'a>(field: &Field<'a>) -> Result<ContentType<'a>, Refused> {
+    let refuse = |what| Refused::malformed(field.offset, what);
+    let mut cursor = Cursor { rest: field.value };
+    cursor.blanks();
+    let kind = cursor.token().ok_or(refuse("a Content-Type that is none"))?;
+    if !cursor.take(b'/') {
+        return Err(refuse("a Content-Type without a subtype"));
+    }
+    let subtype = cursor.token().ok_or(refuse("a Content-Type without a subtype"))?;
+    let mut content_type = ContentType {
+        offset: field.offset,
+        kind: lower(kind),
+        subtype: lower(subtype),
+        boundary: None,
+        names: Vec::new(),
+    };
+    let parameters = cursor.parameters(field.offset)?;
+    for (name, value) in &parameters {
+        let encoded_word = value.windows(2).any(|pair| pair == b"=?");
+        match name.as_str() {
+            "boundary" => content_type.boundary = Some(value),
+            _ if name.starts_with("boundary*") || name.starts_with("charset*") => {
+                return Err(refuse("a boundary or charset in the form of RFC 2231"));
+            }
+            "charset" if encoded_word => return Err(refuse("an encoded word as a charset")),
+            _ => {}
+        }
+    }
+    content_type.names = names(&parameters, "name");
+    Ok(content_type)
+}
+
+pub(crate) fn disposition_names(field: &Field<'_>) -> Result<Vec<String>, Refused> {
+    let mut cursor = Cursor { rest: field.value };
+    cursor.blanks();
+    cursor.token().ok_or(Refused::malformed(field.offset, "a Content-Disposition that is none"))?;
+    Ok(names(&cursor.parameters(field.offset)?, "filename"))
+}
+
+/// RFC 2046 section 5.1.1: 1 to 70 of these characters, no blank at the end.
+pub(crate) fn check_boundary(boundary: &[u8], offset: usize) -> Result<(), Refused> {
+    let good = (1..=MAX_BOUNDARY).contains(&boundary.len())
+        && boundary.last() != Some(&b' ')
+        && boundary.iter().all(|byte| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(byte))
+        && !boundary.starts_with(b"=?")
+        // "--x--" with the boundary "x--" would both open and close.
+        && !boundary.ends_with(b"--");
+    if good { Ok(()) } else { Err(Refused::malformed(offset, "a boundary outside RFC 2046's grammar")) }
+}
+
+/// A leaf of a type that every reader leaves as it is.
+pub(crate) fn check_leaf_type(content_type: &ContentType<'_>) -> Result<(), Refused> {
+    let full = format!("{}/{}", content_type.kind, content_type.subtype);
+    if content_type.is("message") && !MESSAGE_LEAVES.contains(&content_type.subtype.as_str()) {
+        return Err(Refused::malformed(
+            content_type.offset,
+            "a fragment, a pointer or an unknown kind of message",
+        ));
+    }
+    let winmail = content_type.names.iter().any(|name| name.eq_ignore_ascii_case("winmail.dat"));
+    if winmail || DOUBTFUL_TYPES.contains(&full.as_str()) {
+        return Err(Refused::malformed(content_type.offset, "a container that only some readers unpack"));
+    }
+    Ok(())
+}
+
+/// Every form of a file name: plain, and RFC 2231's put together and decoded.
+fn names(parameters: &[(String, &[u8])], key: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut extended = Vec::new();
+    for (name, value) in parameters {
+        let Some(suffix) = name.strip_prefix(key) else { continue };
+        if suffix.is_empty() {
+            names.push(String::from_utf8_lossy(value).into_owned());
+        } else if suffix.starts_with('*') {
+            extended.extend(if suffix.ends_with('*') { percent_decoded(value) } else { value.to_vec() });
+        }
+    }
+    if !extended.is_empty() {
+        names.push(String::from_utf8_lossy(&extended).into_owned());
+    }
+    names
+}
+
+/// RFC 2231 section 4: `charset'language'octets`; a later segment has no charset.
+fn percent_decoded(value: &[u8]) -> Vec<u8> {
+    let mut quotes = value.iter().enumerate().filter(|(_, byte)| **byte == b'\'').map(|(index, _)| index);
+    let start = quotes.nth(1).map_or(0, |second| second + 1);
+    let mut decoded = Vec::with_capacity(value.len());
+    let mut rest = value.get(start..).unwrap_or_default();
+    while let [first, tail @ ..] = rest {
+        let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()).filter(|_| *first == b'%') {
+            Some(byte) => {
+                decoded.push(byte);
+                rest = tail.get(2..).unwrap_or_default();
+            }
+            None => {
+                decoded.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    decoded
+}
+
+fn lower(token: &[u8]) -> String {
+    String::from_utf8_lossy(token).to_ascii_lowercase()
+}
+
+/// Reads a field's value from left to right.
+struct Cursor<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Cursor<'a> {
+    fn blanks(&mut self) {
+        self.rest = self.rest.trim_ascii_start();
+    }
+
+    fn take(&mut self, byte: u8) -> bool {
+        let found = self.rest.first() == Some(&byte);
+        if found {
+            self.rest = self.rest.get(1..).unwrap_or_default();
+        }
+        found
+    }
+
+    /// RFC 2045 section 5.1.
+    fn token(&mut self) -> Option<&'a [u8]> {
+        let special = |byte: &u8| !(33..=126).contains(byte) || b"()<>@,;:\\\"/[]?=".contains(byte);
+        let end = self.rest.iter().position(special).unwrap_or(self.rest.len());
+        let (token, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        (!token.is_empty()).then_some(token)
+    }
+
+    /// A quoted string on one line without escapes, or a token.
+    fn value(&mut self) -> Option<&'a [u8]> {
+        if !self.take(b'"') {
+            return self.token();
+        }
+        let end = self.rest.iter().position(|byte| *byte == b'"')?;
+        let (quoted, rest) = self.rest.split_at(end);
+        self.rest = rest.get(1..).unwrap_or_default();
+        let plain = quoted.iter().all(|byte| (32..=126).contains(byte) && *byte != b'\\');
+        plain.then_some(quoted)
+    }
+
+    /// `*(";" name "=" value)` up to the end; one empty item at the end is common and harmless.
+    fn parameters(&mut self, offset: usize) -> Result<Vec<(String, &'a [u8])>, Refused> {
+        let refuse = |what| Refused::malformed(offset, what);
+        let mut parameters: Vec<(String, &'a [u8])> = Vec::new();
+        loop {
+            self.blanks();
+            if self.rest.is_empty() {
+                return Ok(parameters);
+            }
+            if !self.take(b';') {
+                return Err(refuse("something behind a type or parameter"));
+            }
+            self.blanks();
+            if self.rest.is_empty() {
+                return Ok(parameters);
+            }
+            let name = lower(self.token().ok_or(refuse("a parameter without a name"))?);
+            if !self.take(b'=') {
+                return Err(refuse("a parameter without a value"));
+            }
+            let value = self
+                .value()
+                .ok_or(refuse("a parameter's value that is neither token nor plain quoted string"))?;
+            if parameters.len() >= 64 || parameters.iter().any(|(known, _)| *known == name) {
+                return Err(refuse("a parameter twice"));
+            }
+            parameters.push((name, value));
+        }
+    }
+}

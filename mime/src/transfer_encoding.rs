@@ -1,0 +1,183 @@
+//! base64 and quoted-printable (RFC 2045 sections 6.7 and 6.8): strict checks, and decoders for what they accept.
+
+/// An offence: offset in the body, and what.
+type Offence = (usize, &'static str);
+
+const BAD: u8 = 0xff;
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+const VALUE: [u8; 256] = values();
+/// RFC 2045 section 6.8.
+const MAX_BASE64_LINE: usize = 76;
+
+const fn values() -> [u8; 256] {
+    let mut values = [BAD; 256];
+    let mut index = 0_u8;
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "constant evaluation: an index out of range does not compile"
+    )]
+    while index < 64 {
+        values[ALPHABET[index as usize] as usize] = index;
+        index += 1;
+    }
+    values
+}
+
+#[expect(clippy::indexing_slicing, reason = "256 values for a u8")]
+const fn value(byte: u8) -> u8 {
+    VALUE[byte as usize]
+}
+
+/// Whole groups on every line, lines of at most 76, padding only at the very end, then at most empty lines.
+///
+/// # Errors
+/// The first offence.
+pub fn check_base64(body: &[u8]) -> Result<(), Offence> {
+    let mut at = 0;
+    let mut ended = false;
+    for line in body.split_inclusive(|byte| *byte == b'\n') {
+        let octets = line.strip_suffix(b"\r\n").unwrap_or(line);
+        if octets.is_empty() {
+            // Empty lines may only follow the data.
+            ended = true;
+        } else if ended {
+            return Err((at, "base64 that goes on behind its end"));
+        } else {
+            ended = check_base64_line(octets).map_err(|what| (at, what))?;
+        }
+        at += line.len();
+    }
+    Ok(())
+}
+
+/// Whether the line ends the data.
+fn check_base64_line(line: &[u8]) -> Result<bool, &'static str> {
+    if line.len() > MAX_BASE64_LINE {
+        return Err("a base64 line of more than 76 characters");
+    }
+    if !line.len().is_multiple_of(4) {
+        return Err("base64 with a group across lines or cut off");
+    }
+    let padding = line.iter().rev().take_while(|byte| **byte == b'=').count();
+    let (data, _) = line.split_at(line.len() - padding);
+    // One pass without a branch per octet: a bad one leaves a high bit.
+    if data.iter().fold(0, |all, byte| all | value(*byte)) & 0xc0 != 0 {
+        return Err("a character that is not base64");
+    }
+    let last = data.last().map_or(0, |byte| value(*byte));
+    match padding {
+        0 => Ok(false),
+        1 if last & 0b11 == 0 => Ok(true),
+        2 if last & 0b1111 == 0 => Ok(true),
+        1 | 2 => Err("base64 with bits behind its end"),
+        _ => Err("base64 with too much padding"),
+    }
+}
+
+/// Decodes what [`check_base64`] accepts; of anything else, what a lenient reader would.
+pub fn decode_base64(body: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(body.len() / 4 * 3 + 3);
+    let mut word = 0_u32;
+    let mut have = 0_u32;
+    for byte in body {
+        let value = value(*byte);
+        if value == BAD {
+            continue;
+        }
+        word = word << 6 | u32::from(value);
+        have += 1;
+        if have == 4 {
+            let [_, first, second, third] = word.to_be_bytes();
+            decoded.extend_from_slice(&[first, second, third]);
+            (word, have) = (0, 0);
+        }
+    }
+    let [_, first, second, _] = (word << (6 * (4 - have))).to_be_bytes();
+    match have {
+        2 => decoded.push(first),
+        3 => decoded.extend_from_slice(&[first, second]),
+        _ => {}
+    }
+    decoded
+}
+
+/// Printable ASCII, `=` only before two hexadecimal digits or at the end of a line, no blank before a line end.
+///
+/// # Errors
+/// The first offence.
+pub fn check_quoted_printable(body: &[u8]) -> Result<(), Offence> {
+    let mut at = 0;
+    let mut soft = false;
+    for line in body.split_inclusive(|byte| *byte == b'\n') {
+        let text = line.strip_suffix(b"\r\n");
+        let octets = text.unwrap_or(line);
+        soft = check_quoted_printable_line(octets).map_err(|what| (at, what))?;
+        if soft && text.is_none() {
+            return Err((at, "a soft line break without a line"));
+        }
+        at += line.len();
+    }
+    if soft { Err((at, "a soft line break at the end")) } else { Ok(()) }
+}
+
+/// Whether the line ends in a soft line break.
+fn check_quoted_printable_line(line: &[u8]) -> Result<bool, &'static str> {
+    let mut rest = line;
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        match (first, tail) {
+            (b'=', []) => return Ok(true),
+            (b'=', [high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                rest = after
+            }
+            (b'=', _) => return Err("an equals sign that is no quoted-printable"),
+            (b' ' | b'\t', []) => return Err("a blank before a line end in quoted-printable"),
+            (b'\t' | 32..=126, _) => {}
+            _ => return Err("a character that is not quoted-printable"),
+        }
+    }
+    Ok(false)
+}
+
+/// Decodes what [`check_quoted_printable`] accepts; of anything else, what a lenient reader would.
+pub fn decode_quoted_printable(body: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(body.len());
+    let mut rest = body;
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        if *first != b'=' {
+            decoded.push(*first);
+        } else if let Some(after) = tail.strip_prefix(b"\r\n") {
+            rest = after;
+        } else {
+            let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+            match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+                Some(byte) => {
+                    decoded.push(byte);
+                    rest = tail.get(2..).unwrap_or_default();
+                }
+                None => decoded.push(b'='),
+            }
+        }
+    }
+    decoded
+}
+
+/// Encodes in lines of 76 characters, each ended by CRLF.
+pub fn encode_base64(octets: &[u8]) -> Vec<u8> {
+    let mut encoded = Vec::with_capacity(octets.len() / 57 * 78 + 80);
+    for line in octets.chunks(57) {
+        for group in line.chunks(3) {
+            let mut word = [0; 4];
+            word.iter_mut().skip(1).zip(group).for_each(|(place, octet)| *place = *octet);
+            let word = u32::from_be_bytes(word);
+            for place in 0..4 {
+                let index = (word >> (18 - 6 * place)) & 63;
+                let letter = ALPHABET.get(index as usize).copied().unwrap_or(b'=');
+                encoded.push(if place <= group.len() { letter } else { b'=' });
+            }
+        }
+        encoded.extend_from_slice(b"\r\n");
+    }
+    encoded
+}

@@ -1,0 +1,191 @@
+//! What the recogniser accepts and what it refuses, on mails of others and on constructs of an attacker.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail loudly")]
+
+use mime::recogniser::{Limits, decode, recognise};
+use mime::transfer_encoding::{
+    check_base64, check_quoted_printable, decode_base64, decode_quoted_printable, encode_base64,
+};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+fn corpus(folder: &str) -> Vec<(String, Vec<u8>)> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus").join(folder);
+    let mut mails: Vec<_> = fs::read_dir(path)
+        .unwrap()
+        .flatten()
+        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "eml"))
+        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
+        .collect();
+    mails.sort();
+    mails
+}
+
+fn accepts(mail: &[u8]) -> bool {
+    recognise(mail, &Limits::default()).is_ok()
+}
+
+fn refusal(mail: &str) -> &'static str {
+    recognise(mail.as_bytes(), &Limits::default()).map(|_| "accepted").unwrap_or_else(|refused| refused.what)
+}
+
+#[test]
+fn at_least_nine_of_ten_ordinary_mails_of_eight_generators_are_accepted() {
+    let mails = corpus("ordinary");
+    let mut by_generator: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    for (name, mail) in &mails {
+        let generator = name.trim_end_matches(".eml").trim_end_matches(|c: char| c.is_ascii_digit());
+        let counts = by_generator.entry(generator.trim_end_matches('-').to_owned()).or_default();
+        counts.1 += 1;
+        match recognise(mail, &Limits::default()) {
+            Ok(_) => counts.0 += 1,
+            Err(refused) => println!("  {name}: {} at {}", refused.what, refused.offset),
+        }
+    }
+    for (generator, (accepted, all)) in &by_generator {
+        println!("{generator:<20} {accepted:>3} of {all:>3}");
+    }
+    let accepted: usize = by_generator.values().map(|(accepted, _)| accepted).sum();
+    println!("{:<20} {accepted:>3} of {:>3}: {} %", "in all", mails.len(), accepted * 100 / mails.len());
+    assert!(mails.len() >= 200);
+    assert!(by_generator.len() >= 8);
+    assert!(accepted * 100 >= mails.len() * 90);
+}
+
+#[test]
+fn every_hostile_mail_of_the_corpus_is_refused() {
+    let mails = corpus("hostile");
+    assert!(mails.len() >= 40);
+    for (name, mail) in mails {
+        assert!(!accepts(&mail), "{name}");
+    }
+}
+
+const PLAIN: &str = "From: a@example.org\r\nSubject: s\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\nHello.\r\n";
+const MULTI: &str = "From: a@example.org\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"b1\"\r\n\r\nA preamble.\r\n--b1\r\nContent-Type: text/plain\r\n\r\none\r\n--b1\r\nContent-Type: application/octet-stream; name=x.bin\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment; filename*=utf-8''%C4%8D.bin\r\n\r\naGVsbG8=\r\n--b1--\r\n";
+
+#[test]
+fn the_leaves_of_a_multipart_are_found_and_decoded() {
+    let accepted = recognise(MULTI.as_bytes(), &Limits::default()).unwrap();
+    let leaves: Vec<_> = accepted.leaves.iter().map(|leaf| decode(MULTI.as_bytes(), leaf)).collect();
+    assert_eq!(leaves, [b"one".to_vec(), b"hello".to_vec()]);
+    assert_eq!(accepted.leaves[1].names, ["x.bin", "č.bin"]);
+    assert_eq!(accepted.leaves[1].content_type, "application/octet-stream");
+}
+
+#[test]
+fn one_change_makes_an_unambiguous_mail_a_refused_one() {
+    assert_eq!(refusal(PLAIN), "accepted");
+    assert_eq!(refusal(MULTI), "accepted");
+    for (mail, from, to) in [
+        (PLAIN, "Subject: s\r\n", "Subject: s\n"),
+        (PLAIN, "Hello.", "Hel\rlo."),
+        (PLAIN, "Hello.", "Hel\0lo."),
+        (PLAIN, "Hello.\r\n", "Hello."),
+        (PLAIN, "Subject: s", "Subject : s"),
+        (PLAIN, "Subject: s", "Subject s"),
+        (PLAIN, "Subject: s", "Subject: s\r\n \t"),
+        (PLAIN, "Subject: s", "Subject: s\r\nSubject: t"),
+        (PLAIN, "Subject: s", "X-Mailward-Status: clean"),
+        (PLAIN, "From: a", "From someone Mon\r\nFrom: a"),
+        (PLAIN, "text/plain;", "text;"),
+        (PLAIN, "text/plain;", "text/plain (comment);"),
+        (PLAIN, "charset=us-ascii", "charset=us-ascii; charset=utf-8"),
+        (PLAIN, "charset=us-ascii", "charset*=utf-8''us-ascii"),
+        (PLAIN, "charset=us-ascii", "charset=\"us-ascii"),
+        (PLAIN, "charset=us-ascii", "boundary=x"),
+        (PLAIN, "text/plain", "message/partial"),
+        (PLAIN, "text/plain", "message/external-body"),
+        (PLAIN, "text/plain", "application/ms-tnef"),
+        (PLAIN, "\r\n\r\nHello", "\r\nContent-Transfer-Encoding: base65\r\n\r\nHello"),
+        (PLAIN, "\r\n\r\nHello", "\r\nContent-Transfer-Encoding: base64\r\n\r\nHello"),
+        (PLAIN, "\r\n\r\nHello", "\r\nContent-Transfer-Encoding: binary\r\n\r\nHello"),
+        (PLAIN, "\r\n\r\nHello", "\r\n Hello"),
+        (PLAIN, "Hello.", "begin 644 x.exe\r\n#0V%T\r\n`\r\nend"),
+        (PLAIN, "Hello.", "=ybegin line=128 size=3 name=x"),
+        (PLAIN, "Hello.", "Hell\u{f6}."),
+        (MULTI, "MIME-Version: 1.0\r\n", ""),
+        (MULTI, "boundary=\"b1\"", "boundary=\"b1 \""),
+        (MULTI, "boundary=\"b1\"", "boundary=\"\""),
+        (MULTI, "boundary=\"b1\"", "boundary*=us-ascii''b1"),
+        (MULTI, "boundary=\"b1\"", "boundary=\"b1\"; boundary=\"b2\""),
+        (MULTI, "; boundary=\"b1\"", ""),
+        (MULTI, "--b1--", "--b1"),
+        (MULTI, "--b1--\r\n", "--b1--\r\nmore\r\n"),
+        (MULTI, "--b1--\r\n", "--b1--\r\n--b1\r\n\r\nhidden\r\n--b1--\r\n"),
+        (MULTI, "one\r\n", "one\r\n--b1x\r\n"),
+        (MULTI, "A preamble.", "--other\r\nContent-Type: text/plain"),
+        (MULTI, "aGVsbG8=", "aGVs!bG8="),
+        (MULTI, "aGVsbG8=", "aGVsbG8=aGVsbG8="),
+        (MULTI, "aGVsbG8=", "aGVsbG8"),
+        (MULTI, "aGVsbG8=", "aGVs\r\n\r\nbG8="),
+        (MULTI, "aGVsbG8=", "aGVsbG9="),
+        (MULTI, "Content-Type: text/plain\r\n", "Content-Type: text/plain\r\nContent-Type: text/html\r\n"),
+        (MULTI, "Content-Type: text/plain\r\n", "Content-Type: multipart/mixed; boundary=\"b1\"\r\n"),
+        (MULTI, "Content-Type: text/plain\r\n", "Content-Type: multipart/mixed; boundary=\"b11\"\r\n"),
+    ] {
+        let changed = mail.replacen(from, to, 1);
+        assert_ne!(changed, mail, "{from:?}");
+        assert_ne!(refusal(&changed), "accepted", "{from:?} -> {to:?}");
+    }
+}
+
+#[test]
+fn over_a_limit_is_a_limit_and_not_malformed() {
+    let limits = Limits { max_parts: 2, ..Limits::default() };
+    assert!(recognise(MULTI.as_bytes(), &limits).unwrap_err().limit);
+    let limits = Limits { max_depth: 1, ..Limits::default() };
+    assert!(recognise(MULTI.as_bytes(), &limits).unwrap_err().limit);
+    let limits = Limits { max_header: 20, ..Limits::default() };
+    assert!(recognise(MULTI.as_bytes(), &limits).unwrap_err().limit);
+    let mut nested = String::from("MIME-Version: 1.0\r\n");
+    for _ in 0..40 {
+        nested.push_str("Content-Type: message/rfc822\r\n\r\nMIME-Version: 1.0\r\n");
+    }
+    nested.push_str("\r\nx\r\n");
+    assert!(recognise(nested.as_bytes(), &Limits::default()).unwrap_err().limit);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn arbitrary_octets_never_panic(mail in proptest::collection::vec(any::<u8>(), 0..2000)) {
+        let _ = recognise(&mail, &Limits::default());
+        let _ = decode_base64(&mail);
+        let _ = decode_quoted_printable(&mail);
+    }
+
+    #[test]
+    fn a_damaged_mail_never_panics_and_leaves_lie_inside_it(
+        at in 0..MULTI.len(), remove in 0_usize..20, insert in "[\\r\\n\\x00 ;:=\"a-z-]{0,6}"
+    ) {
+        let mut mail = MULTI.as_bytes().to_vec();
+        let end = (at + remove).min(mail.len());
+        mail.splice(at..end, insert.bytes());
+        if let Ok(accepted) = recognise(&mail, &Limits::default()) {
+            let mut last = 0;
+            for leaf in &accepted.leaves {
+                prop_assert!(last <= leaf.header.start && leaf.header.end == leaf.body.start);
+                prop_assert!(leaf.body.end <= mail.len());
+                last = leaf.body.end;
+                let _ = decode(&mail, leaf);
+            }
+        }
+    }
+
+    #[test]
+    fn base64_round_trips_and_is_accepted(octets in proptest::collection::vec(any::<u8>(), 0..500)) {
+        let encoded = encode_base64(&octets);
+        prop_assert!(check_base64(&encoded).is_ok());
+        prop_assert_eq!(decode_base64(&encoded), octets);
+    }
+
+    #[test]
+    fn accepted_quoted_printable_decodes_without_loss(text in "[ -~]{0,60}") {
+        let encoded = text.trim_end().replace('=', "=3D");
+        prop_assert!(check_quoted_printable(encoded.as_bytes()).is_ok());
+        prop_assert_eq!(decode_quoted_printable(encoded.as_bytes()), text.trim_end().as_bytes());
+    }
+}
