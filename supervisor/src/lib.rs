@@ -1,4 +1,99 @@
-//! supervisor
+//! The supervisor: binds, accepts, decides who may connect, hands descriptors to confined roles, dials for them, lends
+//! scanners, and replaces what dies.
+//!
+//! ```text
+//! boot.rs         the order of a start, as one function
+//! event_loop.rs   the one place where state changes
+//! listener.rs -> original_dst.rs, admission.rs -> handover.rs -> dial.rs     the way of a connection
+//! lease.rs        queue.rs, engines.rs, poison.rs                            the way of a mail
+//! children.rs     backoff.rs, identity.rs, slices.rs                         the roles
+//! changed.rs      what clients hold of changed mails      spool_file.rs      mails too large for memory
+//! records.rs      the log    report.rs  notify.rs         confinement.rs     what root keeps
+//! ```
+//!
+//! # Security
+//! Runs as root where it can, and therefore parses no byte that a client, a server or a mail chose, has no TLS, protocol
+//! or MIME crate below it, and never takes a descriptor from a child. Messages of children are hostile input: decoded
+//! within bounds, checked against what the child was given, and answered by its death when they break the contract.
+#![forbid(unsafe_code)]
 
+mod admission;
+mod backoff;
+mod boot;
 pub mod changed;
+mod children;
+mod confinement;
+mod dial;
+mod engines;
+mod event_loop;
+#[cfg(test)]
+mod fixtures;
+mod handover;
+mod identity;
+mod journal;
+mod lease;
+mod listener;
+mod notify;
+mod original_dst;
+mod poison;
+mod queue;
 pub mod records;
+mod report;
+mod slices;
+mod spool_file;
+
+use policy::model::Policy;
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+/// What a start needs.
+#[derive(Debug)]
+pub struct Options {
+    /// The policy, loaded and checked.
+    pub policy: Policy,
+    /// Where it came from, for the log.
+    pub configuration: PathBuf,
+    /// Where to report children and addresses as JSON lines.
+    pub report: Option<OwnedFd>,
+}
+
+/// Why the service could not start or go on; a sentence for the operator.
+#[derive(Debug)]
+pub struct Error {
+    what: String,
+}
+
+impl Error {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into() }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Runs the service until SIGTERM or SIGINT, and cleans up after it.
+///
+/// # Errors
+/// When the service cannot start: an address is taken, a wall cannot be built, a directory cannot be used.
+pub fn run(options: Options) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(|error| Error::new(format!("cannot start: {error}")))?;
+    let tasks = tokio::task::LocalSet::new();
+    tasks.block_on(&runtime, async {
+        let (mut supervisor, events) = boot::boot(options)?;
+        let ran = event_loop::run(&mut supervisor, events).await;
+        boot::clean_up(&supervisor);
+        ran.map_err(|error| Error::new(format!("cannot go on: {error}")))?;
+        supervisor.fatal.take().map_or(Ok(()), |what| Err(Error::new(what)))
+    })
+}

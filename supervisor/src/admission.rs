@@ -1,0 +1,171 @@
+//! Accepted → Admitted, or a refusal with its reason: session-acl, command-acl and the limits per client. Pure: the
+//! facts are addresses that the kernel gave, never a byte that a peer chose.
+use policy::acl::{self, Decision, Peer};
+use policy::model::Policy;
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+/// The rules that let a connection in, by the policy's indices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Admitted {
+    /// `[[session-acl]]`.
+    pub(crate) session_rule: u16,
+    /// `[[command-acl]]`: the early plan, in which the address alone decides it.
+    pub(crate) command_rule: u16,
+}
+
+/// Why a connection is closed without a byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Phase 1 denies; by this rule, or because none matched.
+    Session(Option<u16>),
+    /// Phase 2 denies; by this rule, or because none matched.
+    Command(Option<u16>),
+    /// `max-sessions-per-client` of the service.
+    ClientSessions,
+    /// `max-sessions-per-client` of this session-acl rule.
+    RuleClientSessions(u16),
+}
+
+impl Refusal {
+    /// The word in the ACL record.
+    pub(crate) const fn decision(self) -> &'static str {
+        match self {
+            Self::Session(Some(_)) | Self::Command(Some(_)) => "deny",
+            Self::Session(None) | Self::Command(None) => "no-match",
+            Self::ClientSessions | Self::RuleClientSessions(_) => "max-sessions-per-client",
+        }
+    }
+
+    /// The phase, as it is called in the configuration.
+    pub(crate) const fn phase(self) -> &'static str {
+        match self {
+            Self::Session(_) | Self::RuleClientSessions(_) => "session-acl",
+            Self::Command(_) => "command-acl",
+            Self::ClientSessions => "service",
+        }
+    }
+
+    /// The name of the rule that refused, empty where none did.
+    pub(crate) fn rule(self, policy: &Policy) -> &str {
+        match self {
+            Self::Session(Some(index)) | Self::RuleClientSessions(index) => {
+                policy.session_acls.get(usize::from(index)).map_or("", |rule| &rule.name)
+            }
+            Self::Command(Some(index)) => {
+                policy.command_acls.get(usize::from(index)).map_or("", |rule| &rule.session.name)
+            }
+            Self::Session(None) | Self::Command(None) | Self::ClientSessions => "",
+        }
+    }
+}
+
+/// The live sessions of each client, in all and by session-acl rule.
+#[derive(Debug, Default)]
+pub(crate) struct Admission {
+    clients: HashMap<IpAddr, usize>,
+    by_rule: HashMap<(u16, IpAddr), usize>,
+}
+
+impl Admission {
+    /// Decides, and counts the session if it is admitted; [`Admission::release`] must follow its end.
+    pub(crate) fn admit(&mut self, policy: &Policy, peer: &Peer) -> Result<Admitted, Refusal> {
+        let client = peer.client.ip().to_canonical();
+        let session_rule = match acl::session(policy, peer) {
+            Decision::Accept(index) => index,
+            Decision::Deny(index) => return Err(Refusal::Session(Some(index))),
+            Decision::NoMatch => return Err(Refusal::Session(None)),
+        };
+        let command_rule = match acl::command(policy, peer, session_rule) {
+            Decision::Accept(index) => index,
+            Decision::Deny(index) => return Err(Refusal::Command(Some(index))),
+            Decision::NoMatch => return Err(Refusal::Command(None)),
+        };
+        let reached = |count: Option<&usize>, limit: usize| limit > 0 && count.is_some_and(|n| *n >= limit);
+        if reached(self.clients.get(&client), policy.service.max_sessions_per_client) {
+            return Err(Refusal::ClientSessions);
+        }
+        let of_rule =
+            policy.session_acls.get(usize::from(session_rule)).map_or(0, |rule| rule.max_sessions_per_client);
+        if reached(self.by_rule.get(&(session_rule, client)), of_rule) {
+            return Err(Refusal::RuleClientSessions(session_rule));
+        }
+        *self.clients.entry(client).or_default() += 1;
+        *self.by_rule.entry((session_rule, client)).or_default() += 1;
+        Ok(Admitted { session_rule, command_rule })
+    }
+
+    /// An admitted session is over.
+    pub(crate) fn release(&mut self, client: IpAddr, session_rule: u16) {
+        let client = client.to_canonical();
+        count_down(&mut self.clients, client);
+        count_down(&mut self.by_rule, (session_rule, client));
+    }
+}
+
+fn count_down<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: K) {
+    if let Some(count) = counts.get_mut(&key) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures;
+
+    fn peer(client: &str) -> Peer {
+        Peer {
+            listener: 0,
+            tenant: 0,
+            protocol: policy::names::Protocol::Pop3,
+            client: client.parse().unwrap(),
+            destination: "127.0.0.1:1110".parse().unwrap(),
+            transparent: false,
+        }
+    }
+
+    #[test]
+    fn a_client_over_its_limit_is_refused_until_a_session_of_it_ends() {
+        let mut policy = fixtures::policy(1);
+        policy.service.max_sessions_per_client = 1;
+        let mut admission = Admission::default();
+        assert_eq!(
+            admission.admit(&policy, &peer("127.0.0.1:5")),
+            Ok(Admitted { session_rule: 0, command_rule: 0 })
+        );
+        assert_eq!(
+            admission.admit(&policy, &peer("[::ffff:127.0.0.1]:6")),
+            Err(Refusal::ClientSessions),
+            "the mapped form is the same client"
+        );
+        assert!(admission.admit(&policy, &peer("127.0.0.2:5")).is_ok());
+        admission.release("127.0.0.1".parse().unwrap(), 0);
+        assert!(admission.admit(&policy, &peer("127.0.0.1:7")).is_ok());
+    }
+
+    #[test]
+    fn a_rule_limits_its_own_sessions() {
+        let mut policy = fixtures::policy(1);
+        policy.session_acls[0].max_sessions_per_client = 1;
+        let mut admission = Admission::default();
+        assert!(admission.admit(&policy, &peer("127.0.0.1:5")).is_ok());
+        assert_eq!(admission.admit(&policy, &peer("127.0.0.1:6")), Err(Refusal::RuleClientSessions(0)));
+    }
+
+    #[test]
+    fn what_no_rule_matches_is_refused() {
+        let mut policy = fixtures::policy(1);
+        policy.session_acls[0].accept = false;
+        let mut admission = Admission::default();
+        let denied = admission.admit(&policy, &peer("127.0.0.1:5")).unwrap_err();
+        assert_eq!(denied, Refusal::Session(Some(0)));
+        assert_eq!(denied.rule(&policy), policy.session_acls[0].name);
+        policy.session_acls.clear();
+        assert_eq!(admission.admit(&policy, &peer("127.0.0.1:5")), Err(Refusal::Session(None)));
+        assert!(admission.clients.is_empty(), "a refused connection counts nowhere");
+    }
+}

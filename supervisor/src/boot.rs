@@ -1,0 +1,215 @@
+//! The order of a start, as one function: whatever can fail for the operator's reasons fails before the first child.
+use crate::admission::Admission;
+use crate::changed::Index;
+use crate::children::{Children, GroupPlan};
+use crate::confinement;
+use crate::dial::{Balance, OwnAddresses};
+use crate::engines::Engines;
+use crate::event_loop::{EVENTS, Event, Supervisor};
+use crate::handover::Sessions;
+use crate::identity::Identities;
+use crate::journal::Journal;
+use crate::lease::Leases;
+use crate::listener;
+use crate::records::Writer;
+use crate::report::Report;
+use crate::slices::Slices;
+use crate::spool_file::SpoolDir;
+use crate::{Error, Options};
+use ipc::boot::Role;
+use ipc::log::Level;
+use policy::model::{PlugTo, Policy};
+use sandbox::Limits;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::{Semaphore, mpsc};
+
+/// Beyond the largest mail: RLIMIT_FSIZE binds memfds too, and the copy with its notice must fit (D25).
+const FILE_ROOM: u64 = 64 * 1024;
+/// Address space of a scanner beyond eight times the largest mail: compiled signatures and decoded parts.
+const SCANNER_MEMORY: u64 = 2 << 30;
+/// A scanner has one mail, its engines, and its signature files while it starts.
+const SCANNER_DESCRIPTORS: u64 = 2048;
+/// Lookup has a socket for each question.
+const LOOKUP_DESCRIPTORS: u64 = 1024;
+
+/// Opens everything, gives up what is not needed any more, and returns what the event loop runs on.
+pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event>), Error> {
+    let started = Instant::now();
+    let policy = Rc::new(options.policy);
+    let mut journal = Journal::new(Writer::new(&policy.log));
+    let root = nix::unistd::geteuid().is_root();
+    let configuration = options.configuration.display().to_string();
+    journal.note(Level::Info, "starting", &[("configuration", configuration), ("root", root.to_string())]);
+
+    let descriptors = confinement::raise_descriptor_limit()
+        .map_err(|error| Error::new(format!("limit of descriptors: {error}")))?;
+    let tenants = u16::try_from(policy.tenants.len()).map_err(|_| Error::new("too many tenants"))?;
+    let identities =
+        if root { Some(Identities::allocate(&policy.service, tenants).map_err(Error::new)?) } else { None };
+    let slices = Slices::new(&policy).map_err(Error::new)?;
+    let service = &policy.service;
+    let in_directory =
+        |path: &std::path::Path, error: std::io::Error| Error::new(format!("{}: {error}", path.display()));
+    let index = Index::open(&service.state_dir).map_err(|error| in_directory(&service.state_dir, error))?;
+    let spool =
+        SpoolDir::open(&service.spool_dir).map_err(|error| in_directory(&service.spool_dir, error))?;
+    let listeners = bind(&policy)?;
+    let listening: Vec<SocketAddr> = listeners.iter().map(|bound| bound.address).collect();
+
+    let (events, inbox) = mpsc::channel(EVENTS);
+    let require_all = service.require_full_sandbox.unwrap_or(root);
+    let mut children = Children::new(events.clone(), policy.tenants.clone(), require_all);
+    for plan in plan(&policy, identities.as_ref(), descriptors) {
+        let role = plan.role;
+        children
+            .add_group(plan)
+            .map_err(|error| Error::new(format!("the walls of {role} cannot be built: {error}")))?;
+    }
+    if let Some(path) = &service.pid_file {
+        std::fs::write(path, format!("{}\n", std::process::id()))
+            .map_err(|error| in_directory(path, error))?;
+    }
+    confinement::confine(root).map_err(Error::new)?;
+
+    let most = match service.max_sessions {
+        0 => Semaphore::MAX_PERMITS,
+        limit => limit.min(Semaphore::MAX_PERMITS),
+    };
+    let places = Arc::new(Semaphore::new(most));
+    let accepting = listeners
+        .into_iter()
+        .map(|bound| {
+            let task = listener::accept(
+                bound.socket,
+                bound.listener,
+                bound.transparent,
+                Arc::clone(&places),
+                events.clone(),
+            );
+            tokio::task::spawn_local(task).abort_handle()
+        })
+        .collect();
+    let supervisor = Supervisor {
+        generation: 1,
+        events,
+        journal,
+        report: Report::new(options.report),
+        children,
+        slices,
+        admission: Admission::default(),
+        sessions: Sessions::default(),
+        own: OwnAddresses::new(listening.clone()),
+        balance: Balance::default(),
+        leases: Leases::new(),
+        engines: Engines::new(&policy),
+        index,
+        spool,
+        listening,
+        accepting,
+        started,
+        announced: false,
+        missing_walls: Vec::new(),
+        fatal: None,
+        policy,
+    };
+    Ok((supervisor, inbox))
+}
+
+/// Removes what would outlive the service.
+pub(crate) fn clean_up(supervisor: &Supervisor) {
+    if let Some(path) = &supervisor.policy.service.pid_file {
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+/// A socket that was bound.
+struct Bound {
+    listener: u16,
+    transparent: bool,
+    address: SocketAddr,
+    socket: TcpListener,
+}
+
+fn bind(policy: &Policy) -> Result<Vec<Bound>, Error> {
+    let every: Vec<SocketAddr> =
+        policy.listeners.iter().flat_map(|listener| listener.addresses.iter().copied()).collect();
+    let mut bound = Vec::new();
+    for (settings, index) in policy.listeners.iter().zip(0_u16..) {
+        for address in &settings.addresses {
+            let own_v4 = |other: &SocketAddr| other.is_ipv4() && other.port() == address.port();
+            let only_v6 = address.port() != 0 && every.iter().any(own_v4);
+            let socket = listener::open(*address, only_v6, policy.service.backlog);
+            let socket = socket.map_err(|error| {
+                Error::new(format!("listener \"{}\" cannot listen on {address}: {error}", settings.name))
+            })?;
+            bound.push(Bound {
+                listener: index,
+                transparent: settings.transparent.is_some(),
+                // Port 0 is a port by now.
+                address: socket.local_addr().unwrap_or(*address),
+                socket,
+            });
+        }
+    }
+    Ok(bound)
+}
+
+/// The roles that this policy needs, with their users and limits.
+fn plan(policy: &Policy, identities: Option<&Identities>, descriptors: u64) -> Vec<GroupPlan> {
+    let service = &policy.service;
+    let id = |role, tenant| identities.and_then(|identities| identities.of(role, tenant));
+    let mut groups = Vec::new();
+    for tenant in 0..u16::try_from(policy.tenants.len()).unwrap_or(u16::MAX) {
+        if policy.listeners.iter().all(|listener| listener.tenant != tenant) {
+            continue;
+        }
+        let slice = policy.worker_slice(tenant);
+        let rules = || slice.rules.iter().flatten().map(|rule| &rule.download);
+        let largest = rules().map(|download| download.max_mail).max().unwrap_or(0);
+        let file_size = Some(largest.saturating_add(FILE_ROOM));
+        let workers = if service.process_per_session { service.spare_workers } else { service.workers };
+        groups.push(GroupPlan {
+            role: Role::Worker,
+            tenant,
+            id: id(Role::Worker, tenant),
+            wanted: workers.max(1),
+            lives: 0,
+            limits: Limits { descriptors: Some(descriptors), file_size, memory: None, cpu_seconds: None },
+        });
+        if rules().any(|download| download.scan) {
+            groups.push(GroupPlan {
+                role: Role::Scanner,
+                tenant,
+                id: id(Role::Scanner, tenant),
+                wanted: service.scanners.max(1),
+                lives: service.scanner_lives.max(1),
+                limits: Limits {
+                    descriptors: Some(descriptors.min(SCANNER_DESCRIPTORS)),
+                    file_size,
+                    memory: Some(SCANNER_MEMORY.saturating_add(largest.saturating_mul(8))),
+                    cpu_seconds: None,
+                },
+            });
+        }
+    }
+    let names = |item: &PlugTo| matches!(item, PlugTo::Name { .. });
+    if policy.command_acls.iter().any(|rule| rule.plug_to.iter().any(names)) {
+        groups.push(GroupPlan {
+            role: Role::Lookup,
+            tenant: 0,
+            id: id(Role::Lookup, 0),
+            wanted: 1,
+            lives: 0,
+            limits: Limits {
+                descriptors: Some(descriptors.min(LOOKUP_DESCRIPTORS)),
+                file_size: Some(0),
+                memory: None,
+                cpu_seconds: None,
+            },
+        });
+    }
+    groups
+}

@@ -1,0 +1,365 @@
+//! What is known of each antivirus engine (D22): nothing counts until it found the test virus once, nothing above the
+//! size at which it was last seen to find it. The table is pure; `dial` connects. Engines are trusted by configuration.
+use ipc::supervisor_scanner::{EngineState, Purpose};
+use nix::errno::Errno;
+use policy::model::{Engine, EngineKind, EngineSocket, Policy};
+use policy::status::{Status, StatusSet};
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::Duration;
+use tokio::net::{TcpStream, UnixStream};
+
+/// How long a connection to an engine may take; engines are near.
+const DIAL: Duration = Duration::from_secs(1);
+/// Until an engine was seen to find the marker in a larger mail.
+const FIRST_LIMIT: u64 = 1 << 20;
+/// The mails that it is shown, growing; the largest `max-mail` ends the series.
+const SIZES: [u64; 5] = [1 << 20, 4 << 20, 16 << 20, 32 << 20, 64 << 20];
+/// Where `auto` looks: Debian, its older releases, Fedora, and the daemon's usual port.
+const USUAL_PATHS: [&str; 3] =
+    ["/run/clamav/clamd.ctl", "/var/run/clamav/clamd.ctl", "/run/clamd.scan/clamd.sock"];
+const USUAL_PORT: (&str, u16) = ("127.0.0.1", 3310);
+
+/// What an engine was last seen to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Health {
+    /// Never asked.
+    Unproven,
+    /// Could not be dialled.
+    Down {
+        /// The error number.
+        errno: i32,
+    },
+    /// Answers, and calls the test virus clean.
+    Blind,
+    /// Answers the test virus with a failure, or not at all.
+    Failing,
+    /// Found the test virus.
+    Proven,
+}
+
+/// What is to be logged: each change once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Another health.
+    Health(Health),
+    /// The series of growing mails is over: mails above this many octets are `limit`.
+    Limit(u64),
+    /// Whether it reports an encrypted archive.
+    Encrypted(bool),
+}
+
+/// How an engine takes part in a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Dial it.
+    Dial,
+    /// Do not; this is its state.
+    State(EngineState),
+}
+
+#[derive(Clone, Debug)]
+struct Record {
+    health: Health,
+    /// The largest size at which the marker was found.
+    proven_size: u64,
+    /// `max-size`: the operator knows, so sizes are not probed.
+    configured: Option<u64>,
+    /// What remains of the series, the next one last.
+    sizes: Vec<u64>,
+    largest: u64,
+    asked_encrypted: bool,
+    /// A probe is under way.
+    probing: bool,
+    /// It failed on a mail: look again.
+    suspect: bool,
+}
+
+/// Every engine of every tenant that demands it, where it runs outside of the scanner.
+#[derive(Debug)]
+pub(crate) struct Engines {
+    records: BTreeMap<(u16, u16), Record>,
+}
+
+impl Engines {
+    /// Of the engines that the tenants' rules demand.
+    pub(crate) fn new(policy: &Policy) -> Self {
+        let mut records = BTreeMap::new();
+        for tenant in 0..u16::try_from(policy.tenants.len()).unwrap_or(u16::MAX) {
+            let slice = policy.worker_slice(tenant);
+            let scanning = || slice.rules.iter().flatten().map(|r| &r.download).filter(|d| d.scan);
+            let largest = scanning().map(|download| download.max_mail).max().unwrap_or(0);
+            for index in scanning().flat_map(|download| &download.engines) {
+                match policy.engines.get(usize::from(*index)).map(|engine| &engine.kind) {
+                    Some(EngineKind::Clamd { max_size, .. }) => {
+                        records.insert((tenant, *index), Record::new(*max_size, largest));
+                    }
+                    Some(EngineKind::Builtin { .. }) | None => {}
+                }
+            }
+        }
+        Self { records }
+    }
+
+    /// How an engine takes part in the lease of a mail.
+    pub(crate) fn part(&self, tenant: u16, engine: u16) -> Part {
+        match self.records.get(&(tenant, engine)).map(|record| record.health) {
+            None => Part::State(EngineState::Inside),
+            Some(Health::Proven) => Part::Dial,
+            // Not dialled again for each mail: a dead host would cost every mail a second. Probes find its recovery.
+            Some(Health::Down { errno }) => Part::State(EngineState::Down { errno }),
+            Some(Health::Unproven | Health::Blind | Health::Failing) => Part::State(EngineState::Unproven),
+        }
+    }
+
+    /// The octets above which this engine's word does not count.
+    pub(crate) fn limit(&self, tenant: u16, engine: u16) -> Option<u64> {
+        self.records
+            .get(&(tenant, engine))
+            .map(|record| record.configured.unwrap_or_else(|| record.proven_size.max(FIRST_LIMIT)))
+    }
+
+    /// The probes to start now; each counts as under way until [`Engines::dial_failed`], [`Engines::answered`] or
+    /// [`Engines::abandoned`].
+    pub(crate) fn due(&mut self) -> Vec<(u16, u16, Purpose)> {
+        let mut due = Vec::new();
+        for ((tenant, engine), record) in &mut self.records {
+            if record.probing {
+                continue;
+            }
+            let purpose = if record.health != Health::Proven || record.suspect {
+                Purpose::ProbeTestVirus
+            } else if let Some(size) = record.sizes.last() {
+                Purpose::ProbeSize { size: *size }
+            } else if !record.asked_encrypted {
+                Purpose::ProbeEncrypted
+            } else {
+                continue;
+            };
+            record.probing = true;
+            due.push((*tenant, *engine, purpose));
+        }
+        due
+    }
+
+    /// A dial failed, for a mail or for a probe.
+    pub(crate) fn dial_failed(
+        &mut self,
+        tenant: u16,
+        engine: u16,
+        errno: i32,
+        probe: bool,
+    ) -> Option<Change> {
+        let record = self.records.get_mut(&(tenant, engine))?;
+        if probe {
+            record.probing = false;
+        }
+        record.become_(Health::Down { errno })
+    }
+
+    /// A probe ended without an answer: its scanner died.
+    pub(crate) fn abandoned(&mut self, tenant: u16, engine: u16) {
+        if let Some(record) = self.records.get_mut(&(tenant, engine)) {
+            record.probing = false;
+        }
+    }
+
+    /// A probe was answered; `None` is an answer that lacks the engine.
+    pub(crate) fn answered(
+        &mut self,
+        tenant: u16,
+        engine: u16,
+        purpose: Purpose,
+        statuses: Option<StatusSet>,
+    ) -> Option<Change> {
+        let record = self.records.get_mut(&(tenant, engine))?;
+        record.probing = false;
+        let found = statuses.is_some_and(|statuses| statuses.contains(Status::Infected));
+        match purpose {
+            Purpose::ProbeTestVirus => {
+                record.suspect = false;
+                let health = if found {
+                    Health::Proven
+                } else if statuses.is_some_and(StatusSet::is_clean) {
+                    Health::Blind
+                } else {
+                    Health::Failing
+                };
+                record.become_(health)
+            }
+            Purpose::ProbeSize { size } => {
+                record.sizes.pop();
+                if found {
+                    record.proven_size = size;
+                } else {
+                    // The last known limit holds, not an older and larger one.
+                    record.sizes.clear();
+                }
+                record.sizes.is_empty().then_some(Change::Limit(record.proven_size.max(FIRST_LIMIT)))
+            }
+            Purpose::ProbeEncrypted => {
+                record.asked_encrypted = true;
+                Some(Change::Encrypted(statuses.is_some_and(|s| s.contains(Status::Encrypted) || found)))
+            }
+            Purpose::Mail | Purpose::Poison => None,
+        }
+    }
+
+    /// An engine that could be dialled failed on a mail: it is shown the test virus again.
+    pub(crate) fn suspect(&mut self, tenant: u16, engine: u16) {
+        if let Some(record) = self.records.get_mut(&(tenant, engine)) {
+            record.suspect = true;
+        }
+    }
+}
+
+impl Record {
+    fn new(configured: Option<u64>, largest: u64) -> Self {
+        Self {
+            health: Health::Unproven,
+            proven_size: 0,
+            configured,
+            sizes: Vec::new(),
+            largest,
+            asked_encrypted: false,
+            probing: false,
+            suspect: false,
+        }
+    }
+
+    fn become_(&mut self, health: Health) -> Option<Change> {
+        if self.health == health {
+            return None;
+        }
+        self.health = health;
+        if health == Health::Proven && self.configured.is_none() {
+            // It may have been replaced by another while it was away.
+            let largest = self.largest;
+            self.sizes = SIZES.into_iter().filter(|size| *size < largest).chain([largest]).rev().collect();
+        }
+        Some(Change::Health(health))
+    }
+}
+
+/// Connects to an engine: at most a second, an error number otherwise.
+pub(crate) async fn dial(engine: &Engine) -> Result<OwnedFd, i32> {
+    let socket = match &engine.kind {
+        EngineKind::Clamd { socket, .. } => socket,
+        EngineKind::Builtin { .. } => return Err(Errno::EINVAL as i32),
+    };
+    match tokio::time::timeout(DIAL, connect(socket)).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) => Err(error.raw_os_error().unwrap_or(Errno::EIO as i32)),
+        Err(_) => Err(Errno::ETIMEDOUT as i32),
+    }
+}
+
+async fn connect(socket: &EngineSocket) -> io::Result<OwnedFd> {
+    match socket {
+        EngineSocket::Path(path) => connect_unix(path).await,
+        EngineSocket::Tcp(address) => Ok(TcpStream::connect(address).await?.into_std()?.into()),
+        EngineSocket::Auto => {
+            let mut first_refusal = None;
+            for path in USUAL_PATHS {
+                match connect_unix(Path::new(path)).await {
+                    Ok(connection) => return Ok(connection),
+                    // A path that exists and refuses says more than the paths that do not exist.
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        first_refusal = first_refusal.or(Some(error));
+                    }
+                    Err(_) => {}
+                }
+            }
+            match TcpStream::connect(USUAL_PORT).await {
+                Ok(connection) => Ok(connection.into_std()?.into()),
+                Err(error) => Err(first_refusal.unwrap_or(error)),
+            }
+        }
+    }
+}
+
+async fn connect_unix(path: &Path) -> io::Result<OwnedFd> {
+    Ok(UnixStream::connect(path).await?.into_std()?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn engines(configured: Option<u64>, largest: u64) -> Engines {
+        Engines { records: BTreeMap::from([((0, 0), Record::new(configured, largest))]) }
+    }
+
+    fn infected() -> Option<StatusSet> {
+        Some(StatusSet::of(Status::Infected))
+    }
+
+    fn clean() -> Option<StatusSet> {
+        Some(StatusSet::of(Status::Clean))
+    }
+
+    #[test]
+    fn an_engine_counts_only_after_it_found_the_test_virus() {
+        let mut engines = engines(None, 64 * MIB);
+        assert_eq!(engines.part(0, 0), Part::State(EngineState::Unproven));
+        assert_eq!(engines.due(), [(0, 0, Purpose::ProbeTestVirus)]);
+        assert_eq!(engines.due(), [], "one probe at a time");
+        let change = engines.answered(0, 0, Purpose::ProbeTestVirus, clean());
+        assert_eq!(change, Some(Change::Health(Health::Blind)));
+        assert_eq!(engines.part(0, 0), Part::State(EngineState::Unproven));
+        engines.due();
+        let change = engines.answered(0, 0, Purpose::ProbeTestVirus, infected());
+        assert_eq!(change, Some(Change::Health(Health::Proven)));
+        assert_eq!(engines.part(0, 0), Part::Dial);
+    }
+
+    #[test]
+    fn an_engine_that_was_away_proves_itself_again() {
+        let mut engines = engines(Some(MIB), 64 * MIB);
+        engines.answered(0, 0, Purpose::ProbeTestVirus, infected());
+        assert_eq!(engines.dial_failed(0, 0, 111, false), Some(Change::Health(Health::Down { errno: 111 })));
+        assert_eq!(engines.dial_failed(0, 0, 111, true), None, "said once");
+        assert_eq!(engines.part(0, 0), Part::State(EngineState::Down { errno: 111 }));
+        assert_eq!(engines.due(), [(0, 0, Purpose::ProbeTestVirus)]);
+        engines.answered(0, 0, Purpose::ProbeTestVirus, infected());
+        assert_eq!(engines.part(0, 0), Part::Dial);
+    }
+
+    #[test]
+    fn the_limit_grows_with_what_was_found_and_stops_at_the_first_miss() {
+        let mut engines = engines(None, 40 * MIB);
+        engines.answered(0, 0, Purpose::ProbeTestVirus, infected());
+        assert_eq!(engines.limit(0, 0), Some(MIB));
+        for (mib, seen) in [(1, infected()), (4, infected()), (16, infected()), (32, clean())] {
+            let purpose = Purpose::ProbeSize { size: mib * MIB };
+            assert_eq!(engines.due(), [(0, 0, purpose)]);
+            let change = engines.answered(0, 0, purpose, seen);
+            assert_eq!(change, (mib == 32).then_some(Change::Limit(16 * MIB)));
+        }
+        assert_eq!(engines.limit(0, 0), Some(16 * MIB));
+        assert_eq!(engines.due(), [(0, 0, Purpose::ProbeEncrypted)]);
+        let change = engines.answered(0, 0, Purpose::ProbeEncrypted, clean());
+        assert_eq!(change, Some(Change::Encrypted(false)));
+        assert_eq!(engines.due(), []);
+        engines.suspect(0, 0);
+        assert_eq!(engines.due(), [(0, 0, Purpose::ProbeTestVirus)]);
+    }
+
+    #[test]
+    fn a_configured_size_is_not_probed() {
+        let mut engines = engines(Some(25 * MIB), 64 * MIB);
+        engines.answered(0, 0, Purpose::ProbeTestVirus, infected());
+        assert_eq!(engines.limit(0, 0), Some(25 * MIB));
+        assert_eq!(engines.due(), [(0, 0, Purpose::ProbeEncrypted)]);
+    }
+
+    #[test]
+    fn an_engine_inside_the_scanner_needs_no_dial() {
+        assert_eq!(engines(None, 1).part(0, 9), Part::State(EngineState::Inside));
+        assert_eq!(engines(None, 1).limit(0, 9), None);
+    }
+}

@@ -1,0 +1,384 @@
+//! The one place where state changes: tasks turn listeners, links, dials and signals into events, and each event is
+//! handled to its end before the next. Nothing here waits for a peer or a child.
+use crate::admission::Admission;
+use crate::changed::Index;
+use crate::children::{ChildId, Children, Death, FromChild, Phase};
+use crate::dial::{Balance, Dialled, OwnAddresses};
+use crate::engines::Engines;
+use crate::handover::Sessions;
+use crate::journal::Journal;
+use crate::lease::{EngineDialled, Leases};
+use crate::listener::Accepted;
+use crate::report::Report;
+use crate::spool_file::SpoolDir;
+use ipc::boot::{Ready, Role};
+use ipc::ids::{LeaseId, SessionId};
+use ipc::link::LinkError;
+use ipc::log::Level;
+use ipc::supervisor_lookup::ToLookup;
+use ipc::supervisor_scanner::{Purpose, ToScanner};
+use ipc::supervisor_worker::{NoServer, ToWorker};
+use policy::model::Policy;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+/// Events that may wait; a full queue slows children and accepting down, never the loop.
+pub(crate) const EVENTS: usize = 1024;
+/// Probes, deadlines and lookups are looked after this often.
+const TICK: Duration = Duration::from_secs(1);
+/// How long sessions have for their last words when the service stops.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+/// How long killed children may take to be gone.
+const LAST_REAP: Duration = Duration::from_secs(2);
+
+/// Something happened.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A client connected.
+    Accepted(Box<Accepted>),
+    /// A listener cannot accept.
+    ListenerFailed {
+        /// Which.
+        listener: u16,
+        /// Why.
+        error: io::Error,
+    },
+    /// A child did something.
+    Child {
+        /// Which.
+        id: ChildId,
+        /// What.
+        what: FromChild,
+    },
+    /// A dial to a server ended.
+    Dialled {
+        /// For whom.
+        session: SessionId,
+        /// The server, or why there is none.
+        outcome: Result<Dialled, NoServer>,
+        /// The `plug-to` items that could not be reached.
+        failed: Vec<u16>,
+    },
+    /// The engines of a lease were dialled.
+    EnginesDialled {
+        /// Which lease.
+        lease: LeaseId,
+        /// What came of it.
+        engines: Vec<EngineDialled>,
+    },
+    /// An engine was dialled to see whether a probe makes sense.
+    ProbeDialled {
+        /// Whose.
+        tenant: u16,
+        /// Which.
+        engine: u16,
+        /// What the probe shall be.
+        purpose: Purpose,
+        /// Connected, or the error number.
+        outcome: Result<(), i32>,
+    },
+    /// The pause of a group of children is over.
+    Refill {
+        /// Which.
+        group: usize,
+    },
+}
+
+/// Everything that the supervisor knows.
+pub(crate) struct Supervisor {
+    pub(crate) policy: Rc<Policy>,
+    pub(crate) generation: u64,
+    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) journal: Journal,
+    pub(crate) report: Report,
+    pub(crate) children: Children,
+    pub(crate) slices: crate::slices::Slices,
+    pub(crate) admission: Admission,
+    pub(crate) sessions: Sessions,
+    pub(crate) own: OwnAddresses,
+    pub(crate) balance: Balance,
+    pub(crate) leases: Leases,
+    pub(crate) engines: Engines,
+    pub(crate) index: Index,
+    pub(crate) spool: SpoolDir,
+    /// Addresses that were bound, in the order of the policy.
+    pub(crate) listening: Vec<SocketAddr>,
+    pub(crate) accepting: Vec<AbortHandle>,
+    pub(crate) started: Instant,
+    /// Every child of the start is at work and it was said.
+    pub(crate) announced: bool,
+    /// Walls that some child reported as missing.
+    pub(crate) missing_walls: Vec<String>,
+    /// Set when the service cannot be.
+    pub(crate) fatal: Option<String>,
+}
+
+/// Runs until SIGTERM or SIGINT, then ends sessions and children.
+///
+/// # Errors
+/// When signals cannot be received.
+pub(crate) async fn run(supervisor: &mut Supervisor, mut events: mpsc::Receiver<Event>) -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut child = signal(SignalKind::child())?;
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    supervisor.fill();
+    while supervisor.fatal.is_none() {
+        tokio::select! {
+            event = events.recv() => match event {
+                Some(event) => supervisor.handle(event),
+                None => break,
+            },
+            _ = child.recv() => supervisor.reap(),
+            _ = tick.tick() => supervisor.tick(),
+            _ = hangup.recv() => supervisor.journal.note(Level::Warn, "reload is not in this version: restart", &[]),
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    supervisor.stop_serving();
+    let last_words = Instant::now() + LAST_WORDS;
+    while !supervisor.sessions.is_empty() && Instant::now() < last_words {
+        tokio::select! {
+            event = events.recv() => match event {
+                Some(event) => supervisor.handle(event),
+                None => break,
+            },
+            _ = child.recv() => supervisor.reap(),
+            () = tokio::time::sleep_until(last_words.into()) => break,
+        }
+    }
+    supervisor.children.kill_all();
+    let last_reap = Instant::now() + LAST_REAP;
+    supervisor.reap();
+    while !supervisor.children.all_gone() && Instant::now() < last_reap {
+        tokio::select! {
+            _ = child.recv() => {}
+            () = tokio::time::sleep(Duration::from_millis(20)) => {}
+        }
+        supervisor.reap();
+    }
+    supervisor.journal.note(Level::Info, "stopped", &[]);
+    Ok(())
+}
+
+impl Supervisor {
+    pub(crate) fn handle(&mut self, event: Event) {
+        match event {
+            Event::Accepted(accepted) => self.accepted(*accepted),
+            Event::ListenerFailed { listener, error } => {
+                let listener = self.policy.listeners.get(usize::from(listener));
+                let name = listener.map_or_else(String::new, |listener| listener.name.clone());
+                let fields = [("listener", name), ("error", error.to_string())];
+                self.journal.note(Level::Error, "cannot accept connections", &fields);
+            }
+            Event::Child { id, what } => self.child_did(id, what),
+            Event::Dialled { session, outcome, failed } => self.dialled(session, outcome, &failed),
+            Event::EnginesDialled { lease, engines } => self.engines_dialled(lease, engines),
+            Event::ProbeDialled { tenant, engine, purpose, outcome } => {
+                self.probe_dialled(tenant, engine, purpose, outcome);
+            }
+            Event::Refill { group } => {
+                self.children.resume(group);
+                self.fill();
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        for id in self.children.overdue() {
+            self.condemn(id, "does not report Ready");
+        }
+        self.lookups_overdue();
+        self.leases_overdue();
+        self.start_probes();
+        self.shrink_pools();
+    }
+
+    fn child_did(&mut self, id: ChildId, what: FromChild) {
+        match what {
+            FromChild::Ready(ready) => self.ready(id, &ready),
+            FromChild::Worker(message) => self.worker_said(id, message),
+            FromChild::Scanner(message) => self.scanner_said(id, message),
+            FromChild::Lookup(message) => self.lookup_said(id, message),
+            FromChild::Log(event) => {
+                if let Some(child) = self.children.get(id) {
+                    let tenant = self.policy.tenants.get(usize::from(child.tenant)).map_or("", |name| name);
+                    self.journal.child_event(child.role, tenant, child.pid, &event);
+                }
+            }
+            FromChild::Lost(error) => self.lost(id, &error),
+        }
+    }
+
+    /// A child confined itself: it is checked, and gets what its role needs to begin.
+    fn ready(&mut self, id: ChildId, ready: &Ready) {
+        if let Err(why) = self.children.check_ready(id, ready) {
+            if !self.announced {
+                self.fatal = Some(format!("a child cannot be confined: {why}"));
+            }
+            self.condemn(id, &why);
+            return;
+        }
+        let Some(child) = self.children.get(id) else { return };
+        let (role, tenant) = (child.role, child.tenant);
+        for wall in &ready.walls.missing {
+            if !self.missing_walls.contains(wall) {
+                self.missing_walls.push(wall.clone());
+            }
+        }
+        let tenant_name = self.policy.tenants.get(usize::from(tenant)).map_or("", |name| name);
+        self.report.ready(role, tenant_name, &ready.walls);
+        let generation = self.generation;
+        let begun = match role {
+            Role::Worker => self.slices.worker(tenant).is_some_and(|(fd, len)| {
+                self.children.tell_worker(id, ToWorker::Policy { generation, len }, vec![fd])
+            }),
+            Role::Scanner => self.prepare_scanner(id, tenant),
+            Role::Lookup => self.prepare_lookup(id),
+        };
+        if !begun {
+            self.condemn(id, "cannot be given its policy");
+            return;
+        }
+        match role {
+            Role::Worker => self.seat_waiting(tenant),
+            Role::Scanner => {}
+            Role::Lookup => self.ask_again(),
+        }
+        self.announce();
+    }
+
+    fn prepare_scanner(&mut self, id: ChildId, tenant: u16) -> bool {
+        let generation = self.generation;
+        let Some((fd, len)) = self.slices.scanner(tenant) else { return false };
+        let mut begun = self.children.tell_scanner(id, ToScanner::Policy { generation, len }, vec![fd]);
+        for (name, file) in self.slices.signatures() {
+            begun = begun && self.children.tell_scanner(id, ToScanner::Signatures { name }, vec![file]);
+        }
+        begun && self.children.tell_scanner(id, ToScanner::Serve, Vec::new())
+    }
+
+    fn prepare_lookup(&mut self, id: ChildId) -> bool {
+        let generation = self.generation;
+        let Some((fd, len)) = self.slices.lookup() else { return false };
+        let mut begun = self.children.tell_lookup(id, ToLookup::Policy { generation, len }, vec![fd]);
+        for (path, message) in [("/etc/resolv.conf", ToLookup::ResolvConf), ("/etc/hosts", ToLookup::Hosts)] {
+            match std::fs::File::open(path) {
+                Ok(file) => begun = begun && self.children.tell_lookup(id, message, vec![file.into()]),
+                Err(error) => {
+                    let fields = [("file", path.to_owned()), ("error", error.to_string())];
+                    self.journal.note(Level::Warn, "cannot be read for lookup", &fields);
+                }
+            }
+        }
+        begun
+    }
+
+    /// Kills a child that broke the contract or is stuck.
+    pub(crate) fn condemn(&mut self, id: ChildId, why: &str) {
+        if let Some(child) = self.children.get(id) {
+            let fields = [
+                ("role", child.role.to_string()),
+                ("pid", child.pid.to_string()),
+                ("why", ipc::log::printable(why, 512)),
+            ];
+            self.journal.note(Level::Error, "child killed", &fields);
+            self.children.kill(id);
+        }
+    }
+
+    fn lost(&mut self, id: ChildId, error: &LinkError) {
+        let Some(loss) = self.children.lost(id) else { return };
+        let (role, pid) = (loss.role, loss.pid);
+        match error {
+            LinkError::Closed => {}
+            LinkError::Full | LinkError::Wire(_) | LinkError::Io(_) => {
+                let fields =
+                    [("role", role.to_string()), ("pid", pid.to_string()), ("why", error.to_string())];
+                self.journal.note(Level::Error, "child broke the contract and is killed", &fields);
+            }
+        }
+        if loss.alarm {
+            let wait = loss.wait.as_millis().to_string();
+            let fields = [("role", role.to_string()), ("next-start-in-ms", wait)];
+            self.journal.note(Level::Error, "crash loop: a role dies again and again", &fields);
+            if loss.booting && !self.announced {
+                self.fatal = Some(format!("{role} cannot start; its messages are above"));
+            }
+        }
+        match role {
+            Role::Worker => self.worker_lost(id),
+            Role::Scanner => self.scanner_lost(id, loss.lease),
+            Role::Lookup => self.lookup_lost(),
+        }
+        self.reap();
+        self.fill();
+    }
+
+    /// Starts the children that are missing.
+    pub(crate) fn fill(&mut self) {
+        for (role, error) in self.children.fill() {
+            let fields = [("role", role.to_string()), ("error", error.to_string())];
+            self.journal.note(Level::Error, "cannot start a child", &fields);
+        }
+    }
+
+    fn reap(&mut self) {
+        for Death { role, tenant, pid, how, expected } in self.children.reap() {
+            let quiet = expected && (how == "exit status 0" || how == "killed by SIGKILL");
+            let tenant = self.policy.tenants.get(usize::from(tenant)).cloned().unwrap_or_default();
+            let fields =
+                [("role", role.to_string()), ("tenant", tenant), ("pid", pid.to_string()), ("how", how)];
+            self.journal.note(if quiet { Level::Debug } else { Level::Warn }, "child ended", &fields);
+        }
+    }
+
+    /// Says once that the service is up: every child of the start is at work.
+    pub(crate) fn announce(&mut self) {
+        if self.announced || self.children.iter().any(|(_, child)| child.phase == Phase::Booting) {
+            return;
+        }
+        self.announced = true;
+        let addresses: Vec<String> = self.listening.iter().map(SocketAddr::to_string).collect();
+        let roles: Vec<String> = self
+            .children
+            .plans()
+            .map(|group| {
+                let tenant = self.policy.tenants.get(usize::from(group.tenant)).map_or("", |name| name);
+                group.id.map_or_else(
+                    || format!("{}/{tenant}", group.role),
+                    |id| format!("{}/{tenant}:{id}", group.role),
+                )
+            })
+            .collect();
+        let fields = [
+            ("addresses", addresses.join(" ")),
+            ("roles", roles.join(" ")),
+            ("missing-walls", self.missing_walls.join("; ")),
+            ("start-ms", self.started.elapsed().as_millis().to_string()),
+        ];
+        self.journal.note(Level::Info, "listening", &fields);
+        self.report.listening(&self.listening);
+        crate::notify::ready();
+    }
+
+    /// Stops accepting and asks sessions to end.
+    fn stop_serving(&mut self) {
+        self.journal.note(Level::Info, "stopping", &[]);
+        crate::notify::stopping();
+        for task in self.accepting.drain(..) {
+            task.abort();
+        }
+        self.children.stop();
+        self.refuse_all_leases();
+        self.kick_all();
+    }
+}

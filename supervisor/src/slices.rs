@@ -1,0 +1,148 @@
+//! What each role is given to know, as descriptors: slices in sealed memfds, signature files opened read-only (D23).
+use ipc::wire;
+use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl, open};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::stat::{Mode, fstat};
+use policy::model::{EngineKind, Policy};
+use serde::Serialize;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// The test signature is built into the scanner, not a file.
+const BUILTIN_TEST: &str = "builtin:test";
+/// Signature files in all; each costs a descriptor in every scanner while it starts.
+const MOST_FILES: usize = 1024;
+
+/// A sealed memfd and the octets in it.
+#[derive(Debug)]
+struct Slice {
+    memfd: OwnedFd,
+    len: u32,
+}
+
+/// The slices of one policy generation.
+#[derive(Debug)]
+pub(crate) struct Slices {
+    workers: Vec<Slice>,
+    scanners: Vec<Slice>,
+    lookup: Slice,
+    signatures: Vec<(String, OwnedFd)>,
+}
+
+impl Slices {
+    /// Encodes the slices and opens every signature file, which must belong to root or to us and be writable by its
+    /// owner alone.
+    ///
+    /// # Errors
+    /// A sentence that names the file.
+    pub(crate) fn new(policy: &Policy) -> Result<Self, String> {
+        let tenants = 0..u16::try_from(policy.tenants.len()).unwrap_or(u16::MAX);
+        let slice = |result: io::Result<Slice>| result.map_err(|error| format!("policy slice: {error}"));
+        Ok(Self {
+            workers: tenants
+                .clone()
+                .map(|tenant| slice(sealed(&policy.worker_slice(tenant))))
+                .collect::<Result<_, _>>()?,
+            scanners: tenants
+                .map(|tenant| slice(sealed(&policy.scanner_slice(tenant))))
+                .collect::<Result<_, _>>()?,
+            lookup: slice(sealed(&policy.lookup_slice()))?,
+            signatures: open_signatures(policy)?,
+        })
+    }
+
+    pub(crate) fn worker(&self, tenant: u16) -> Option<(OwnedFd, u32)> {
+        self.workers.get(usize::from(tenant)).and_then(Slice::again)
+    }
+
+    pub(crate) fn scanner(&self, tenant: u16) -> Option<(OwnedFd, u32)> {
+        self.scanners.get(usize::from(tenant)).and_then(Slice::again)
+    }
+
+    pub(crate) fn lookup(&self) -> Option<(OwnedFd, u32)> {
+        self.lookup.again()
+    }
+
+    /// The signature files, each with an offset of its own: children that start together must not read past each other.
+    pub(crate) fn signatures(&self) -> Vec<(String, OwnedFd)> {
+        self.signatures.iter().filter_map(|(name, file)| Some((name.clone(), reopen(file).ok()?))).collect()
+    }
+}
+
+impl Slice {
+    fn again(&self) -> Option<(OwnedFd, u32)> {
+        Some((reopen(&self.memfd).ok()?, self.len))
+    }
+}
+
+/// A new open file description of the same file: a duplicated descriptor would share its offset.
+fn reopen(file: &OwnedFd) -> io::Result<OwnedFd> {
+    use std::os::fd::AsRawFd;
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok(open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?)
+}
+
+fn sealed<S: Serialize>(slice: &S) -> io::Result<Slice> {
+    let bytes = wire::encode_slice(slice).map_err(io::Error::other)?;
+    let len = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+    let memfd = memfd_create("policy", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
+    let mut file = File::from(memfd);
+    file.write_all(&bytes)?;
+    let seals =
+        SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_SEAL;
+    fcntl(file.as_fd(), FcntlArg::F_ADD_SEALS(seals))?;
+    Ok(Slice { memfd: file.into(), len })
+}
+
+fn open_signatures(policy: &Policy) -> Result<Vec<(String, OwnedFd)>, String> {
+    let mut files = Vec::new();
+    for engine in &policy.engines {
+        let EngineKind::Builtin { signatures } = &engine.kind else { continue };
+        for source in signatures.iter().filter(|source| *source != BUILTIN_TEST) {
+            for path in expand(Path::new(source)).map_err(|error| format!("{source}: {error}"))? {
+                let file = open_checked(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                files.push((ipc::log::printable(&name, 255), file));
+            }
+        }
+    }
+    if files.len() > MOST_FILES {
+        return Err(format!("{} signature files where {MOST_FILES} are allowed: join some", files.len()));
+    }
+    Ok(files)
+}
+
+/// The file itself, or the files of a directory by name, without hidden ones.
+fn expand(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        if !entry.file_name().to_string_lossy().starts_with('.') && !entry.path().is_dir() {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Opens read-only and checks owner and mode on the descriptor, so that nothing can change between check and use.
+fn open_checked(path: &Path) -> Result<OwnedFd, String> {
+    let file = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty())
+        .map_err(|errno| errno.desc().to_owned())?;
+    let stat = fstat(&file).map_err(|errno| errno.desc().to_owned())?;
+    if stat.st_mode & libc::S_IFMT != libc::S_IFREG {
+        return Err("not a regular file".to_owned());
+    }
+    if stat.st_uid != 0 && stat.st_uid != nix::unistd::geteuid().as_raw() {
+        return Err("belongs to another user: chown it to root".to_owned());
+    }
+    if stat.st_mode & 0o022 != 0 {
+        return Err("others may write it: chmod go-w".to_owned());
+    }
+    Ok(file)
+}
