@@ -121,6 +121,14 @@ impl Log {
         Self { socket, dropped: Cell::new(0) }
     }
 
+    /// Another handle on the same socket, with a drop counter of its own.
+    ///
+    /// # Errors
+    /// When there is no free descriptor.
+    pub fn try_clone(&self) -> std::io::Result<Self> {
+        Ok(Self::new(self.socket.try_clone()?))
+    }
+
     /// Sends one event, and before it the number of events that had to be dropped.
     pub fn event(&self, event: &Event) {
         let dropped = self.dropped.get();

@@ -1,0 +1,26 @@
+//! The builtin engine: signatures over the raw mail, every leaf and what is inside ZIP archives. Runs inside the
+//! scanner, needs no daemon.
+use super::signatures::{Signatures, Verdict};
+use super::{Finding, archive};
+use crate::parts::Parts;
+use policy::model::MailFilter;
+use policy::status::Status;
+
+/// Looks at the mail as it came, and at every leaf. Yields between leaves, so that other engines are served meanwhile.
+pub async fn scan(mail: &[u8], parts: &Parts<'_>, signatures: &Signatures, filter: &MailFilter) -> Finding {
+    let look = |octets: &[u8]| match signatures.scan(octets) {
+        Verdict::Clean => Finding::clean(),
+        Verdict::Infected(name) => Finding::infected(&name),
+        Verdict::Undecided => Finding::of(Status::Error, "the rules did not come to an end in time"),
+    };
+    let mut finding = look(mail);
+    let mut budget = filter.max_decoded;
+    for leaf in &parts.leaves {
+        tokio::task::yield_now().await;
+        finding = finding.and(look(leaf));
+        if archive::is_zip(leaf) {
+            finding = finding.and(archive::open(leaf, 1, filter, &mut budget, &mut |member| look(member)));
+        }
+    }
+    finding
+}

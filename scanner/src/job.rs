@@ -1,0 +1,307 @@
+//! THE STORY of one mail: verify what was given, take it apart, ask every engine side by side, judge by the rules,
+//! rewrite if they say so, answer once.
+use crate::antivirus::signatures::Signatures;
+use crate::antivirus::{Finding, builtin, clamd};
+use crate::content::Content;
+use crate::notice::{self, Facts};
+use crate::parts::{Parts, take_apart};
+use ipc::ids::{EngineAnswer, LeaseId, Sha256};
+use ipc::log::printable;
+use ipc::supervisor_scanner::{EngineGrant, EngineState};
+use ipc::worker_scanner::{Disposition, Judged, ScanJob};
+use nix::errno::Errno;
+use nix::sys::uio::pwrite;
+use policy::judge;
+use policy::model::{Engine, EngineKind, MailAction, MailFilter};
+use policy::slice::ScannerSlice;
+use policy::status::{Status, StatusSet};
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use tokio::task::{JoinHandle, spawn_local};
+
+/// Octets of a reason on the wire.
+const MAX_REASON: usize = 256;
+
+/// One demanded engine: what the supervisor knows of it, and its connection.
+#[derive(Debug)]
+pub(crate) struct Demanded {
+    pub(crate) grant: EngineGrant,
+    pub(crate) connection: Option<OwnedFd>,
+}
+
+/// What one job is done with.
+pub(crate) struct Job<'a> {
+    pub(crate) lease: LeaseId,
+    pub(crate) scan: &'a ScanJob,
+    pub(crate) slice: &'a ScannerSlice,
+    pub(crate) signatures: &'a Signatures,
+    pub(crate) poison: bool,
+}
+
+/// Judges a mail whose hash was verified, and writes the copy that replaces it, if any, to `output`.
+pub(crate) async fn judge(
+    job: Job<'_>,
+    mail: Rc<Content>,
+    engines: Vec<Demanded>,
+    output: &OwnedFd,
+) -> Judged {
+    let begun = Instant::now();
+    let filter = filter(job.slice, &job.scan.context.command_rule);
+    let sha256 = job.scan.sha256;
+    let inspection = if job.poison {
+        Inspection::poison(job.scan.found)
+    } else {
+        inspect(&job, &mail, engines, filter).await
+    };
+    let judgement = judge::mail(&job.slice.mail_acls, &job.scan.context.command_rule, inspection.statuses);
+    let rule = judgement.rule.unwrap_or_default().to_owned();
+    let mut reason = inspection.reason();
+    let disposition = match judgement.action {
+        MailAction::Accept => Disposition::Pass,
+        MailAction::Deny => Disposition::Deny,
+        MailAction::Defer => Disposition::Defer,
+        MailAction::Replace => {
+            let viruses = inspection.viruses();
+            let notice = notice::write(mail.bytes(), &inspection.facts(&viruses, &rule, &sha256.case()));
+            match replace(output, &notice, job.scan.max_output) {
+                Ok(length) => Disposition::Replace { length },
+                Err(why) => {
+                    reason = why.into();
+                    Disposition::Defer
+                }
+            }
+        }
+    };
+    Judged {
+        lease: job.lease,
+        sha256,
+        disposition,
+        rule,
+        statuses: inspection.statuses,
+        answers: inspection.answers,
+        reason: printable(&reason, MAX_REASON),
+        micros: micros(begun.elapsed()),
+    }
+}
+
+/// What was found out about a mail.
+struct Inspection {
+    statuses: StatusSet,
+    answers: Vec<EngineAnswer>,
+    why: &'static str,
+    recognised: bool,
+    unread: bool,
+}
+
+impl Inspection {
+    fn poison(found: StatusSet) -> Self {
+        Self {
+            statuses: found.with(Status::Malformed),
+            answers: Vec::new(),
+            why: "it ended two scanners",
+            recognised: false,
+            unread: true,
+        }
+    }
+
+    fn reason(&self) -> String {
+        let viruses = self.answers.iter().filter_map(|answer| answer.virus.clone());
+        let details = self.answers.iter().map(|answer| answer.detail.clone());
+        let parts: Vec<String> =
+            viruses.chain(details).chain([self.why.to_owned()]).filter(|part| !part.is_empty()).collect();
+        if parts.is_empty() { self.statuses.to_string() } else { parts.join("; ") }
+    }
+
+    fn viruses(&self) -> Vec<(String, String)> {
+        self.answers
+            .iter()
+            .filter_map(|answer| Some((answer.engine.clone(), answer.virus.clone()?)))
+            .collect()
+    }
+
+    fn facts<'a>(&self, viruses: &'a [(String, String)], rule: &'a str, case: &'a str) -> Facts<'a> {
+        let Self { statuses, recognised, unread, .. } = *self;
+        Facts { statuses, viruses, rule, case, recognised, unread }
+    }
+}
+
+/// What each engine says of a mail that is nobody's: a probe.
+pub(crate) async fn ask_all(job: &Job<'_>, mail: &Rc<Content>, engines: Vec<Demanded>) -> Vec<EngineAnswer> {
+    inspect(job, mail, engines, filter(job.slice, &job.scan.context.command_rule)).await.answers
+}
+
+async fn inspect(
+    job: &Job<'_>,
+    mail: &Rc<Content>,
+    engines: Vec<Demanded>,
+    filter: &MailFilter,
+) -> Inspection {
+    // Engines outside work while this process takes the mail apart.
+    let mut waiting = Vec::with_capacity(engines.len());
+    for demanded in engines {
+        waiting.push(ask(job.slice, demanded, mail));
+    }
+    let parts = take_apart(mail.bytes(), filter);
+    let mut statuses = job.scan.found.union(parts.found);
+    let mut answers = Vec::with_capacity(waiting.len());
+    for asked in waiting {
+        let answer = asked.finish(mail, &parts, job.signatures, filter).await;
+        statuses = statuses.union(answer.statuses);
+        answers.push(answer);
+    }
+    if answers.is_empty() {
+        statuses = statuses.with(Status::Skipped);
+    }
+    Inspection { statuses, answers, why: parts.why, recognised: parts.recognised, unread: false }
+}
+
+/// An engine that was asked, or will be.
+struct Asked {
+    name: String,
+    limit: Option<u64>,
+    begun: Instant,
+    how: How,
+}
+
+enum How {
+    Known(Finding),
+    Outside(JoinHandle<(Finding, Duration)>),
+    Inside,
+}
+
+fn ask(slice: &ScannerSlice, demanded: Demanded, mail: &Rc<Content>) -> Asked {
+    let Demanded { grant, connection } = demanded;
+    let begun = Instant::now();
+    let Some(engine) = slice.engines.get(usize::from(grant.engine)) else {
+        let unknown = Finding::of(Status::Error, "an engine that the policy does not have");
+        return Asked { name: String::new(), limit: None, begun, how: How::Known(unknown) };
+    };
+    let how = match (grant.state, connection, &engine.kind) {
+        (EngineState::Inside, _, EngineKind::Builtin { .. }) => How::Inside,
+        (EngineState::Up, Some(connection), EngineKind::Clamd { .. }) => {
+            How::Outside(outside(engine.clone(), connection, Rc::clone(mail)))
+        }
+        (EngineState::Down { errno }, ..) => {
+            let why = format!("{}: cannot be reached: {}", engine.name, Errno::from_raw(errno).desc());
+            How::Known(Finding::of(Status::Error, why))
+        }
+        (EngineState::Unproven, ..) => {
+            How::Known(Finding::of(Status::Error, format!("{}: never yet found the test virus", engine.name)))
+        }
+        (EngineState::Inside | EngineState::Up, ..) => {
+            How::Known(Finding::of(Status::Error, format!("{}: no connection was given", engine.name)))
+        }
+    };
+    Asked { name: engine.name.clone(), limit: limit(engine, grant.limit), begun, how }
+}
+
+/// The smaller of what the operator wrote and what probing found.
+fn limit(engine: &Engine, probed: Option<u64>) -> Option<u64> {
+    let configured = match &engine.kind {
+        EngineKind::Clamd { max_size, .. } => *max_size,
+        EngineKind::Builtin { .. } => None,
+    };
+    [configured, probed].into_iter().flatten().min()
+}
+
+fn outside(engine: Engine, connection: OwnedFd, mail: Rc<Content>) -> JoinHandle<(Finding, Duration)> {
+    spawn_local(async move {
+        let begun = Instant::now();
+        let finding = match &engine.kind {
+            EngineKind::Clamd { ignore, .. } => clamd::scan(connection, &mail, engine.timeout, ignore).await,
+            EngineKind::Builtin { .. } => Finding::of(Status::Error, "the builtin engine has no connection"),
+        };
+        (finding, begun.elapsed())
+    })
+}
+
+impl Asked {
+    async fn finish(
+        self,
+        mail: &Content,
+        parts: &Parts<'_>,
+        signatures: &Signatures,
+        filter: &MailFilter,
+    ) -> EngineAnswer {
+        let (finding, took) = match self.how {
+            How::Known(finding) => (finding, Duration::ZERO),
+            How::Inside => {
+                let finding = builtin::scan(mail.bytes(), parts, signatures, filter).await;
+                (finding, self.begun.elapsed())
+            }
+            How::Outside(task) => match task.await {
+                Ok(answer) => answer,
+                Err(_) => (Finding::of(Status::Error, "the conversation was cut off"), self.begun.elapsed()),
+            },
+        };
+        let over = self.limit.is_some_and(|limit| mail.bytes().len() as u64 > limit);
+        let finding = if over {
+            finding.and(Finding::of(
+                Status::Limit,
+                format!("{}: larger than it was seen to look into", self.name),
+            ))
+        } else {
+            finding
+        };
+        EngineAnswer {
+            engine: self.name,
+            statuses: finding.statuses,
+            virus: finding.virus.map(|virus| printable(&virus, 128)),
+            detail: printable(&finding.detail, 200),
+            micros: micros(took),
+        }
+    }
+}
+
+/// The mail filter of the rule, else the strictest there is to be had: the default.
+fn filter<'a>(slice: &'a ScannerSlice, rule: &str) -> &'a MailFilter {
+    const NOTHING: &MailFilter = &MailFilter {
+        name: String::new(),
+        max_parts: 0,
+        max_depth: 0,
+        max_header: 0,
+        max_decoded: 0,
+        max_archive_depth: 0,
+    };
+    let index =
+        slice.filters_by_rule.iter().find(|(name, _)| name == rule).map(|(_, index)| usize::from(*index));
+    index.and_then(|index| slice.mail_filters.get(index)).unwrap_or(NOTHING)
+}
+
+/// Writes the copy; gives its length.
+fn replace(output: &OwnedFd, copy: &[u8], max: u64) -> Result<u64, &'static str> {
+    let length = copy.len() as u64;
+    if length > max {
+        return Err("the notice is larger than the worker takes");
+    }
+    let mut done = 0;
+    while let Some(rest) = copy.get(done..).filter(|rest| !rest.is_empty()) {
+        let offset = i64::try_from(done).map_err(|_| "the notice is too large")?;
+        match pwrite(output.as_fd(), rest, offset) {
+            Ok(0) => return Err("the notice cannot be written"),
+            Ok(written) => done += written,
+            Err(Errno::EINTR) => {}
+            Err(_) => return Err("the notice cannot be written"),
+        }
+    }
+    Ok(length)
+}
+
+/// The answer for a mail that cannot be read as it was announced.
+pub(crate) fn unreadable(lease: LeaseId, sha256: Sha256, why: &str) -> Judged {
+    Judged {
+        lease,
+        sha256,
+        disposition: Disposition::Defer,
+        rule: String::new(),
+        statuses: StatusSet::of(Status::Error),
+        answers: Vec::new(),
+        reason: printable(why, MAX_REASON),
+        micros: 0,
+    }
+}
+
+pub(crate) fn micros(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
+}

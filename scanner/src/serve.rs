@@ -1,0 +1,227 @@
+//! Serves the supervisor: policy and signatures first, then one lease after another. One mail at a time.
+use crate::Error;
+use crate::antivirus::probe;
+use crate::antivirus::signatures::{Collector, Signatures};
+use crate::content::{Content, read_all};
+use crate::job::{self, Demanded, Job};
+use ipc::ids::{EngineAnswer, LeaseId, SessionId, Sha256};
+use ipc::log::{Level, Log, printable};
+use ipc::supervisor_scanner::{EngineGrant, EngineState, FromScanner, Purpose, ToScanner};
+use ipc::wire::{MAX_SLICE, decode_slice};
+use ipc::worker_scanner::{Context, Judged, ScanJob};
+use ipc::{Link, LinkError, descriptors};
+use nix::sys::stat::fstat;
+use policy::model::EngineKind;
+use policy::names::{Direction, Protocol};
+use policy::slice::ScannerSlice;
+use policy::status::{Status, StatusSet};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A signature file of more octets is refused.
+const MAX_SIGNATURES: usize = 64 << 20;
+/// Policies of which sessions may still have leases.
+const KEPT_GENERATIONS: usize = 16;
+/// Lines about signature files that cannot be used.
+const MAX_FAULTS: usize = 32;
+
+type Supervisor = Link<FromScanner, ToScanner>;
+type Worker = Link<Judged, ScanJob>;
+
+struct Scanner {
+    supervisor: Supervisor,
+    log: Rc<Log>,
+    policies: BTreeMap<u64, Rc<ScannerSlice>>,
+    signatures: Rc<Signatures>,
+}
+
+/// Until the supervisor is gone.
+pub(crate) async fn serve(supervisor: Supervisor, log: Rc<Log>) -> Result<(), Error> {
+    let mut collector = Some(Collector::default());
+    let (signatures, _) = Collector::default().finish();
+    let mut scanner = Scanner { supervisor, log, policies: BTreeMap::new(), signatures: Rc::new(signatures) };
+    loop {
+        let (message, fds) = match scanner.supervisor.recv().await {
+            Ok(received) => received,
+            Err(LinkError::Closed) => return Ok(()),
+            Err(error) => return Err(Error::Link(error)),
+        };
+        let mut fds = fds.into_iter();
+        match message {
+            ToScanner::Policy { generation, len } => scanner.take_policy(generation, len, fds.next())?,
+            ToScanner::Signatures { name } => {
+                if let (Some(collector), Some(file)) = (collector.as_mut(), fds.next()) {
+                    collect(collector, &name, &file, &scanner.log);
+                }
+            }
+            ToScanner::Serve => {
+                let mut collected = collector.take().unwrap_or_default();
+                if scanner.policies.values().any(|slice| wants_test(slice)) {
+                    collected.add_test();
+                }
+                let (signatures, mut faults) = collected.finish();
+                faults.truncate(MAX_FAULTS);
+                let faults = faults.iter().map(|fault| printable(fault, 200)).collect();
+                let answer = FromScanner::Serving { signatures: signatures.count(), faults };
+                scanner.signatures = Rc::new(signatures);
+                scanner.supervisor.send(&answer, &[]).await?;
+            }
+            ToScanner::Lease { id, generation, deadline_ms, engines, purpose } => {
+                let deadline = Duration::from_millis(deadline_ms.into());
+                let done =
+                    tokio::time::timeout(deadline, scanner.lease(id, generation, engines, purpose, fds));
+                // At the deadline the supervisor ends this process; until then nothing is answered.
+                let Ok((sha256, answers)) = done.await else { return Ok(()) };
+                scanner.supervisor.send(&FromScanner::Done { lease: id, sha256, answers }, &[]).await?;
+            }
+        }
+    }
+}
+
+fn wants_test(slice: &ScannerSlice) -> bool {
+    slice.engines.iter().any(|engine| match &engine.kind {
+        EngineKind::Builtin { signatures } => signatures.iter().any(|signature| signature == "builtin:test"),
+        EngineKind::Clamd { .. } => false,
+    })
+}
+
+fn collect(collector: &mut Collector, name: &str, file: &OwnedFd, log: &Log) {
+    let size = fstat(file).ok().and_then(|stat| usize::try_from(stat.st_size).ok()).unwrap_or(usize::MAX);
+    let content = if size > MAX_SIGNATURES { Err("too large") } else { read_all(file.as_fd(), size) };
+    match content {
+        Ok(content) => collector.add_file(name, &content),
+        Err(why) => {
+            log.note(Level::Error, None, "a signature file cannot be read", &format!("{name}: {why}"))
+        }
+    }
+}
+
+impl Scanner {
+    fn take_policy(&mut self, generation: u64, len: u32, memfd: Option<OwnedFd>) -> Result<(), Error> {
+        let wrong = |why: &str| Error::Io(std::io::Error::other(why.to_owned()));
+        let memfd = memfd.ok_or_else(|| wrong("a policy without its descriptor"))?;
+        let length = usize::try_from(len).unwrap_or(usize::MAX);
+        if length > MAX_SLICE
+            || !descriptors::is_sealed(&memfd)
+            || !descriptors::has_length(&memfd, len.into())
+        {
+            return Err(wrong("a policy that is not sealed or of another size"));
+        }
+        let bytes = read_all(memfd.as_fd(), length).map_err(wrong)?;
+        let slice: ScannerSlice = decode_slice(&bytes).map_err(|error| Error::Link(error.into()))?;
+        self.policies.insert(generation, Rc::new(slice));
+        while self.policies.len() > KEPT_GENERATIONS {
+            self.policies.pop_first();
+        }
+        Ok(())
+    }
+
+    /// One lease: what was scanned, and what each engine said.
+    async fn lease(
+        &self,
+        lease: LeaseId,
+        generation: u64,
+        grants: Vec<EngineGrant>,
+        purpose: Purpose,
+        mut fds: impl Iterator<Item = OwnedFd>,
+    ) -> (Option<Sha256>, Vec<EngineAnswer>) {
+        let worker = if purpose.has_worker() { fds.next() } else { None };
+        let engines: Vec<Demanded> = grants
+            .into_iter()
+            .map(|grant| {
+                let connection = if grant.state == EngineState::Up { fds.next() } else { None };
+                Demanded { grant, connection }
+            })
+            .collect();
+        let Some(slice) = self.policies.get(&generation).map(Rc::clone) else {
+            self.log.note(
+                Level::Error,
+                None,
+                "a lease under a policy that is not known",
+                &generation.to_string(),
+            );
+            return (None, Vec::new());
+        };
+        match (worker, probe::mail(purpose)) {
+            (Some(worker), None) => self.for_worker(lease, &slice, engines, purpose, worker).await,
+            (_, probe) => self.probe(lease, &slice, engines, probe.unwrap_or_default()).await,
+        }
+    }
+
+    async fn for_worker(
+        &self,
+        lease: LeaseId,
+        slice: &ScannerSlice,
+        engines: Vec<Demanded>,
+        purpose: Purpose,
+        worker: OwnedFd,
+    ) -> (Option<Sha256>, Vec<EngineAnswer>) {
+        // A worker that closes early or lies costs its own mail; the lease ends here.
+        let Ok(worker) = Worker::new(worker) else { return (None, Vec::new()) };
+        let Ok((job, fds)) = worker.recv().await else { return (None, Vec::new()) };
+        let Ok([mail, output, _map]) = <[OwnedFd; 3]>::try_from(fds) else { return (None, Vec::new()) };
+        let content = match Content::take(mail, job.size) {
+            Ok(content) if job.lease == lease && content.sha256() == job.sha256 => content,
+            Ok(_) => {
+                return self.refuse(lease, &job, &worker, "the mail is not the one that was announced").await;
+            }
+            Err(why) => return self.refuse(lease, &job, &worker, why).await,
+        };
+        let begun = FromScanner::Begun { lease, sha256: job.sha256 };
+        if self.supervisor.send(&begun, &[]).await.is_err() {
+            return (None, Vec::new());
+        }
+        let poison = purpose == Purpose::Poison;
+        let work = Job { lease, scan: &job, slice, signatures: &self.signatures, poison };
+        let judged = job::judge(work, Rc::new(content), engines, &output).await;
+        // The worker may have given up waiting; its client was told to come again.
+        let _ = worker.try_send(&judged, &[]);
+        (Some(job.sha256), judged.answers)
+    }
+
+    async fn refuse(
+        &self,
+        lease: LeaseId,
+        job: &ScanJob,
+        worker: &Worker,
+        why: &str,
+    ) -> (Option<Sha256>, Vec<EngineAnswer>) {
+        self.log.note(Level::Error, Some(job.context.session), "a mail that cannot be scanned", why);
+        let _ = worker.try_send(&job::unreadable(lease, job.sha256, why), &[]);
+        (None, Vec::new())
+    }
+
+    /// A mail of our own, shown to the demanded engines; nobody else waits for the answer.
+    async fn probe(
+        &self,
+        lease: LeaseId,
+        slice: &ScannerSlice,
+        mut engines: Vec<Demanded>,
+        mail: Vec<u8>,
+    ) -> (Option<Sha256>, Vec<EngineAnswer>) {
+        // The question is what the engine says, not what we know of its limits.
+        engines.iter_mut().for_each(|demanded| demanded.grant.limit = None);
+        let content = Rc::new(Content::from(mail));
+        let sha256 = content.sha256();
+        let context = Context {
+            session: SessionId(0),
+            protocol: Protocol::Pop3,
+            direction: Direction::Download,
+            client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            user: String::new(),
+            listener: String::new(),
+            session_rule: String::new(),
+            command_rule: String::new(),
+            time: 0,
+        };
+        let size = content.bytes().len() as u64;
+        let scan =
+            ScanJob { lease, size, sha256, found: StatusSet::of(Status::Skipped), max_output: 0, context };
+        let work = Job { lease, scan: &scan, slice, signatures: &self.signatures, poison: false };
+        let answers = job::ask_all(&work, &content, engines).await;
+        (Some(sha256), answers)
+    }
+}
