@@ -14,8 +14,8 @@ pub(crate) struct Client {
 pub(crate) enum Retrieved {
     /// The mail, un-dot-stuffed.
     Mail(Vec<u8>),
-    /// The text behind `-ERR`.
-    Refused(String),
+    /// `-ERR`.
+    Refused,
 }
 
 impl Client {
@@ -54,7 +54,7 @@ impl Client {
     pub(crate) fn retrieve(&mut self, number: usize) -> io::Result<Retrieved> {
         let answer = self.command(&format!("RETR {number}"))?;
         if !answer.starts_with("+OK") {
-            return Ok(Retrieved::Refused(answer));
+            return Ok(Retrieved::Refused);
         }
         let mut mail = Vec::new();
         let mut line = Vec::new();

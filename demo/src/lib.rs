@@ -36,10 +36,10 @@ pub fn run(options: Options) -> ExitCode {
     let result = blocked.map_err(io::Error::from).and_then(|()| tell(options, &stop));
     match result {
         Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(false) => ExitCode::from(4),
         Err(error) => {
             let _ = writeln!(io::stderr(), "mailward demo: {error}");
-            ExitCode::FAILURE
+            ExitCode::from(3)
         }
     }
 }

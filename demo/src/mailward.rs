@@ -221,7 +221,7 @@ fn listen(
 
 fn report_line(heard: &mut Heard, line: &str) {
     let Ok(report) = serde_json::from_str::<Value>(line) else { return };
-    if report.get("listening").is_some() {
+    if report.get("event").and_then(Value::as_str) == Some("listening") {
         heard.listening = true;
     }
     if let (Some(role), Some(pid)) = (report.get("role").and_then(Value::as_str), report.get("pid")) {

@@ -118,7 +118,7 @@ pub(crate) fn mails(out: &mut impl Write, mails: &[Mail], mailward: &mut Mailwar
 
 fn compare(mail: &Mail, retrieved: &Retrieved) -> Got {
     match retrieved {
-        Retrieved::Refused(_) => Got::Refused,
+        Retrieved::Refused => Got::Refused,
         Retrieved::Mail(bytes) if Sha256::digest(bytes) == Sha256::digest(&mail.bytes) => {
             match mail.promise {
                 Promise::Stopped => Got::Leaked,

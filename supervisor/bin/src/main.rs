@@ -1,1 +1,27 @@
-fn main() {}
+//! The program `mailward`: arguments, exit codes, and the table of roles. Everything else is a library.
+//!
+//! # Security
+//! Started by the administrator as root, and by the supervisor as a role with two descriptors and no environment.
+#![forbid(unsafe_code)]
+
+mod args;
+mod check;
+mod config;
+mod generate;
+mod role;
+mod run;
+
+use args::{Arguments, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::Demo { once } => demo::run(demo::Options { once }),
+        Command::Role { name } => role::run(&name),
+        Command::Completions { shell } => generate::completions(shell),
+        Command::Man { directory } => generate::man(&directory),
+    }
+}

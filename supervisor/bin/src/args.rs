@@ -1,0 +1,87 @@
+//! The command line. `--help`, the man pages and the completions are made from this file.
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use std::path::PathBuf;
+
+/// Where the configuration is unless `--config` says otherwise.
+const DEFAULT_CONFIG: &str = "/etc/mailward/mailward.toml";
+
+const EXAMPLES: &str = "\
+Examples:
+  mailward demo                         see it work, on loopback only
+  mailward check -c mailward.toml       find every error in a configuration
+  mailward run -c mailward.toml         serve until SIGTERM or SIGINT
+
+Exit status:
+  0  all is well
+  1  the configuration is wrong (each error names file, line and remedy)
+  2  the command line is wrong
+  3  the service cannot start or cannot go on
+  4  the demonstration broke a promise";
+
+/// POP3 security proxy: nothing reaches a mail client that was not scanned.
+#[derive(Debug, Parser)]
+#[command(name = "mailward", version, after_help = EXAMPLES, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve until SIGTERM or SIGINT.
+    ///
+    /// Binds the listeners, installs NAT redirections, starts the confined workers, scanners and lookup, and logs to
+    /// standard error: as text on a terminal, as JSON otherwise. Redirections are removed when it ends, however it
+    /// ends. As root every role gets a uid, namespaces and an empty root of its own; as an ordinary user it runs with
+    /// the walls that a user can build and says which are missing.
+    Run(Run),
+    /// Find every error in a configuration, without the network.
+    ///
+    /// Prints all errors and warnings at once, each with file, line, column and remedy.
+    Check(Config),
+    /// See it work: a sample mailbox, Mailward in front of it, and a client.
+    ///
+    /// Needs no network, no engine and no file outside a temporary directory. Stays up until Ctrl-C, so that you can
+    /// connect your own client.
+    Demo {
+        /// End after the story; the status is 0 only if every mail met its promise.
+        #[arg(long)]
+        once: bool,
+    },
+    /// Serve as a role; only the supervisor starts it.
+    #[command(hide = true)]
+    Role {
+        /// worker, scanner or lookup.
+        name: String,
+    },
+    /// Print completions for a shell.
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+    /// Write the man pages into a directory.
+    Man {
+        /// Where; it must exist.
+        directory: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Config {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) file: Config,
+    /// Report processes and walls as JSON lines on this descriptor: 1 is standard output.
+    #[arg(long, hide = true, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=1))]
+    pub(crate) report_fd: Option<u8>,
+    /// Permit what only a demonstration may do: the test signature as the only engine.
+    #[arg(long, hide = true)]
+    pub(crate) demo: bool,
+}

@@ -1,0 +1,100 @@
+//! Reading the configuration: the I/O that `policy` does not do. Files are opened once and checked on the descriptor,
+//! so that what was checked is what is read.
+use policy::load::{self, Diagnostic, LoadOptions, Loaded};
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, IsTerminal, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// A larger file is no configuration.
+const MAX_FILE: u64 = 16 * 1024 * 1024;
+
+/// Loads a configuration and prints every error and warning. `None`: it is wrong.
+pub(crate) fn load(path: &Path, options: LoadOptions) -> Option<Loaded> {
+    let text = match read(path) {
+        Ok(text) => text,
+        Err(error) => {
+            say(&format!("mailward: {}: {error}\n", path.display()));
+            return None;
+        }
+    };
+    let mut texts = HashMap::from([(path.to_owned(), text.clone())]);
+    let included = std::cell::RefCell::new(Vec::new());
+    let include = |pattern: &Path| {
+        let files = expand(pattern)?;
+        included.borrow_mut().extend(files.iter().cloned());
+        Ok(files)
+    };
+    let outcome = load::load(path, &text, &include, options);
+    texts.extend(included.into_inner());
+    match outcome {
+        Ok(loaded) => {
+            print(&loaded.warnings, &texts);
+            Some(loaded)
+        }
+        Err(diagnostics) => {
+            print(&diagnostics, &texts);
+            None
+        }
+    }
+}
+
+fn print(diagnostics: &[Diagnostic], texts: &HashMap<PathBuf, String>) {
+    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    for diagnostic in diagnostics {
+        let text = texts.get(&diagnostic.file).map(String::as_str).unwrap_or_default();
+        say(&format!("{}\n", load::render(diagnostic, text, colour).trim_end()));
+    }
+}
+
+fn say(text: &str) {
+    // Nobody can be told that standard error is closed.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Opens, checks owner and mode, reads.
+fn read(path: &Path) -> Result<String, String> {
+    let mut file = File::open(path).map_err(|error| error.to_string())?;
+    let metadata = file.metadata().map_err(|error| error.to_string())?;
+    let user = nix::unistd::geteuid().as_raw();
+    if !metadata.is_file() || metadata.len() > MAX_FILE {
+        return Err("not a regular file of at most 16 MiB".into());
+    }
+    if metadata.uid() != 0 && metadata.uid() != user {
+        return Err(format!(
+            "it belongs to user {}: chown it to root or to the user that runs Mailward",
+            metadata.uid()
+        ));
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return Err("others can write to it: chmod go-w".into());
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(|error| error.to_string())?;
+    Ok(text)
+}
+
+/// The files that a pattern of `include` means, in byte order of their names.
+fn expand(pattern: &Path) -> Result<Vec<(PathBuf, String)>, String> {
+    let named = Path::new(pattern.file_name().ok_or("it names no file")?);
+    let folder = pattern.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut paths: Vec<PathBuf> = if named.to_string_lossy().contains('*') {
+        match fs::read_dir(folder) {
+            Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
+            // A pattern may match nothing, and so its folder may be missing.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(format!("{}: {error}", folder.display())),
+        }
+    } else {
+        vec![pattern.to_owned()]
+    };
+    paths.retain(|path| {
+        path.file_name().is_some_and(|name| load::include_matches(named, &name.to_string_lossy()))
+    });
+    paths.sort();
+    paths
+        .into_iter()
+        .map(|path| Ok((path.clone(), read(&path).map_err(|why| format!("{}: {why}", path.display()))?)))
+        .collect()
+}
