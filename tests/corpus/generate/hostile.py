@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Writes the hostile corpus: small mails that honest readers could read differently from one another.
+"""Writes the hostile and the deceptive corpus.
 
-usage: hostile.py OUTDIR [PAYLOADFILE]
+usage: hostile.py CORPUSDIR [PAYLOADFILE]
 
-The two digits in a name are the class of ambiguity, the rest says what the file does; INDEX.md in OUTDIR says how
-readers may differ. Somewhere in each mail lies PAYLOAD, harmless by default; a test that wants to know who finds a
-detectable payload names a file with it.
+CORPUSDIR/hostile gets small mails that honest readers could read differently from one another. CORPUSDIR/deceptive
+gets those that have one reading by the standards, or differ only in names that can all be judged, yet put something
+bad where a careless judge does not look. The two digits in a name are the class of ambiguity, the rest says what the
+file does; INDEX.md in each folder says more. In nearly every mail lies PAYLOAD, harmless by default; a test that wants
+to know who finds a detectable payload names a file with it.
 """
 import base64
 import binascii
@@ -19,7 +21,28 @@ OUT = Path(sys.argv[1])
 PAYLOAD = Path(sys.argv[2]).read_bytes() if len(sys.argv) > 2 else b"harmless payload of the test corpus, 0123456789\r\n"
 B64 = base64.b64encode(PAYLOAD)
 B64_LINES = b"".join(B64[i:i + 76] + b"\r\n" for i in range(0, len(B64), 76))
-INDEX = []
+INDEX = {"hostile": [], "deceptive": []}
+
+# What a strict recogniser may accept: the danger is in what the mail holds, not in how it is read.
+DECEPTIVE = {
+    "m05-encoded-word-in-filename",
+    "m14-encoding-odd-case",
+    "m23-empty-part-head",
+    "m23-second-header-block",
+    "m25-alternative-with-program",
+    "m25-related-start",
+    "m25-report-with-program",
+    "m25-signed-with-program-as-signature",
+    "m29-begin-line-in-prose",
+    "m32-filename-plain-and-rfc2231",
+    "m32-filename-right-to-left",
+    "m32-filename-trailing-dot",
+    "m32-name-and-filename-differ",
+    "m33-html-named-image",
+    "m36-charset-utf7",
+    "m39-authentication-results",
+    "m39-spam-and-virus-marks",
+}
 
 TOP = (b"Return-Path: <bounce@example.org>\r\n"
        b"Received: from mx1.example.org (mx1.example.org [192.0.2.10])\r\n\tby mx0.example.net with ESMTP id 4F17;"
@@ -35,9 +58,10 @@ EVIL = EVIL_HEAD + b"\r\n" + B64_LINES
 
 
 def case(name: str, what: str, mail: bytes) -> None:
-    assert re.fullmatch(r"m\d\d-[a-z0-9-]+", name) and name not in [n for n, _ in INDEX], name
-    (OUT / f"{name}.eml").write_bytes(mail)
-    INDEX.append((name, what))
+    folder = "deceptive" if name in DECEPTIVE else "hostile"
+    assert re.fullmatch(r"m\d\d-[a-z0-9-]+", name) and name not in [n for n, _ in INDEX[folder]], name
+    (OUT / folder / f"{name}.eml").write_bytes(mail)
+    INDEX[folder].append((name, what))
 
 
 def parts(boundary: bytes, *inner: bytes) -> bytes:
@@ -380,12 +404,18 @@ def names_and_marks() -> None:
 
 
 def main() -> None:
-    OUT.mkdir(parents=True, exist_ok=True)
+    for folder in INDEX:
+        (OUT / folder).mkdir(parents=True, exist_ok=True)
+        for old in (OUT / folder).glob("*.eml"):
+            old.unlink()
     for group in (headers, spaces_and_line_ends, encodings, boundaries, types, old_encodings, names_and_marks):
         group()
-    lines = ["# Hostile mails", "", "Written by `../generate/hostile.py`.", "", "| file | how readers may differ |", "|---|---|"]
-    lines += [f"| `{name}.eml` | {what} |" for name, what in sorted(INDEX)]
-    (OUT / "INDEX.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for folder, mails in INDEX.items():
+        lines = [f"# {folder.capitalize()} mails", "", "Written by `../generate/hostile.py`.", "",
+                 "| file | what it does |", "|---|---|"]
+        lines += [f"| `{name}.eml` | {what} |" for name, what in sorted(mails)]
+        (OUT / folder / "INDEX.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert DECEPTIVE == {name for name, _ in INDEX["deceptive"]}
 
 
 if __name__ == "__main__":

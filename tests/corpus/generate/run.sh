@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes tests/corpus/ordinary and tests/corpus/hostile anew. See README.md for what must be installed.
+# Makes tests/corpus/ordinary, hostile and deceptive anew. See README.md for what must be installed.
 # usage: run.sh            (NODE_PATH must name a node_modules with nodemailer)
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -27,4 +27,4 @@ each sh tools.sh
 each sh signed.sh
 rm -f ../ordinary/*.eml
 python3 deliver.py "$work/raw" ../ordinary
-if [ -f hostile.py ]; then python3 hostile.py ../hostile; fi
+python3 hostile.py ..

@@ -34,6 +34,7 @@ swak() {
         --dump-mail --header "X-Mailer: swaks" --header "Message-Id: <20260301120000.$count@mail.example.org>" --header "Subject: $(letter "$n" subject)" \
         --header "Date: Sun, 01 Mar 2026 12:00:$((count + 10)) +0100" "$@" > "$out/$(printf 'swaks-%03d.eml' $count)"
 }
+letter 0 text > body
 swak 5
 swak 0 --body @body
 swak 3 --add-header "X-Priority: 1 (Highest)" --add-header "Importance: high"
