@@ -36,14 +36,31 @@ pub(crate) fn check_lines(mail: &[u8]) -> Result<(), Refused> {
     Ok(())
 }
 
+/// What a reader may look for in a leaf besides its octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// text/*: encodings older than MIME.
+    Text,
+    /// message/* that is no message: blocks of fields, which some readers parse like headers.
+    Report,
+    /// Nothing.
+    Opaque,
+}
+
 /// A leaf's body.
-pub(crate) fn check(mail: &[u8], range: Range<usize>, transfer: Transfer, text: bool) -> Result<(), Refused> {
+pub(crate) fn check(
+    mail: &[u8],
+    range: Range<usize>,
+    transfer: Transfer,
+    reading: Reading,
+) -> Result<(), Refused> {
     let start = range.start;
     let body = mail.get(range).unwrap_or_default();
     let at = |(offset, what)| Refused::malformed(start + offset, what);
     match transfer {
         Transfer::Absent | Transfer::SevenBit => {
-            if let Some(offset) = body.iter().position(|byte| !byte.is_ascii()) {
+            if !body.is_ascii() {
+                let offset = body.iter().position(|byte| !byte.is_ascii()).unwrap_or_default();
                 return Err(at((offset, "8-bit characters in a 7-bit body")));
             }
         }
@@ -51,7 +68,12 @@ pub(crate) fn check(mail: &[u8], range: Range<usize>, transfer: Transfer, text: 
         Transfer::Base64 => check_base64(body).map_err(at)?,
         Transfer::QuotedPrintable => check_quoted_printable(body).map_err(at)?,
     }
-    if text {
+    if reading == Reading::Report
+        && let Some(offset) = mime_field(body)
+    {
+        return Err(at((offset, "a field of MIME inside a report")));
+    }
+    if reading != Reading::Opaque {
         let plain = match transfer {
             Transfer::Absent | Transfer::SevenBit | Transfer::EightBit => holds_second_encoding(body),
             Transfer::Base64 => holds_second_encoding(&decode_base64(body)),
@@ -64,6 +86,18 @@ pub(crate) fn check(mail: &[u8], range: Range<usize>, transfer: Transfer, text: 
     Ok(())
 }
 
+/// A line that a reader which parses reports as headers would take for structure.
+fn mime_field(report: &[u8]) -> Option<usize> {
+    let mut start = 0;
+    for line in report.split_inclusive(|byte| *byte == b'\n') {
+        if line.get(..8).is_some_and(|begin| begin.eq_ignore_ascii_case(b"content-")) {
+            return Some(start);
+        }
+        start += line.len();
+    }
+    None
+}
+
 /// Whether a reader that looks for encodings older than MIME would find one.
 fn holds_second_encoding(text: &[u8]) -> bool {
     let begins = |needle: &[u8], follows: fn(&[u8]) -> bool| {
@@ -74,7 +108,7 @@ fn holds_second_encoding(text: &[u8]) -> bool {
     };
     begins(b"begin ", |rest| {
         let digits = rest.iter().take_while(|byte| (b'0'..=b'7').contains(byte)).count();
-        (3..=4).contains(&digits) && rest.get(digits) == Some(&b' ')
+        (3..=4).contains(&digits) && matches!(rest.get(digits), Some(b' ' | b'\t'))
     }) || begins(b"begin-base64 ", |_| true)
         || begins(b"=ybegin ", |_| true)
         || memmem::find(text, b"(This file must be converted with BinHex").is_some()

@@ -1,5 +1,6 @@
 //! The structured fields of MIME (RFC 2045, 2183, 2231), in the forms about which no reader is in doubt: tokens and
-//! quoted strings without escapes, no comments, no parameter twice.
+//! quoted strings without escapes (but for file names, see `file_name`), no comments, no parameter twice.
+use crate::file_name;
 use crate::header::Field;
 use crate::recogniser::{Encoding, Refused};
 
@@ -96,7 +97,7 @@ pub(crate) fn content_type<'a>(field: &Field<'a>) -> Result<ContentType<'a>, Ref
         boundary: None,
         names: Vec::new(),
     };
-    let parameters = cursor.parameters(field.offset)?;
+    let parameters = cursor.parameters(field.offset, "name")?;
     for (name, value) in &parameters {
         let encoded_word = value.windows(2).any(|pair| pair == b"=?");
         match name.as_str() {
@@ -108,7 +109,7 @@ pub(crate) fn content_type<'a>(field: &Field<'a>) -> Result<ContentType<'a>, Ref
             _ => {}
         }
     }
-    content_type.names = names(&parameters, "name");
+    content_type.names = file_name::forms(&parameters, "name", field.offset)?;
     Ok(content_type)
 }
 
@@ -116,7 +117,8 @@ pub(crate) fn disposition_names(field: &Field<'_>) -> Result<Vec<String>, Refuse
     let mut cursor = Cursor { rest: field.value };
     cursor.blanks();
     cursor.token().ok_or(Refused::malformed(field.offset, "a Content-Disposition that is none"))?;
-    Ok(names(&cursor.parameters(field.offset)?, "filename"))
+    let parameters = cursor.parameters(field.offset, "filename")?;
+    file_name::forms(&parameters, "filename", field.offset)
 }
 
 /// RFC 2046 section 5.1.1: 1 to 70 of these characters, no blank at the end.
@@ -124,7 +126,8 @@ pub(crate) fn check_boundary(boundary: &[u8], offset: usize) -> Result<(), Refus
     let good = (1..=MAX_BOUNDARY).contains(&boundary.len())
         && boundary.last() != Some(&b' ')
         && boundary.iter().all(|byte| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(byte))
-        && !boundary.starts_with(b"=?")
+        // Some decode encoded words everywhere.
+        && !boundary.windows(2).any(|pair| pair == b"=?")
         // "--x--" with the boundary "x--" would both open and close.
         && !boundary.ends_with(b"--");
     if good { Ok(()) } else { Err(Refused::malformed(offset, "a boundary outside RFC 2046's grammar")) }
@@ -146,48 +149,13 @@ pub(crate) fn check_leaf_type(content_type: &ContentType<'_>) -> Result<(), Refu
     Ok(())
 }
 
-/// Every form of a file name: plain, and RFC 2231's put together and decoded.
-fn names(parameters: &[(String, &[u8])], key: &str) -> Vec<String> {
-    let mut names = Vec::new();
-    let mut extended = Vec::new();
-    for (name, value) in parameters {
-        let Some(suffix) = name.strip_prefix(key) else { continue };
-        if suffix.is_empty() {
-            names.push(String::from_utf8_lossy(value).into_owned());
-        } else if suffix.starts_with('*') {
-            extended.extend(if suffix.ends_with('*') { percent_decoded(value) } else { value.to_vec() });
-        }
-    }
-    if !extended.is_empty() {
-        names.push(String::from_utf8_lossy(&extended).into_owned());
-    }
-    names
-}
-
-/// RFC 2231 section 4: `charset'language'octets`; a later segment has no charset.
-fn percent_decoded(value: &[u8]) -> Vec<u8> {
-    let mut quotes = value.iter().enumerate().filter(|(_, byte)| **byte == b'\'').map(|(index, _)| index);
-    let start = quotes.nth(1).map_or(0, |second| second + 1);
-    let mut decoded = Vec::with_capacity(value.len());
-    let mut rest = value.get(start..).unwrap_or_default();
-    while let [first, tail @ ..] = rest {
-        let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()).filter(|_| *first == b'%') {
-            Some(byte) => {
-                decoded.push(byte);
-                rest = tail.get(2..).unwrap_or_default();
-            }
-            None => {
-                decoded.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    decoded
-}
-
 fn lower(token: &[u8]) -> String {
     String::from_utf8_lossy(token).to_ascii_lowercase()
+}
+
+/// On one line, and without escapes.
+fn is_plain(value: &[u8]) -> bool {
+    value.iter().all(|byte| (32..=126).contains(byte) && *byte != b'\\')
 }
 
 /// Reads a field's value from left to right.
@@ -217,20 +185,25 @@ impl<'a> Cursor<'a> {
         (!token.is_empty()).then_some(token)
     }
 
-    /// A quoted string on one line without escapes, or a token.
+    /// A token, or what stands between quotes: escapes and folding are still in it.
     fn value(&mut self) -> Option<&'a [u8]> {
         if !self.take(b'"') {
             return self.token();
         }
-        let end = self.rest.iter().position(|byte| *byte == b'"')?;
+        let mut escaped = false;
+        let end = self.rest.iter().position(|byte| {
+            let closes = *byte == b'"' && !escaped;
+            escaped = *byte == b'\\' && !escaped;
+            closes
+        })?;
         let (quoted, rest) = self.rest.split_at(end);
         self.rest = rest.get(1..).unwrap_or_default();
-        let plain = quoted.iter().all(|byte| (32..=126).contains(byte) && *byte != b'\\');
-        plain.then_some(quoted)
+        Some(quoted)
     }
 
     /// `*(";" name "=" value)` up to the end; one empty item at the end is common and harmless.
-    fn parameters(&mut self, offset: usize) -> Result<Vec<(String, &'a [u8])>, Refused> {
+    /// The values of `file_name` and its RFC 2231 sections may be folded or escaped.
+    fn parameters(&mut self, offset: usize, file_name: &str) -> Result<Vec<(String, &'a [u8])>, Refused> {
         let refuse = |what| Refused::malformed(offset, what);
         let mut parameters: Vec<(String, &'a [u8])> = Vec::new();
         loop {
@@ -251,6 +224,7 @@ impl<'a> Cursor<'a> {
             }
             let value = self
                 .value()
+                .filter(|value| name.starts_with(file_name) || is_plain(value))
                 .ok_or(refuse("a parameter's value that is neither token nor plain quoted string"))?;
             if parameters.len() >= 64 || parameters.iter().any(|(known, _)| *known == name) {
                 return Err(refuse("a parameter twice"));

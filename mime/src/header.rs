@@ -5,18 +5,20 @@ use memchr::memchr;
 use std::ops::Range;
 
 /// Fields that RFC 5322 section 3.6 and RFC 2045 permit once; a second one lets readers choose.
-const SINGULAR: [&str; 16] = [
+const SINGULAR: [&str; 18] = [
     "content-type",
     "content-transfer-encoding",
     "content-disposition",
     "content-id",
     "content-description",
+    "content-location",
     "mime-version",
     "from",
     "sender",
     "reply-to",
     "to",
     "cc",
+    "bcc",
     "date",
     "message-id",
     "in-reply-to",
@@ -24,7 +26,7 @@ const SINGULAR: [&str; 16] = [
     "subject",
 ];
 /// How many of [`SINGULAR`] a part inside a multipart is checked for.
-const SINGULAR_IN_PARTS: usize = 6;
+const SINGULAR_IN_PARTS: usize = 7;
 /// Marks of our own, which no mail from outside may bear.
 const OWN: &str = "x-mailward";
 
@@ -50,12 +52,16 @@ pub(crate) struct Header<'a> {
     pub(crate) end: usize,
 }
 
-/// Reads the block at the start of `range`, up to and with the empty line.
-pub(crate) fn parse(mail: &[u8], range: Range<usize>) -> Result<Header<'_>, Refused> {
+/// Reads the block at the start of `range`, up to and with the empty line; `max` bounds its octets, and so what is kept
+/// of it while it is read.
+pub(crate) fn parse(mail: &[u8], range: Range<usize>, max: usize) -> Result<Header<'_>, Refused> {
     let mut fields = Vec::new();
     let mut at = range.start;
     loop {
         let line = line(mail, at..range.end)?;
+        if at + line.len() + 2 - range.start > max {
+            return Err(Refused::limit(range.start, "a header over max-header"));
+        }
         if line.is_empty() {
             return Ok(Header { fields, end: at + 2 });
         }
@@ -136,7 +142,8 @@ impl<'a> Header<'a> {
     /// Whether MIME is in force. RFC 2045 section 4; a comment behind the number is common and harmless.
     pub(crate) fn mime_version(&self) -> Result<bool, Refused> {
         let Some(field) = self.find("mime-version") else { return Ok(false) };
-        if field.value.trim_ascii().starts_with(b"1.0") {
+        let behind = field.value.trim_ascii().strip_prefix(b"1.0").map(<[u8]>::trim_ascii_start);
+        if behind.is_some_and(|rest| rest.is_empty() || (rest.starts_with(b"(") && rest.ends_with(b")"))) {
             return Ok(true);
         }
         Err(Refused::malformed(field.offset, "a MIME-Version other than 1.0"))

@@ -14,6 +14,7 @@
 
 mod body;
 mod field;
+mod file_name;
 mod header;
 mod multipart;
 pub mod recogniser;

@@ -6,10 +6,14 @@ use std::ops::Range;
 /// "This is a multi-part message in MIME format." and its like; longer ones may hide something.
 const MAX_PREAMBLE: usize = 1024;
 
-/// The parts of a multipart's body, each from behind its delimiter line to the start of the next.
-pub(crate) fn split(mail: &[u8], body: Range<usize>, boundary: &[u8]) -> Result<Vec<Range<usize>>, Refused> {
-    let delimiter = [b"--", boundary].concat();
-    let finder = Finder::new(&delimiter);
+/// The parts of a multipart's body, each from behind its delimiter line to the start of the next, `max` at most.
+pub(crate) fn split(
+    mail: &[u8],
+    body: Range<usize>,
+    boundary: &[u8],
+    max: usize,
+) -> Result<Vec<Range<usize>>, Refused> {
+    let finder = Finder::new(b"--");
     let content = mail.get(..body.end).unwrap_or_default();
     let mut parts = Vec::new();
     let mut open: Option<usize> = None;
@@ -17,11 +21,19 @@ pub(crate) fn split(mail: &[u8], body: Range<usize>, boundary: &[u8]) -> Result<
     let mut closed = None;
     while let Some(found) = content.get(from..).and_then(|rest| finder.find(rest)) {
         let at = from + found;
-        from = at + delimiter.len();
+        from = at + 2;
         if at != body.start && !content.get(..at).is_some_and(|before| before.ends_with(b"\r\n")) {
             continue;
         }
+        let Some(named) = content.get(from..from + boundary.len()) else { break };
+        if !named.eq_ignore_ascii_case(boundary) {
+            continue;
+        }
         // From here on the line begins like a delimiter, and so it must be one, exactly.
+        if named != boundary {
+            return Err(Refused::malformed(at, "a delimiter in other letters"));
+        }
+        from += boundary.len();
         let rest = content.get(from..).unwrap_or_default();
         let (closes, behind) = match rest.strip_prefix(b"--") {
             Some(behind) => (true, behind),
@@ -31,6 +43,9 @@ pub(crate) fn split(mail: &[u8], body: Range<usize>, boundary: &[u8]) -> Result<
             return Err(Refused::malformed(at, "a delimiter behind the last one"));
         }
         if let Some(start) = open {
+            if parts.len() >= max {
+                return Err(Refused::limit(at, "more parts than max-parts"));
+            }
             parts.push(start..at);
         } else {
             check_preamble(content, body.start..at)?;
@@ -42,7 +57,7 @@ pub(crate) fn split(mail: &[u8], body: Range<usize>, boundary: &[u8]) -> Result<
             if !(behind.starts_with(b"\r\n") || behind.is_empty()) {
                 return Err(Refused::malformed(at, "something behind the last delimiter"));
             }
-            closed = Some(at + delimiter.len() + 2);
+            closed = Some(from + 2);
         } else {
             if !behind.starts_with(b"\r\n") {
                 return Err(Refused::malformed(at, "something behind a delimiter"));

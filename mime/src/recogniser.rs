@@ -1,6 +1,6 @@
 //! The narrow, unambiguous grammar: a mail that it accepts is read alike by every honest reader. Linear in the size of
 //! the mail; called by the scanner with bytes that anybody on the Internet chose.
-use crate::body::{self, check_lines};
+use crate::body::{self, Reading, check_lines};
 use crate::field::{self, ContentType};
 use crate::header::{self, Header};
 use crate::multipart;
@@ -74,7 +74,7 @@ impl Refused {
         Self { offset, what, limit: false }
     }
 
-    const fn limit(offset: usize, what: &'static str) -> Self {
+    pub(crate) const fn limit(offset: usize, what: &'static str) -> Self {
         Self { offset, what, limit: true }
     }
 }
@@ -114,6 +114,10 @@ impl<'a> Walk<'a> {
     /// A message: its header has the fields of RFC 5322, and MIME is in force only if it says so.
     fn message(&mut self, range: Range<usize>, depth: usize) -> Result<(), Refused> {
         let header = self.header(range.clone())?;
+        // An empty line at the very start: no header at all to some, skipped by others.
+        if header.fields.is_empty() {
+            return Err(Refused::malformed(range.start, "a message without a header"));
+        }
         header.check_singular(true)?;
         let mime = header.mime_version()?;
         let start = range.start;
@@ -121,11 +125,7 @@ impl<'a> Walk<'a> {
     }
 
     fn header(&self, range: Range<usize>) -> Result<Header<'a>, Refused> {
-        let header = header::parse(self.mail, range.clone())?;
-        if header.end - range.start > self.limits.max_header {
-            return Err(Refused::limit(range.start, "a header over max-header"));
-        }
-        Ok(header)
+        header::parse(self.mail, range, self.limits.max_header)
     }
 
     /// A part behind its header. `mime` is an error (with the offset to blame) where MIME-Version is missing: then
@@ -146,6 +146,7 @@ impl<'a> Walk<'a> {
         }
         let content_type = header.content_type()?;
         let encoding = header.transfer_encoding()?;
+        let disposition_names = header.disposition_names()?;
         let body = header.end..range.end;
         let structural =
             content_type.is("multipart") || content_type.is("message") || encoding.changes_octets();
@@ -170,10 +171,23 @@ impl<'a> Walk<'a> {
             return self.message(body, depth + 1);
         }
         field::check_leaf_type(&content_type)?;
-        body::check(self.mail, body.clone(), encoding, content_type.is("text"))?;
+        let reading = if content_type.is("text") {
+            Reading::Text
+        } else if content_type.is("message") {
+            if encoding.changes_octets() {
+                return Err(Refused::malformed(range.start, "an encoded message"));
+            }
+            Reading::Report
+        } else {
+            Reading::Opaque
+        };
+        body::check(self.mail, body.clone(), encoding, reading)?;
         let mut names = content_type.names;
-        names.extend(header.disposition_names()?);
-        names.dedup();
+        for name in disposition_names {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
         self.leaves.push(Leaf {
             header: range.start..body.start,
             body,
@@ -197,7 +211,8 @@ impl<'a> Walk<'a> {
         if self.boundaries.iter().any(|open| open.starts_with(boundary) || boundary.starts_with(open)) {
             return Err(Refused::malformed(content_type.offset, "a boundary that begins like an outer one"));
         }
-        let parts = multipart::split(self.mail, body, boundary)?;
+        let room = self.limits.max_parts.saturating_sub(self.parts);
+        let parts = multipart::split(self.mail, body, boundary, room)?;
         self.boundaries.push(boundary);
         for part in parts {
             // The line end before a delimiter is the delimiter's, but an empty body leaves it to the header.

@@ -101,7 +101,8 @@ pub fn decode_base64(body: &[u8]) -> Vec<u8> {
     decoded
 }
 
-/// Printable ASCII, `=` only before two hexadecimal digits or at the end of a line, no blank before a line end.
+/// Printable ASCII, `=` only before two hexadecimal digits in capitals (rule 1 of section 6.7 requires them) or at the
+/// end of a line, no blank before a line end.
 ///
 /// # Errors
 /// The first offence.
@@ -127,9 +128,7 @@ fn check_quoted_printable_line(line: &[u8]) -> Result<bool, &'static str> {
         rest = tail;
         match (first, tail) {
             (b'=', []) => return Ok(true),
-            (b'=', [high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                rest = after
-            }
+            (b'=', [b'0'..=b'9' | b'A'..=b'F', b'0'..=b'9' | b'A'..=b'F', after @ ..]) => rest = after,
             (b'=', _) => return Err("an equals sign that is no quoted-printable"),
             (b' ' | b'\t', []) => return Err("a blank before a line end in quoted-printable"),
             (b'\t' | 32..=126, _) => {}
