@@ -1,1 +1,37 @@
-//! mailward-tests
+//! The laboratory of the black-box tests: the real binary between real servers, engines and clients.
+//!
+//! Everything runs on loopback or in network namespaces that the test made, in temporary directories, and ends
+//! when its value is dropped. A peer that is not installed is a failure as root; without root the test says that it
+//! was skipped (`tests/run` counts those).
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a laboratory fails loudly")]
+
+pub mod clamd;
+pub mod client;
+pub mod dovecot;
+pub mod mails;
+pub mod mailward;
+pub mod netns;
+pub mod process;
+pub mod server;
+
+/// Whether the test can run: as root it must. Without root, says so and returns false.
+pub fn root_or_skip(test: &str) -> bool {
+    if nix::unistd::geteuid().is_root() {
+        return true;
+    }
+    println!("SKIPPED without root: {test}");
+    false
+}
+
+/// Calls `done` every 10 ms until it gives something; panics with `what` after `seconds`.
+pub fn until<T>(what: &str, seconds: u64, mut done: impl FnMut() -> Option<T>) -> T {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
+    loop {
+        if let Some(value) = done() {
+            return value;
+        }
+        assert!(std::time::Instant::now() < deadline, "waited {seconds} s for: {what}");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,88 @@
+//! A real clamd with a signature file of our own: EICAR and the laboratory's marker.
+use crate::mails::{eicar, marker};
+use crate::process::Daemon;
+use crate::until;
+use nix::sys::signal::Signal;
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A running clamd. The directory outlives a stopped daemon, so that it can come back at the same socket.
+#[derive(Debug)]
+pub struct Clamd {
+    directory: TempDir,
+    daemon: Option<Daemon>,
+}
+
+impl Clamd {
+    /// Starts one that finds EICAR and the marker.
+    pub fn start() -> Self {
+        Self::with_signatures(&[("Lab.Eicar", &eicar()), ("Lab.Marker", &marker())], "")
+    }
+
+    /// Starts one with these signatures (name, literal text) and further configuration lines.
+    pub fn with_signatures(signatures: &[(&str, &str)], configuration: &str) -> Self {
+        let directory = tempfile::Builder::new().prefix("mailward-clamd-").tempdir().unwrap();
+        let base = directory.path();
+        fs::create_dir(base.join("db")).unwrap();
+        let lines: String = signatures
+            .iter()
+            .map(|(name, text)| {
+                let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+                format!("{name}:0:*:{hex}\n")
+            })
+            .collect();
+        fs::write(base.join("db/lab.ndb"), lines).unwrap();
+        fs::write(
+            base.join("clamd.conf"),
+            format!(
+                "Foreground yes\nLocalSocket {b}/clamd.sock\nDatabaseDirectory {b}/db\nMaxThreads 4\nDisableCache yes\n\
+                 StreamMaxLength 100M\nMaxScanSize 200M\nMaxFileSize 100M\n{configuration}\n",
+                b = base.display()
+            ),
+        )
+        .unwrap();
+        let mut clamd = Self { directory, daemon: None };
+        clamd.start_again();
+        clamd
+    }
+
+    /// Where it listens.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.path().join("clamd.sock")
+    }
+
+    /// Starts it after a stop, and waits until it answers.
+    pub fn start_again(&mut self) {
+        let configuration = self.directory.path().join("clamd.conf");
+        let mut command = Command::new("clamd");
+        command.arg("-c").arg(configuration).stdout(Stdio::null()).stderr(Stdio::null());
+        self.daemon = Some(Daemon::start(&mut command));
+        let socket = self.socket();
+        until("clamd to answer PING", 30, || ping(&socket).then_some(()));
+    }
+
+    /// Ends it; the socket file stays behind when it is killed.
+    pub fn stop(&mut self, signal: Signal) {
+        if let Some(mut daemon) = self.daemon.take() {
+            daemon.signal(signal);
+            daemon.wait();
+        }
+    }
+
+    /// Stops or continues its execution (SIGSTOP, SIGCONT).
+    pub fn signal(&self, signal: Signal) {
+        self.daemon.as_ref().unwrap().signal(signal);
+    }
+}
+
+fn ping(socket: &Path) -> bool {
+    let Ok(mut stream) = UnixStream::connect(socket) else { return false };
+    stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    let mut answer = Vec::new();
+    stream.write_all(b"zPING\0").is_ok() && stream.read_to_end(&mut answer).is_ok() && answer == b"PONG\0"
+}
