@@ -1,0 +1,193 @@
+//! Real mail clients through Mailward: what they end up with is what the server holds.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail loudly")]
+
+use mailward_tests::dovecot::Dovecot;
+use mailward_tests::mailward::{Config, Mailward};
+use mailward_tests::{mails, root_or_skip, until};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+fn maildrop() -> Vec<Vec<u8>> {
+    let mut maildrop: Vec<Vec<u8>> =
+        (0..20).map(|n| mails::plain(&format!("mail {n}"), &format!("body {n}\r\n.dot\r\nend"))).collect();
+    maildrop[7] = mails::infected();
+    maildrop[11] = mails::large(700_000);
+    maildrop
+}
+
+/// The mails of a folder, with CRLF line ends, without what the client put on top.
+fn delivered(folder: &Path) -> Vec<String> {
+    let mut mails: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .flatten()
+        .map(|entry| String::from_utf8_lossy(&fs::read(entry.path()).unwrap()).replace("\r\n", "\n"))
+        .map(|mail| mail[mail.find("Return-Path:").unwrap_or(0)..].to_owned())
+        .collect();
+    mails.sort();
+    mails
+}
+
+/// Every clean mail is there as the server holds it; the infected one is a notice.
+fn check(client: &str, delivered: &[String]) {
+    let maildrop = maildrop();
+    assert_eq!(delivered.len(), maildrop.len(), "{client}");
+    for mail in &maildrop {
+        let mail = String::from_utf8(mail.clone()).unwrap().replace("\r\n", "\n");
+        let there = delivered.iter().any(|got| got.trim_end() == mail.trim_end());
+        assert_eq!(there, !mail.contains(&mails::eicar()), "{client}: {}", &mail[..400.min(mail.len())]);
+    }
+    assert!(delivered.iter().all(|mail| !mail.contains(&mails::eicar())), "{client}");
+    assert_eq!(delivered.iter().filter(|mail| mail.contains("standard-bad")).count(), 1, "{client}");
+}
+
+fn succeed(client: &str, command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{client} cannot be started: {error}"));
+    assert!(
+        output.status.success(),
+        "{client}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn fetchmail_keeps_the_mails_and_loses_none() {
+    if !root_or_skip("fetchmail_keeps_the_mails_and_loses_none") {
+        return;
+    }
+    let dovecot = Dovecot::start(&maildrop());
+    let mailward = Mailward::start(&Config::scanning(dovecot.address()));
+    let directory = tempfile::tempdir().unwrap();
+    let inbox = directory.path().join("inbox");
+    fs::create_dir(&inbox).unwrap();
+    let run_control = directory.path().join("fetchmailrc");
+    fs::write(
+        &run_control,
+        format!(
+            "set no bouncemail\npoll 127.0.0.1 service {port} protocol pop3 user \"user\" password \"secret\" \
+             sslproto '' fetchall keep no rewrite mda \"sh -c 'cat > {inbox}/$$'\"\n",
+            port = mailward.address().port(),
+            inbox = inbox.display()
+        ),
+    )
+    .unwrap();
+    fs::set_permissions(&run_control, fs::Permissions::from_mode(0o600)).unwrap();
+    let mut command = Command::new("fetchmail");
+    command.args(["--nodetach", "--nosyslog", "--invisible", "-f"]).arg(&run_control);
+    command.env("HOME", directory.path()).env("FETCHMAILHOME", directory.path());
+    succeed("fetchmail", &mut command);
+    check("fetchmail", &delivered(&inbox));
+}
+
+#[test]
+fn fetchmail_that_deletes_what_it_fetched_does_not_delete_the_replaced_mail() {
+    if !root_or_skip("fetchmail_that_deletes_what_it_fetched_does_not_delete_the_replaced_mail") {
+        return;
+    }
+    let dovecot = Dovecot::start(&maildrop());
+    let mailward = Mailward::start(&Config::scanning(dovecot.address()));
+    let directory = tempfile::tempdir().unwrap();
+    let run_control = directory.path().join("fetchmailrc");
+    fs::write(
+        &run_control,
+        format!(
+            "set no bouncemail\npoll 127.0.0.1 service {port} protocol pop3 user \"user\" password \"secret\" \
+             sslproto '' fetchall nokeep mda \"cat >/dev/null\"\n",
+            port = mailward.address().port()
+        ),
+    )
+    .unwrap();
+    fs::set_permissions(&run_control, fs::Permissions::from_mode(0o600)).unwrap();
+    // fetchmail may give up the session at the refused DELE, so it is run until the rest is fetched.
+    until("all other mails to be fetched and deleted", 30, || {
+        let mut command = Command::new("fetchmail");
+        command.args(["--nodetach", "--nosyslog", "-f"]).arg(&run_control);
+        command.env("HOME", directory.path()).env("FETCHMAILHOME", directory.path());
+        let _ = command.output().unwrap();
+        (dovecot.mails().len() <= 1).then_some(())
+    });
+    assert_eq!(dovecot.mails(), [mails::infected()]);
+}
+
+#[test]
+fn mpop_ends_with_the_expected_bytes() {
+    if !root_or_skip("mpop_ends_with_the_expected_bytes") {
+        return;
+    }
+    let dovecot = Dovecot::start(&maildrop());
+    let mailward = Mailward::start(&Config::scanning(dovecot.address()));
+    let directory = tempfile::tempdir().unwrap();
+    let maildir = directory.path().join("Maildir");
+    for name in ["new", "cur", "tmp"] {
+        fs::create_dir_all(maildir.join(name)).unwrap();
+    }
+    let run_control = directory.path().join("mpoprc");
+    fs::write(
+        &run_control,
+        format!(
+            "defaults\ntls off\nreceived_header off\nkeep on\nuidls_file {d}/uidls\n\
+             account lab\nhost 127.0.0.1\nport {port}\nuser user\npassword secret\nauth user\ndelivery maildir {m}\n",
+            d = directory.path().display(),
+            port = mailward.address().port(),
+            m = maildir.display()
+        ),
+    )
+    .unwrap();
+    fs::set_permissions(&run_control, fs::Permissions::from_mode(0o600)).unwrap();
+    let mut command = Command::new("mpop");
+    command.arg("-C").arg(&run_control).arg("-a").env("HOME", directory.path());
+    succeed("mpop", &mut command);
+    check("mpop", &delivered(&maildir.join("new")));
+}
+
+#[test]
+fn getmail_ends_with_the_expected_bytes() {
+    if !root_or_skip("getmail_ends_with_the_expected_bytes") {
+        return;
+    }
+    let dovecot = Dovecot::start(&maildrop());
+    let mailward = Mailward::start(&Config::scanning(dovecot.address()));
+    let directory = tempfile::tempdir().unwrap();
+    let maildir = directory.path().join("Maildir");
+    for name in ["new", "cur", "tmp"] {
+        fs::create_dir_all(maildir.join(name)).unwrap();
+    }
+    fs::write(
+        directory.path().join("getmailrc"),
+        format!(
+            "[retriever]\ntype = SimplePOP3Retriever\nserver = 127.0.0.1\nport = {port}\nusername = user\npassword = secret\n\
+             [destination]\ntype = Maildir\npath = {m}/\nuser = nobody\n\
+             [options]\ndelivered_to = false\nreceived = false\n",
+            port = mailward.address().port(),
+            m = maildir.display()
+        )
+        .replace("user = nobody\n", ""),
+    )
+    .unwrap();
+    // getmail refuses to deliver as root.
+    succeed("chown", Command::new("chown").arg("-R").arg("nobody").arg(directory.path()));
+    let mut command = Command::new("runuser");
+    command.args(["-u", "nobody", "--", "getmail", "--getmaildir"]).arg(directory.path());
+    succeed("getmail", &mut command);
+    check("getmail", &delivered(&maildir.join("new")));
+}
+
+#[test]
+fn poplib_reads_every_mail_octet_for_octet() {
+    let maildrop = maildrop();
+    let server = mailward_tests::server::Server::start(maildrop.clone(), &[]);
+    let mailward = Mailward::start(&Config::scanning(server.address()));
+    let directory = tempfile::tempdir().unwrap();
+    let script = "import poplib, sys\n\
+        p = poplib.POP3('127.0.0.1', int(sys.argv[1]))\n\
+        p.user('user'); p.pass_('secret')\n\
+        for n in range(1, p.stat()[0] + 1):\n\
+        \x20   open(sys.argv[2] + '/%03d' % n, 'wb').write(b''.join(l + b'\\r\\n' for l in p.retr(n)[1]))\n\
+        p.quit()\n";
+    let mut command = Command::new("python3");
+    command.args(["-c", script, &mailward.address().port().to_string()]).arg(directory.path());
+    succeed("poplib", &mut command);
+    check("poplib", &delivered(directory.path()));
+}
