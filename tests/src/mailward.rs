@@ -95,7 +95,7 @@ impl Mailward {
         let mut mailward = Self::spawn(directory, config, &path, address);
         until("Mailward to listen", 30, || {
             assert!(!mailward.daemon.ended(), "Mailward ended at start: {:#?}", mailward.log());
-            mailward.reported(|line| line.get("listening").is_some()).map(drop)
+            mailward.reported(|line| line["event"] == "listening").map(drop)
         });
         mailward
     }
