@@ -76,7 +76,7 @@ pub(crate) fn world(
 
 /// Reads every mail through Mailward and says what became of it. True if every promise was kept.
 pub(crate) fn mails(out: &mut impl Write, mails: &[Mail], mailward: &mut Mailward) -> io::Result<bool> {
-    writeln!(out, " #  the server held               octets  the client got  why")?;
+    writeln!(out, " #  the server held             octets  client got   why")?;
     let mut client = Client::login(mailward.address(), USER, PASSWORD)?;
     let mut kept = true;
     let mut replaced = None;
@@ -94,8 +94,8 @@ pub(crate) fn mails(out: &mut impl Write, mails: &[Mail], mailward: &mut Mailwar
         let record = u64::try_from(number).ok().and_then(|number| mailward.record(number));
         let (why, engines) = reasons(record.as_ref());
         let words = paint(got.words(), holds);
-        let pad = " ".repeat(15_usize.saturating_sub(got.words().len()));
-        writeln!(out, "{number:2}  {:<28} {:>8}  {words}{pad} {why}", mail.title, mail.bytes.len())?;
+        let pad = " ".repeat(12_usize.saturating_sub(got.words().len()));
+        writeln!(out, "{number:2}  {:<26} {:>7}  {words}{pad} {why}", mail.title, mail.bytes.len())?;
         writeln!(out, "      {engines}; {:.1} ms in all", took.as_secs_f64() * 1e3)?;
         if !holds {
             writeln!(out, "      this version promises: {}", promise(mail.promise))?;
@@ -164,7 +164,7 @@ fn reasons(record: Option<&Value>) -> (String, String) {
         .collect();
     let statuses = text("statuses");
     let why = format!("{} ({statuses})", text("rule"));
-    (shorten(&why, 42), shorten(&said.join("; "), 60))
+    (shorten(&why, 26), shorten(&said.join("; "), 56))
 }
 
 /// The process tree with its walls. As root every report is checked against `/proc`; true if nothing differs.

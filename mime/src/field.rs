@@ -71,6 +71,8 @@ pub(crate) fn transfer_encoding(field: &Field<'_>) -> Result<Transfer, Refused> 
     for (word, transfer) in [
         ("7bit", Transfer::SevenBit),
         ("8bit", Transfer::EightBit),
+        // Read like 8bit by everybody as long as its lines are lines, and that is checked for the whole mail.
+        ("binary", Transfer::EightBit),
         ("base64", Transfer::Base64),
         ("quoted-printable", Transfer::QuotedPrintable),
     ] {

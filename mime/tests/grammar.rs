@@ -100,7 +100,7 @@ fn one_change_makes_an_unambiguous_mail_a_refused_one() {
         (PLAIN, "text/plain", "application/ms-tnef"),
         (PLAIN, "\r\n\r\nHello", "\r\nContent-Transfer-Encoding: base65\r\n\r\nHello"),
         (PLAIN, "\r\n\r\nHello", "\r\nContent-Transfer-Encoding: base64\r\n\r\nHello"),
-        (PLAIN, "\r\n\r\nHello", "\r\nContent-Transfer-Encoding: binary\r\n\r\nHello"),
+        (PLAIN, "\r\n\r\nHello", "\r\nContent-Transfer-Encoding: x-uuencode\r\n\r\nHello"),
         (PLAIN, "\r\n\r\nHello", "\r\n Hello"),
         (PLAIN, "Hello.", "begin 644 x.exe\r\n#0V%T\r\n`\r\nend"),
         (PLAIN, "Hello.", "=ybegin line=128 size=3 name=x"),

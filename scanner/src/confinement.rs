@@ -23,6 +23,10 @@ pub const POLICY: Policy = Policy {
         any(libc::SYS_pwrite64, "the copy that replaces a mail"),
         any(libc::SYS_newfstatat, "the size of a descriptor that was passed (older C libraries)"),
         any(libc::SYS_fstat, "the size of a descriptor that was passed"),
+        any(
+            libc::SYS_getsockname,
+            "whether an engine's connection is local: then the descriptor itself is passed",
+        ),
         any(libc::SYS_shutdown, "the end of a conversation with an engine"),
         Allow {
             syscall: libc::SYS_getsockopt,

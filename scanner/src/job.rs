@@ -143,7 +143,9 @@ async fn inspect(
         waiting.push(ask(job.slice, demanded, mail));
     }
     let parts = take_apart(mail.bytes(), filter);
-    let mut statuses = job.scan.found.union(parts.found);
+    // A mail that was cut off while it was spooled is over a limit; that it breaks off says nothing about it.
+    let cut = job.scan.found.contains(Status::Limit);
+    let mut statuses = if cut { job.scan.found } else { job.scan.found.union(parts.found) };
     let mut answers = Vec::with_capacity(waiting.len());
     for asked in waiting {
         let answer = asked.finish(mail, &parts, job.signatures, filter).await;

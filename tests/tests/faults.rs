@@ -19,7 +19,7 @@ fn end(pid: u32, signal: Signal) {
 
 #[test]
 fn a_worker_killed_in_the_middle_of_a_mail_ends_its_session_without_a_terminator() {
-    let mail = mails::large(4_000_000);
+    let mail = mails::large(30_000_000);
     let server = Server::start(vec![mail.clone()], &[]);
     let config = Config { service: "workers = 2\n".into(), ..Config::scanning(server.address()) };
     let mailward = Mailward::start(&config);
@@ -128,7 +128,8 @@ fn a_clamd_that_hangs_defers_at_its_timeout_and_the_session_lives() {
 
 #[test]
 fn a_killed_supervisor_takes_every_child_with_it() {
-    let server = Server::start(vec![mails::large(4_000_000)], &[]);
+    // More than the sockets on the way can hold.
+    let server = Server::start(vec![mails::large(30_000_000)], &[]);
     let mut mailward = Mailward::start(&Config::scanning(server.address()));
     let mut client = Client::login(mailward.address());
     client.send("RETR 1\r\n");

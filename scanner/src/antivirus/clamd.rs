@@ -23,7 +23,12 @@ const CHUNK: usize = 256 * 1024;
 const MAX_ANSWER: usize = 1024;
 
 /// Asks about a mail within `patience`; `ignore` names viruses that do not count.
-pub(crate) async fn scan(connection: OwnedFd, mail: &Content, patience: Duration, ignore: &[String]) -> Finding {
+pub(crate) async fn scan(
+    connection: OwnedFd,
+    mail: &Content,
+    patience: Duration,
+    ignore: &[String],
+) -> Finding {
     match timeout(patience, converse(connection, mail)).await {
         Ok(Ok(answer)) => understand(&answer, ignore),
         Ok(Err(error)) => Finding::of(Status::Error, printable(&format!("clamd: {error}"), 200)),

@@ -7,7 +7,7 @@ pub(crate) fn run(name: &str) -> ExitCode {
     match name {
         "worker" => end(worker::run()),
         "scanner" => end(scanner::run()),
-        "lookup" => ExitCode::from(3), // TEMP
+        "lookup" => end(lookup::run()),
         _ => {
             let _ = writeln!(
                 io::stderr(),
