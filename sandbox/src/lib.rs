@@ -6,6 +6,7 @@
 //! ```text
 //! jail.rs        namespaces with an empty root, made once per role and tenant
 //! spawn.rs       the image again, as a role, with two descriptors and nothing else
+//! tied.rs        a program of the system, such as nft, that dies with us
 //! confine.rs     THE ORDER: namespaces, root, limits, ids, capabilities, Landlock, filter
 //! verify.rs      what root finds in /proc, against what the child reported
 //! ```
@@ -22,6 +23,7 @@ mod policy;
 mod seccomp;
 mod spawn;
 mod spec;
+mod tied;
 mod verify;
 
 pub use confine::{Confined, confine};
@@ -31,4 +33,5 @@ pub use policy::{Allow, Arg, COMMON, Policy};
 pub use seccomp::{compile, install};
 pub use spawn::{Child, spawn};
 pub use spec::{Limits, Namespace, Spec, Walls};
+pub use tied::tie;
 pub use verify::verify;

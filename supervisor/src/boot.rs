@@ -11,7 +11,9 @@ use crate::identity::Identities;
 use crate::journal::Journal;
 use crate::lease::Leases;
 use crate::listener;
+use crate::lock::InstanceLock;
 use crate::records::Writer;
+use crate::redirect::{Redirect, Wanted};
 use crate::report::Report;
 use crate::slices::Slices;
 use crate::spool_file::SpoolDir;
@@ -54,6 +56,7 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
     let in_directory =
         |path: &std::path::Path, error: std::io::Error| Error::new(format!("{}: {error}", path.display()));
     let index = Index::open(&service.state_dir).map_err(|error| in_directory(&service.state_dir, error))?;
+    let lock = InstanceLock::take(&service.state_dir).map_err(Error::new)?;
     let spool =
         SpoolDir::open(&service.spool_dir).map_err(|error| in_directory(&service.spool_dir, error))?;
     let listeners = bind(&policy)?;
@@ -73,6 +76,9 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
             .map_err(|error| in_directory(path, error))?;
     }
     confinement::confine(root).map_err(Error::new)?;
+    // After the binds, so that nothing is redirected to nobody; after the confinement, whose smaller rights nft inherits.
+    let wanted = redirected(&policy, &listeners);
+    let redirect = if wanted.is_empty() { None } else { Some(install(&wanted, &mut journal)?) };
 
     let most = match service.max_sessions {
         0 => Semaphore::MAX_PERMITS,
@@ -108,6 +114,9 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
         index,
         spool,
         listening,
+        wanted,
+        redirect,
+        _lock: lock,
         accepting,
         started,
         announced: false,
@@ -119,7 +128,8 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
 }
 
 /// Removes what would outlive the service.
-pub(crate) fn clean_up(supervisor: &Supervisor) {
+pub(crate) fn clean_up(supervisor: &mut Supervisor) {
+    supervisor.redirect = None;
     if let Some(path) = &supervisor.policy.service.pid_file {
         let _ = std::fs::remove_file(path);
     }
@@ -129,6 +139,8 @@ pub(crate) fn clean_up(supervisor: &Supervisor) {
 struct Bound {
     listener: u16,
     transparent: bool,
+    /// A socket on `[::]` that leaves IPv4 to another.
+    only_v6: bool,
     address: SocketAddr,
     socket: TcpListener,
 }
@@ -148,6 +160,7 @@ fn bind(policy: &Policy) -> Result<Vec<Bound>, Error> {
             bound.push(Bound {
                 listener: index,
                 transparent: settings.transparent.is_some(),
+                only_v6,
                 // Port 0 is a port by now.
                 address: socket.local_addr().unwrap_or(*address),
                 socket,
@@ -155,6 +168,31 @@ fn bind(policy: &Policy) -> Result<Vec<Bound>, Error> {
         }
     }
     Ok(bound)
+}
+
+/// What transparent listeners want redirected, with the addresses that they got.
+fn redirected(policy: &Policy, bound: &[Bound]) -> Vec<Wanted> {
+    let settings = policy.listeners.iter().zip(0_u16..);
+    let wanting = settings.filter_map(|(listener, index)| {
+        let transparent = listener.transparent.as_ref().filter(|transparent| transparent.redirect)?;
+        let own = || bound.iter().filter(move |bound| bound.listener == index);
+        Some(Wanted {
+            listener: listener.name.clone(),
+            ports: transparent.ports.clone(),
+            interfaces: transparent.interfaces.clone(),
+            bound: own().map(|bound| bound.address).collect(),
+            dual_stack: own().any(|bound| bound.address.is_ipv6() && !bound.only_v6),
+        })
+    });
+    wanting.collect()
+}
+
+/// Installs the redirection and shows its batch.
+pub(crate) fn install(wanted: &[Wanted], journal: &mut Journal) -> Result<Redirect, Error> {
+    let redirect = Redirect::install(wanted)
+        .map_err(|why| Error::new(format!("the redirection cannot be installed: {why}")))?;
+    journal.note(Level::Debug, "redirection installed", &[("batch", redirect.batch().to_owned())]);
+    Ok(redirect)
 }
 
 /// The roles that this policy needs, with their users and limits.

@@ -9,6 +9,8 @@ use crate::handover::Sessions;
 use crate::journal::Journal;
 use crate::lease::{EngineDialled, Leases};
 use crate::listener::Accepted;
+use crate::lock::InstanceLock;
+use crate::redirect::{Redirect, Wanted};
 use crate::report::Report;
 use crate::spool_file::SpoolDir;
 use ipc::boot::{Ready, Role};
@@ -108,6 +110,10 @@ pub(crate) struct Supervisor {
     pub(crate) spool: SpoolDir,
     /// Addresses that were bound, in the order of the policy.
     pub(crate) listening: Vec<SocketAddr>,
+    /// What shall be redirected to us, and what is; `None` with a wish is a redirection that was lost.
+    pub(crate) wanted: Vec<Wanted>,
+    pub(crate) redirect: Option<Redirect>,
+    pub(crate) _lock: InstanceLock,
     pub(crate) accepting: Vec<AbortHandle>,
     pub(crate) started: Instant,
     /// Every child of the start is at work and it was said.
@@ -198,6 +204,7 @@ impl Supervisor {
         }
         self.lookups_overdue();
         self.leases_overdue();
+        self.keep_redirection();
         self.start_probes();
         self.shrink_pools();
     }
@@ -331,7 +338,32 @@ impl Supervisor {
         }
     }
 
+    /// Clients that are not redirected reach servers unscanned: a redirection whose owner somebody killed is installed
+    /// again at once, and every second until that succeeds. It waits for nft, which no peer and no child can delay.
+    fn keep_redirection(&mut self) {
+        let lost = self.redirect.as_mut().is_none_or(Redirect::lost);
+        if self.wanted.is_empty() || !lost || self.accepting.is_empty() {
+            return;
+        }
+        self.redirect = None;
+        match crate::boot::install(&self.wanted, &mut self.journal) {
+            Ok(redirect) => {
+                self.redirect = Some(redirect);
+                self.journal.note(Level::Error, "redirection was lost and is installed again", &[]);
+            }
+            Err(error) => {
+                let fields = [("error", error.to_string())];
+                self.journal.note(
+                    Level::Error,
+                    "redirection is lost: clients reach servers unscanned",
+                    &fields,
+                );
+            }
+        }
+    }
+
     fn reap(&mut self) {
+        self.keep_redirection();
         for Death { role, tenant, pid, how, expected } in self.children.reap() {
             let quiet = expected && (how == "exit status 0" || how == "killed by SIGKILL");
             let tenant = self.policy.tenants.get(usize::from(tenant)).cloned().unwrap_or_default();

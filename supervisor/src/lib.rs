@@ -8,6 +8,7 @@
 //! lease.rs        queue.rs, engines.rs, poison.rs                            the way of a mail
 //! children.rs     backoff.rs, identity.rs, slices.rs                         the roles
 //! changed.rs      what clients hold of changed mails      spool_file.rs      mails too large for memory
+//! redirect.rs     NAT rules that die with us              lock.rs          one instance for each state-dir
 //! records.rs      the log    report.rs  notify.rs         confinement.rs     what root keeps
 //! ```
 //!
@@ -33,11 +34,13 @@ mod identity;
 mod journal;
 mod lease;
 mod listener;
+mod lock;
 mod notify;
 mod original_dst;
 mod poison;
 mod queue;
 pub mod records;
+mod redirect;
 mod report;
 mod slices;
 mod spool_file;
@@ -92,7 +95,7 @@ pub fn run(options: Options) -> Result<(), Error> {
     tasks.block_on(&runtime, async {
         let (mut supervisor, events) = boot::boot(options)?;
         let ran = event_loop::run(&mut supervisor, events).await;
-        boot::clean_up(&supervisor);
+        boot::clean_up(&mut supervisor);
         ran.map_err(|error| Error::new(format!("cannot go on: {error}")))?;
         supervisor.fatal.take().map_or(Ok(()), |what| Err(Error::new(what)))
     })
