@@ -67,7 +67,10 @@ impl Transfer {
 }
 
 pub(crate) fn transfer_encoding(field: &Field<'_>) -> Result<Transfer, Refused> {
-    let value = field.value.trim_ascii();
+    // Behind the word no blank and before it no fold: to some readers they are part of it.
+    let value = match field.value {
+        [b' ' | b'\t', value @ ..] | value => value,
+    };
     for (word, transfer) in [
         ("7bit", Transfer::SevenBit),
         ("8bit", Transfer::EightBit),

@@ -217,6 +217,10 @@ impl<'a> Walk<'a> {
         for part in parts {
             // The line end before a delimiter is the delimiter's, but an empty body leaves it to the header.
             let header = self.header(part.start..part.end)?;
+            // RFC 2046 permits it, but some readers skip the empty line and take what follows for the header.
+            if header.fields.is_empty() {
+                return Err(Refused::malformed(part.start, "a part without a header"));
+            }
             header.check_singular(false)?;
             if content_type.subtype == "digest" && !header.has_content_type() {
                 return Err(Refused::malformed(part.start, "a digest's part without Content-Type"));
