@@ -75,17 +75,28 @@ pub(crate) fn split(
     Ok(parts)
 }
 
-/// A short text for readers without MIME: nothing that could be a part, a delimiter or a header of another reading.
+/// A short text for readers without MIME: one paragraph, and nothing that could be a part, a delimiter or a header.
 fn check_preamble(mail: &[u8], range: Range<usize>) -> Result<(), Refused> {
     let start = range.start;
-    let preamble = mail.get(range).unwrap_or_default();
+    let preamble = mail.get(range).unwrap_or_default().trim_ascii();
+    if preamble.is_empty() {
+        return Ok(());
+    }
     let doubtful = preamble.len() > MAX_PREAMBLE
         || !preamble.is_ascii()
+        // Behind an empty line a reader that takes the first lines for a header would see a body.
         || preamble.split(|byte| *byte == b'\n').any(|line| {
-            line.starts_with(b"--")
+            line.trim_ascii().is_empty()
+                || line.starts_with(b"--")
                 || line.starts_with(b"begin ")
                 || line.starts_with(b"=ybegin")
-                || line.get(..8).is_some_and(|begin| begin.eq_ignore_ascii_case(b"content-"))
+                || is_like_a_field(line)
         });
     if doubtful { Err(Refused::malformed(start, "a preamble that could be more")) } else { Ok(()) }
+}
+
+/// A colon right behind the first word.
+fn is_like_a_field(line: &[u8]) -> bool {
+    let end = line.iter().position(|byte| !(33..=126).contains(byte) || *byte == b':');
+    end.is_some_and(|end| end > 0 && line.get(end) == Some(&b':'))
 }

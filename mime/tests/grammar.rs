@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::OnceLock;
 
 fn corpus(folder: &str) -> Vec<(String, Vec<u8>)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus").join(folder);
@@ -106,6 +107,23 @@ fn one_change_makes_an_unambiguous_mail_a_refused_one() {
         (PLAIN, "Hello.", "=ybegin line=128 size=3 name=x"),
         (PLAIN, "Hello.", "Hell\u{f6}."),
         (MULTI, "MIME-Version: 1.0\r\n", ""),
+        (MULTI, "MIME-Version: 1.0\r\n", "MIME-Version: 1.0b\r\n"),
+        (MULTI, "A preamble.", "A: preamble."),
+        (MULTI, "A preamble.", "A preamble.\r\n\r\nAnd a text."),
+        (MULTI, "--b1\r\nContent-Type: text/plain\r\n", "--b1\r\n"),
+        (MULTI, "one\r\n", "one\r\n--B1\r\n"),
+        (MULTI, "boundary=\"b1\"", "boundary=\"b1=?\""),
+        (MULTI, "Encoding: base64", "Encoding: base64 "),
+        (MULTI, "Encoding: base64", "Encoding:\r\n base64"),
+        (MULTI, "filename*=utf-8''%C4%8D.bin", "filename*=%C4%8D.bin"),
+        (MULTI, "filename*=utf-8''%C4%8D.bin", "filename*=utf-8''%C4%8.bin"),
+        (MULTI, "filename*=utf-8''%C4%8D.bin", "filename*1=b; filename*0=a"),
+        (MULTI, "filename*=utf-8''%C4%8D.bin", "filename*0=a; filename*2=b"),
+        (MULTI, "filename*=utf-8''%C4%8D.bin", "filename=\"a\\\"; x=\\\"\""),
+        (MULTI, "filename*=utf-8''%C4%8D.bin", "filename=\"a\\\"\""),
+        (MULTI, "filename*=utf-8''%C4%8D.bin", "filename=\"a\\\\b\""),
+        (MULTI, "text/plain", "message/disposition-notification\r\nContent-Transfer-Encoding: base64"),
+        (MULTI, "text/plain\r\n\r\none", "message/delivery-status\r\n\r\ncontent-type: text/html"),
         (MULTI, "boundary=\"b1\"", "boundary=\"b1 \""),
         (MULTI, "boundary=\"b1\"", "boundary=\"\""),
         (MULTI, "boundary=\"b1\"", "boundary*=us-ascii''b1"),
@@ -132,6 +150,34 @@ fn one_change_makes_an_unambiguous_mail_a_refused_one() {
 }
 
 #[test]
+fn every_form_of_a_file_name_that_a_reader_may_show_is_reported() {
+    let names = |disposition: &str| {
+        let mail = MULTI.replacen("filename*=utf-8''%C4%8D.bin", disposition, 1);
+        recognise(mail.as_bytes(), &Limits::default()).unwrap().leaves[1].names.clone()
+    };
+    assert_eq!(
+        names("filename=\"a \\\"b\\\" c.zip\""),
+        ["x.bin", "a \"b\" c.zip", "a \\\"b\\\" c.zip", "a \\"]
+    );
+    assert_eq!(names("filename=\"a.e\r\n xe\""), ["x.bin", "a.e xe", "a.exe"]);
+    assert_eq!(
+        names("filename*0*=utf-8''%C4%8D; filename*1=\"'s.b\"; filename*2*=i%6E"),
+        ["x.bin", "č's.bin"]
+    );
+    assert_eq!(names("filename=y.bin; filename*=utf-8''z.bin"), ["x.bin", "y.bin", "z.bin"]);
+}
+
+#[test]
+fn a_header_over_its_limit_is_refused_without_being_read_to_its_end() {
+    let mail = [b"a:\r\n".repeat(100_000), b"\r\n".to_vec()].concat();
+    let refused = recognise(&mail, &Limits::default()).unwrap_err();
+    assert!(refused.limit, "{refused:?}");
+    let mail = MULTI.replacen("one", &"--b1\r\nA: b\r\n\r\n\r\n".repeat(1_001), 1);
+    let refused = recognise(mail.as_bytes(), &Limits::default()).unwrap_err();
+    assert!(refused.limit, "{refused:?}");
+}
+
+#[test]
 fn over_a_limit_is_a_limit_and_not_malformed() {
     let limits = Limits { max_parts: 2, ..Limits::default() };
     assert!(recognise(MULTI.as_bytes(), &limits).unwrap_err().limit);
@@ -147,6 +193,41 @@ fn over_a_limit_is_a_limit_and_not_malformed() {
     assert!(recognise(nested.as_bytes(), &Limits::default()).unwrap_err().limit);
 }
 
+/// Ordinary mails of less than 16 KiB, read once.
+fn small_ordinary_mails() -> &'static [Vec<u8>] {
+    static MAILS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    MAILS.get_or_init(|| {
+        corpus("ordinary").into_iter().map(|(_, mail)| mail).filter(|mail| mail.len() < 16 * 1024).collect()
+    })
+}
+
+/// Each makes readers differ wherever a header begins with it.
+const EVIL_FIELDS: [&str; 9] = [
+    "\r\n",
+    " folded: from nothing\r\n",
+    "From someone Mon Jan  1 00:00:00 2026\r\n",
+    "no colon\r\n",
+    "Subject : blank\r\n",
+    "X: bare\nLF\r\n",
+    "X: bare\rCR\r\n",
+    "X: nul\0\r\n",
+    "From: first@example.org\r\nFrom: second@example.org\r\n",
+];
+
+/// If the mail is accepted, its leaves lie inside it, in order, header before body, and decode.
+fn check_leaves(mail: &[u8]) -> Result<(), TestCaseError> {
+    let Ok(accepted) = recognise(mail, &Limits::default()) else { return Ok(()) };
+    let mut last = 0;
+    for leaf in &accepted.leaves {
+        prop_assert!(last <= leaf.header.start && leaf.header.start < leaf.header.end);
+        prop_assert!(leaf.header.end == leaf.body.start && leaf.body.start <= leaf.body.end);
+        prop_assert!(leaf.body.end <= mail.len());
+        prop_assert!(decode(mail, leaf).len() <= leaf.body.len());
+        last = leaf.body.end;
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -158,21 +239,35 @@ proptest! {
     }
 
     #[test]
+    fn whatever_is_accepted_of_a_damaged_ordinary_mail_lies_inside_it_in_order(
+        pick in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), remove in 0_usize..80,
+        insert in "(\r\n|[\x00 ;:=\"a-z-]|--|Content-Type: |\u{e9}){0,4}"
+    ) {
+        let mut mail = small_ordinary_mails()[pick.index(small_ordinary_mails().len())].clone();
+        let at = at.index(mail.len());
+        let end = (at + remove).min(mail.len());
+        mail.splice(at..end, insert.bytes());
+        check_leaves(&mail)?;
+    }
+
+    #[test]
+    fn an_accepted_mail_is_refused_once_something_evil_stands_in_its_header(
+        pick in any::<prop::sample::Index>(), evil in 0_usize..EVIL_FIELDS.len()
+    ) {
+        let mail = &small_ordinary_mails()[pick.index(small_ordinary_mails().len())];
+        prop_assume!(accepts(mail));
+        let evil = [EVIL_FIELDS[evil].as_bytes(), mail].concat();
+        prop_assert!(!accepts(&evil));
+    }
+
+    #[test]
     fn a_damaged_mail_never_panics_and_leaves_lie_inside_it(
         at in 0..MULTI.len(), remove in 0_usize..20, insert in "[\\r\\n\\x00 ;:=\"a-z-]{0,6}"
     ) {
         let mut mail = MULTI.as_bytes().to_vec();
         let end = (at + remove).min(mail.len());
         mail.splice(at..end, insert.bytes());
-        if let Ok(accepted) = recognise(&mail, &Limits::default()) {
-            let mut last = 0;
-            for leaf in &accepted.leaves {
-                prop_assert!(last <= leaf.header.start && leaf.header.end == leaf.body.start);
-                prop_assert!(leaf.body.end <= mail.len());
-                last = leaf.body.end;
-                let _ = decode(&mail, leaf);
-            }
-        }
+        check_leaves(&mail)?;
     }
 
     #[test]
