@@ -17,5 +17,6 @@ mod field;
 mod file_name;
 mod header;
 mod multipart;
+pub mod part_map;
 pub mod recogniser;
 pub mod transfer_encoding;

@@ -1,7 +1,7 @@
 //! The narrow, unambiguous grammar: a mail that it accepts is read alike by every honest reader. Linear in the size of
 //! the mail; called by the scanner with bytes that anybody on the Internet chose.
 use crate::body::{self, Reading, check_lines};
-use crate::field::{self, ContentType};
+use crate::field::{self, ContentType, Transfer};
 use crate::header::{self, Header};
 use crate::multipart;
 use crate::transfer_encoding;
@@ -84,10 +84,25 @@ impl Refused {
 /// # Errors
 /// The first offence.
 pub fn recognise(mail: &[u8], limits: &Limits) -> Result<Accepted, Refused> {
-    check_lines(mail)?;
-    let mut walk = Walk { mail, limits, parts: 0, boundaries: Vec::new(), leaves: Vec::new() };
-    walk.message(0..mail.len(), 1)?;
+    let mut walk = Walk::new(mail, limits);
+    walk.whole()?;
     Ok(Accepted { leaves: walk.leaves })
+}
+
+/// A part of any kind, for the part map.
+pub(crate) struct Node<'a> {
+    pub(crate) header: Range<usize>,
+    pub(crate) body: Range<usize>,
+    pub(crate) content_type: String,
+    pub(crate) parameters: Vec<(String, &'a [u8])>,
+    pub(crate) encoding: Transfer,
+}
+
+/// Every part of a mail that is accepted, outer before inner.
+pub(crate) fn walk<'a>(mail: &'a [u8], limits: &'a Limits) -> Result<Vec<Node<'a>>, Refused> {
+    let mut walk = Walk { nodes: Some(Vec::new()), ..Walk::new(mail, limits) };
+    walk.whole()?;
+    Ok(walk.nodes.unwrap_or_default())
 }
 
 /// Decodes an accepted leaf's body.
@@ -108,9 +123,20 @@ struct Walk<'a> {
     /// Boundaries of the multiparts that are open, outermost first.
     boundaries: Vec<&'a [u8]>,
     leaves: Vec<Leaf>,
+    /// Every part, if that is asked for.
+    nodes: Option<Vec<Node<'a>>>,
 }
 
 impl<'a> Walk<'a> {
+    const fn new(mail: &'a [u8], limits: &'a Limits) -> Self {
+        Self { mail, limits, parts: 0, boundaries: Vec::new(), leaves: Vec::new(), nodes: None }
+    }
+
+    fn whole(&mut self) -> Result<(), Refused> {
+        check_lines(self.mail)?;
+        self.message(0..self.mail.len(), 1)
+    }
+
     /// A message: its header has the fields of RFC 5322, and MIME is in force only if it says so.
     fn message(&mut self, range: Range<usize>, depth: usize) -> Result<(), Refused> {
         let header = self.header(range.clone())?;
@@ -148,6 +174,15 @@ impl<'a> Walk<'a> {
         let encoding = header.transfer_encoding()?;
         let disposition_names = header.disposition_names()?;
         let body = header.end..range.end;
+        if let Some(nodes) = &mut self.nodes {
+            nodes.push(Node {
+                header: range.start..body.start,
+                body: body.clone(),
+                content_type: format!("{}/{}", content_type.kind, content_type.subtype),
+                parameters: content_type.parameters.clone(),
+                encoding,
+            });
+        }
         let structural =
             content_type.is("multipart") || content_type.is("message") || encoding.changes_octets();
         if let Err(offset) = mime

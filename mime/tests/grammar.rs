@@ -229,7 +229,7 @@ fn check_leaves(mail: &[u8]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
 
     #[test]
     fn arbitrary_octets_never_panic(mail in proptest::collection::vec(any::<u8>(), 0..2000)) {
