@@ -150,6 +150,25 @@ fn one_change_makes_an_unambiguous_mail_a_refused_one() {
 }
 
 #[test]
+fn the_test_virus_is_decoded_where_it_is_a_part_and_nowhere_else_accepted() {
+    // Joined here, so that no file of the project is taken for infected.
+    let virus = ["X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-", "STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"].concat();
+    let encoded = String::from_utf8(encode_base64(virus.as_bytes())).unwrap();
+    let mail = MULTI.replacen("aGVsbG8=\r\n", &encoded, 1);
+    let accepted = recognise(mail.as_bytes(), &Limits::default()).unwrap();
+    assert_eq!(decode(mail.as_bytes(), &accepted.leaves[1]), virus.as_bytes());
+    for (from, to) in [
+        ("A preamble.", format!("A preamble.\r\n\r\n{virus}")),
+        ("--b1--\r\n", format!("--b1--\r\n{virus}\r\n")),
+        ("aGVsbG8=", format!("aGVsbG8=\r\n{encoded}")),
+        ("aGVsbG8=", encoded.replacen('N', "N!", 1)),
+        ("aGVsbG8=", encoded.trim_end().trim_end_matches('=').to_owned()),
+    ] {
+        assert_ne!(refusal(&MULTI.replacen(from, &to, 1)), "accepted", "{from:?}");
+    }
+}
+
+#[test]
 fn every_form_of_a_file_name_that_a_reader_may_show_is_reported() {
     let names = |disposition: &str| {
         let mail = MULTI.replacen("filename*=utf-8''%C4%8D.bin", disposition, 1);
