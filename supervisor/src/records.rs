@@ -21,6 +21,9 @@ use time::format_description::well_known::Rfc3339;
 /// A pipe that polls writable takes this much without waiting (pipe(7), PIPE_BUF); longer records are cut.
 const MAX_LINE: usize = 4096;
 
+/// Names and values in the order of the text form; null is left out.
+type Fields = Vec<(&'static str, Value)>;
+
 /// Writes records to standard error.
 #[derive(Debug)]
 pub struct Writer {
@@ -112,82 +115,27 @@ impl Writer {
 
     /// Writes SESSION-START.
     pub fn session_start(&mut self, start: &SessionStart<'_>) {
-        self.record(Level::Info, "SESSION-START", || {
-            vec![
-                ("session", start.session.to_string().into()),
-                ("tenant", start.tenant.into()),
-                ("listener", start.listener.into()),
-                ("client", start.client.to_string().into()),
-                ("destination", start.destination.to_string().into()),
-                ("transparent", start.transparent.into()),
-                ("rule", start.command_rule.into()),
-                ("parent", start.session_rule.into()),
-            ]
-        });
+        self.record(Level::Info, "SESSION-START", || start.fields());
     }
 
     /// Writes ACL.
     pub fn acl(&mut self, acl: &Acl<'_>) {
-        self.record(Level::Info, "ACL", || {
-            vec![
-                ("phase", acl.phase.into()),
-                ("session", acl.session.map_or(Value::Null, |session| session.to_string().into())),
-                ("listener", acl.listener.into()),
-                ("client", acl.client.to_string().into()),
-                ("destination", acl.destination.to_string().into()),
-                ("decision", acl.decision.into()),
-                ("rule", acl.rule.into()),
-                ("parent", acl.parent.into()),
-            ]
-        });
+        self.record(Level::Info, "ACL", || acl.fields());
     }
 
     /// Writes SESSION-END.
     pub fn session_end(&mut self, end: &SessionEnd<'_>) {
-        self.record(Level::Info, "SESSION-END", || {
-            let counters = end.counters;
-            vec![
-                ("session", end.session.to_string().into()),
-                ("end", end.end.to_string().into()),
-                ("client", end.client.to_string().into()),
-                ("upstream", end.upstream.map_or(Value::Null, |upstream| upstream.to_string().into())),
-                ("user", end.user.into()),
-                ("duration_ms", milliseconds(end.duration)),
-                ("bytes_in", counters.bytes_in.into()),
-                ("bytes_out", counters.bytes_out.into()),
-                ("commands", counters.commands.into()),
-                ("mails_passed", counters.mails_passed.into()),
-                ("mails_replaced", counters.mails_replaced.into()),
-                ("mails_denied", counters.mails_denied.into()),
-                ("mails_deferred", counters.mails_deferred.into()),
-                ("handover_us", counters.handover_us.into()),
-            ]
-        });
+        self.record(Level::Info, "SESSION-END", || end.fields());
     }
 
     /// Writes an event of a child: LOGIN, MAIL or NOTE.
     pub fn child_event(&mut self, role: Role, tenant: &str, pid: u32, event: &Event) {
-        match event {
-            Event::Note { level, session, text, detail } => self.record(*level, "NOTE", || {
-                vec![
-                    ("message", text.as_str().into()),
-                    ("detail", detail.as_str().into()),
-                    ("session", session.map_or(Value::Null, |session| session.to_string().into())),
-                    ("role", role.name().into()),
-                    ("tenant", tenant.into()),
-                    ("pid", pid.into()),
-                ]
-            }),
-            Event::Login { session, user, accepted } => self.record(Level::Info, "LOGIN", || {
-                vec![
-                    ("session", session.to_string().into()),
-                    ("user", user.as_str().into()),
-                    ("accepted", (*accepted).into()),
-                    ("tenant", tenant.into()),
-                ]
-            }),
-            Event::Mail(mail) => self.record(Level::Info, "MAIL", || mail_fields(mail, tenant)),
-        }
+        let (level, record) = match event {
+            Event::Note { level, .. } => (*level, "NOTE"),
+            Event::Login { .. } => (Level::Info, "LOGIN"),
+            Event::Mail(_) => (Level::Info, "MAIL"),
+        };
+        self.record(level, record, || event_fields(role, tenant, pid, event));
     }
 
     /// Writes a NOTE of the supervisor: constant text, values as fields.
@@ -200,7 +148,7 @@ impl Writer {
         });
     }
 
-    fn record(&mut self, level: Level, record: &str, fields: impl FnOnce() -> Vec<(&'static str, Value)>) {
+    fn record(&mut self, level: Level, record: &str, fields: impl FnOnce() -> Fields) {
         if level > self.level {
             return;
         }
@@ -221,7 +169,7 @@ impl Writer {
         }
     }
 
-    fn line(&self, level: Level, record: &str, fields: Vec<(&'static str, Value)>) -> String {
+    fn line(&self, level: Level, record: &str, fields: Fields) -> String {
         let now = OffsetDateTime::now_utc();
         let now =
             now.replace_millisecond(now.millisecond()).unwrap_or(now).format(&Rfc3339).unwrap_or_default();
@@ -250,7 +198,79 @@ impl Writer {
     }
 }
 
-fn mail_fields(mail: &Mail, tenant: &str) -> Vec<(&'static str, Value)> {
+impl SessionStart<'_> {
+    fn fields(&self) -> Fields {
+        vec![
+            ("session", self.session.to_string().into()),
+            ("tenant", self.tenant.into()),
+            ("listener", self.listener.into()),
+            ("client", self.client.to_string().into()),
+            ("destination", self.destination.to_string().into()),
+            ("transparent", self.transparent.into()),
+            ("rule", self.command_rule.into()),
+            ("parent", self.session_rule.into()),
+        ]
+    }
+}
+
+impl Acl<'_> {
+    fn fields(&self) -> Fields {
+        vec![
+            ("phase", self.phase.into()),
+            ("session", self.session.map_or(Value::Null, |session| session.to_string().into())),
+            ("listener", self.listener.into()),
+            ("client", self.client.to_string().into()),
+            ("destination", self.destination.to_string().into()),
+            ("decision", self.decision.into()),
+            ("rule", self.rule.into()),
+            ("parent", self.parent.into()),
+        ]
+    }
+}
+
+impl SessionEnd<'_> {
+    fn fields(&self) -> Fields {
+        let counters = self.counters;
+        vec![
+            ("session", self.session.to_string().into()),
+            ("end", self.end.to_string().into()),
+            ("client", self.client.to_string().into()),
+            ("upstream", self.upstream.map_or(Value::Null, |upstream| upstream.to_string().into())),
+            ("user", self.user.into()),
+            ("duration_ms", milliseconds(self.duration)),
+            ("bytes_in", counters.bytes_in.into()),
+            ("bytes_out", counters.bytes_out.into()),
+            ("commands", counters.commands.into()),
+            ("mails_passed", counters.mails_passed.into()),
+            ("mails_replaced", counters.mails_replaced.into()),
+            ("mails_denied", counters.mails_denied.into()),
+            ("mails_deferred", counters.mails_deferred.into()),
+            ("handover_us", counters.handover_us.into()),
+        ]
+    }
+}
+
+fn event_fields(role: Role, tenant: &str, pid: u32, event: &Event) -> Fields {
+    match event {
+        Event::Note { level: _, session, text, detail } => vec![
+            ("message", text.as_str().into()),
+            ("detail", detail.as_str().into()),
+            ("session", session.map_or(Value::Null, |session| session.to_string().into())),
+            ("role", role.name().into()),
+            ("tenant", tenant.into()),
+            ("pid", pid.into()),
+        ],
+        Event::Login { session, user, accepted } => vec![
+            ("session", session.to_string().into()),
+            ("user", user.as_str().into()),
+            ("accepted", (*accepted).into()),
+            ("tenant", tenant.into()),
+        ],
+        Event::Mail(mail) => mail_fields(mail, tenant),
+    }
+}
+
+fn mail_fields(mail: &Mail, tenant: &str) -> Fields {
     vec![
         ("session", mail.session.to_string().into()),
         ("tenant", tenant.into()),
@@ -422,5 +442,68 @@ mod tests {
     fn a_record_longer_than_a_pipe_takes_at_once_is_cut() {
         let line = writer(false).line(Level::Info, "NOTE", vec![("detail", "é".repeat(10_000).into())]);
         assert!(line.len() <= MAX_LINE && line.ends_with("...\n"), "{}", line.len());
+    }
+
+    /// One of each record, with every field.
+    fn every_record() -> Vec<(&'static str, Fields)> {
+        let at: SocketAddr = "192.0.2.1:110".parse().unwrap();
+        let session = SessionId(1);
+        let start = SessionStart {
+            session,
+            tenant: "default",
+            listener: "pop3-110",
+            client: at,
+            destination: at,
+            transparent: true,
+            session_rule: "lan",
+            command_rule: "out",
+        };
+        let acl = Acl {
+            phase: "session-acl",
+            session: Some(session),
+            listener: "pop3-110",
+            client: at,
+            destination: at,
+            decision: "deny",
+            rule: "",
+            parent: "",
+        };
+        let end = SessionEnd {
+            session,
+            end: End::NoServer,
+            client: at,
+            upstream: Some(at),
+            user: "user",
+            counters: &Counters::default(),
+            duration: Duration::from_secs(1),
+        };
+        let note =
+            Event::Note { level: Level::Info, session: Some(session), text: "t".into(), detail: "d".into() };
+        let login = Event::Login { session, user: "user".into(), accepted: true };
+        let event = |event: &Event| event_fields(Role::Worker, "default", 1, event);
+        vec![
+            ("SESSION-START", start.fields()),
+            ("ACL", acl.fields()),
+            ("SESSION-END", end.fields()),
+            ("NOTE", event(&note)),
+            ("LOGIN", event(&login)),
+            ("MAIL", event(&Event::Mail(Box::new(mail())))),
+        ]
+    }
+
+    #[test]
+    fn the_documentation_lists_every_record_with_exactly_its_fields() {
+        let page = include_str!("../../docs/log-records.md");
+        let mut documented = 0;
+        for (record, fields) in every_record() {
+            let section = page.split("\n## ").find(|section| section.starts_with(&format!("`{record}`")));
+            let rows = section.unwrap_or_else(|| panic!("{record} is not documented")).lines();
+            let named: Vec<&str> =
+                rows.filter_map(|row| row.strip_prefix("| `")?.split('`').next()).collect();
+            let written: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
+            assert_eq!(named, written, "{record}");
+            documented += 1;
+        }
+        assert_eq!(page.matches("\n## `").count(), documented);
     }
 }

@@ -13,6 +13,7 @@ pub(crate) use batch::Wanted;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,8 @@ impl Redirect {
         command.arg("-i").env_clear().env("PATH", PATH).env("LC_ALL", "C").current_dir("/");
         // Interactive as it is, it would leave a history file.
         command.env("HOME", "/nonexistent");
+        // Ctrl-C on a terminal is ours to act on.
+        command.process_group(0);
         let errors = output.try_clone().map_err(|error| error.to_string())?;
         command.stdin(Stdio::piped()).stdout(output).stderr(errors);
         let mut nft = sandbox::tie(&mut command).spawn().map_err(|error| {

@@ -39,6 +39,7 @@ pub(crate) enum Command {
     /// Find every error in a configuration, without the network.
     ///
     /// Prints all errors and warnings at once, each with file, line, column and remedy.
+    #[command(short_flag = 't')]
     Check(Config),
     /// See it work: a sample mailbox, Mailward in front of it, and a client.
     ///

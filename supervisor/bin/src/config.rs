@@ -1,10 +1,11 @@
 //! Reading the configuration: the I/O that `policy` does not do. Files are opened once and checked on the descriptor,
 //! so that what was checked is what is read.
+use nix::fcntl::OFlag;
 use policy::load::{self, Diagnostic, LoadOptions, Loaded};
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{self, IsTerminal, Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// A larger file is no configuration.
@@ -55,7 +56,10 @@ fn say(text: &str) {
 
 /// Opens, checks owner and mode, reads.
 fn read(path: &Path) -> Result<String, String> {
-    let mut file = File::open(path).map_err(|error| error.to_string())?;
+    // Not blocking: a named pipe would make a start wait for a writer.
+    let mut options = OpenOptions::new();
+    let opened = options.read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
+    let mut file = opened.map_err(|error| error.to_string())?;
     let metadata = file.metadata().map_err(|error| error.to_string())?;
     let user = nix::unistd::geteuid().as_raw();
     if !metadata.is_file() || metadata.len() > MAX_FILE {
