@@ -101,6 +101,9 @@ pub fn retr(mail: &[u8]) -> Vec<u8> {
         }
         answer.extend_from_slice(line);
     }
+    if !answer.ends_with(b"\r\n") {
+        answer.extend_from_slice(b"\r\n");
+    }
     answer.extend_from_slice(b".\r\n");
     answer
 }

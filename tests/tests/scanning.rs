@@ -58,8 +58,8 @@ fn no_hostile_mail_of_the_corpus_arrives_as_it_came() {
     assert!(corpus.len() >= 20);
     let server = Server::start(corpus.iter().map(|(_, mail)| mail.clone()).collect(), &[]);
     let mailward = Mailward::start(&Config::scanning(server.address()));
-    let mut client = Client::login(mailward.address());
     for (index, (name, mail)) in corpus.iter().enumerate() {
+        let mut client = Client::login(mailward.address());
         let (first, content) = client.multiline(&format!("RETR {}", index + 1));
         assert_ne!(content.as_ref(), Some(mail), "{name} {first}");
     }
