@@ -1,5 +1,7 @@
 //! The mails that every run serves and verifies: text and base64, deterministic, ordinary.
 
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 /// A mail and its form on the wire.
 #[derive(Debug)]
 pub(crate) struct Mail {
@@ -41,8 +43,8 @@ impl Mail {
                 state ^= state << 13;
                 state ^= state >> 7;
                 state ^= state << 17;
-                b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-                    [(state >> 33) as usize & 63]
+                let index = usize::try_from((state >> 33) & 63).unwrap_or(0);
+                ALPHABET.get(index).copied().unwrap_or(b'A')
             }));
             bytes.extend_from_slice(b"\r\n");
         }

@@ -1,4 +1,6 @@
 //! The link over real socket pairs: what arrives is what was sent, and a lying peer gains nothing.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail loudly")]
+
 use ipc::ids::{LeaseId, MailId, SessionId, Sha256};
 use ipc::link::{recv_blocking, send_blocking};
 use ipc::supervisor_worker::{FromWorker, ToWorker};

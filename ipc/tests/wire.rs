@@ -1,4 +1,6 @@
 //! The bytes of every message: an accidental reorder of a variant or field fails here, and hostile bytes never panic.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail loudly")]
+
 use ipc::boot::{Boot, Ready, Role};
 use ipc::ids::{EngineAnswer, LeaseId, MailId, SessionId, Sha256};
 use ipc::log::{Event, Level, Mail, Outcome};

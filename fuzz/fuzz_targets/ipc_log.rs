@@ -1,0 +1,14 @@
+//! Whatever a captured child puts into its log.
+#![no_main]
+use ipc::wire::{decode, encode};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    for fds in 0..4 {
+        if let Ok(message) = decode::<ipc::log::Event>(bytes, fds) {
+            // What is accepted can be said again, and means the same.
+            let again = encode(&message).expect("a decoded message encodes");
+            assert_eq!(decode::<ipc::log::Event>(&again, fds).expect("an encoded message decodes"), message);
+        }
+    }
+});
