@@ -151,10 +151,11 @@ pub(crate) fn clamd() -> io::Result<(Peer, PathBuf)> {
     let socket = base.join("clamd.sock");
     let database = base.join("db");
     fs::create_dir(&database)?;
-    fs::write(
-        database.join("bench.ndb"),
-        "Bench.One:0:*:6d61696c776172642d62656e63682d6f6e65\nBench.Two:0:*:6d61696c776172642d62656e63682d74776f\n",
-    )?;
+    // The test virus, which Mailward shows to every engine before it believes it, and one that nothing matches.
+    let eicar = [r"X5O!P%@AP[4\PZX54(P^)7CC)7}$", "EICAR-STANDARD-", "ANTIVIRUS-TEST-FILE!$H+H*"].concat();
+    let hex: String = eicar.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let signatures = format!("Bench.Eicar:0:*:{hex}\nBench.Two:0:*:6d61696c776172642d62656e6368\n");
+    fs::write(database.join("bench.ndb"), signatures)?;
     let configuration = base.join("clamd.conf");
     fs::write(
         &configuration,
