@@ -55,8 +55,8 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
     let service = &policy.service;
     let in_directory =
         |path: &std::path::Path, error: std::io::Error| Error::new(format!("{}: {error}", path.display()));
-    let index = Index::open(&service.state_dir).map_err(|error| in_directory(&service.state_dir, error))?;
     let lock = InstanceLock::take(&service.state_dir).map_err(Error::new)?;
+    let index = Index::open(&service.state_dir).map_err(|error| in_directory(&service.state_dir, error))?;
     let spool =
         SpoolDir::open(&service.spool_dir).map_err(|error| in_directory(&service.spool_dir, error))?;
     let listeners = bind(&policy)?;

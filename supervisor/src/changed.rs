@@ -9,16 +9,22 @@ use ipc::supervisor_worker::ChangedMail;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Changed mails in one maildrop; above, further ones are deferred instead of served changed.
 pub const MAX_ENTRIES: usize = 100_000;
+/// Changed mails of one tenant, so that none can fill the disk or the memory of others.
+pub const MAX_TENANT_ENTRIES: usize = 1_000_000;
 /// RFC 1939 section 7: a unique-id has at most 70 octets.
 const MAX_UIDL: usize = 70;
 const MAGIC: &str = "mailward changed mails 1";
 const KEY_OCTETS: usize = 32;
+/// The first line is shorter.
+const MAX_FIRST: u64 = 64;
+/// Hex digits of a maildrop's name that say which tenant, without naming it.
+const TENANT_DIGITS: usize = 16;
 
 /// Names a maildrop without saying whose it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +36,15 @@ pub struct Index {
     directory: PathBuf,
     key: [u8; KEY_OCTETS],
     known: HashMap<Maildrop, Vec<ChangedMail>>,
+    /// Entries of each tenant, by the part of the names that says which.
+    stored: HashMap<String, usize>,
+    most: usize,
+}
+
+impl Maildrop {
+    fn tenant(&self) -> String {
+        self.0.chars().take(TENANT_DIGITS).collect()
+    }
 }
 
 impl Index {
@@ -44,23 +59,31 @@ impl Index {
             ours(path)?;
         }
         let key = key(&directory)?;
-        Ok(Self { directory, key, known: HashMap::new() })
+        let stored = count(&directory)?;
+        Ok(Self { directory, key, known: HashMap::new(), stored, most: MAX_TENANT_ENTRIES })
     }
 
     /// The name of a maildrop.
     pub fn maildrop(&self, tenant: &str, server: &str, user: &str) -> Maildrop {
-        let mut name = String::with_capacity(64);
+        let mut name = self.tag(&[tenant]);
+        name.truncate(TENANT_DIGITS);
+        name.push_str(&self.tag(&[tenant, server, user]));
+        Maildrop(name)
+    }
+
+    fn tag(&self, parts: &[&str]) -> String {
+        let mut tag = String::with_capacity(64);
         if let Ok(mut mac) = Hmac::<sha2::Sha256>::new_from_slice(&self.key) {
-            for part in [tenant, server, user] {
+            for part in parts {
                 // The length in front keeps ("ab", "c") and ("a", "bc") apart.
                 mac.update(&part.len().to_be_bytes());
                 mac.update(part.as_bytes());
             }
             for byte in mac.finalize().into_bytes() {
-                let _ = write!(name, "{byte:02x}");
+                let _ = write!(tag, "{byte:02x}");
             }
         }
-        Maildrop(name)
+        tag
     }
 
     /// The changed mails of a maildrop.
@@ -79,11 +102,12 @@ impl Index {
     /// Keeps one more changed mail; on disk when this returns. The same UIDL again replaces its entry.
     ///
     /// # Errors
-    /// When it cannot be made durable, or the maildrop holds too many. The mail must be deferred then.
+    /// When it cannot be made durable, or the maildrop or its tenant holds too many. The mail must be deferred then.
     pub fn store(&mut self, maildrop: &Maildrop, entry: ChangedMail) -> io::Result<()> {
         if entry.uidl.len() > MAX_UIDL {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "UIDL of more than 70 octets"));
         }
+        let before = self.entries(maildrop)?.len();
         let mut entries = self.entries(maildrop)?.to_vec();
         if entries.contains(&entry) {
             return Ok(());
@@ -98,7 +122,14 @@ impl Index {
             ));
         }
         entries.push(entry);
+        let tenant = maildrop.tenant();
+        let of_others = self.stored.get(&tenant).map_or(0, |stored| stored.saturating_sub(before));
+        let stored = of_others.saturating_add(entries.len());
+        if stored > self.most {
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "too many changed mails of one tenant"));
+        }
         self.replace(maildrop, &entries)?;
+        self.stored.insert(tenant, stored);
         self.known.insert(maildrop.clone(), entries);
         Ok(())
     }
@@ -162,6 +193,32 @@ fn key(directory: &Path) -> io::Result<[u8; KEY_OCTETS]> {
     Ok(key)
 }
 
+/// Entries of each tenant, by the first lines of its files. What a crash left half written is removed.
+fn count(directory: &Path) -> io::Result<HashMap<String, usize>> {
+    let mut stored: HashMap<String, usize> = HashMap::new();
+    for file in fs::read_dir(directory)? {
+        let file = file?;
+        let name = file.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".new") {
+            fs::remove_file(file.path())?;
+        } else if name.len() == TENANT_DIGITS + 64 {
+            let mut first = String::new();
+            let line = BufReader::new(File::open(file.path())?.take(MAX_FIRST)).read_line(&mut first);
+            // One that is damaged says so when its maildrop is asked for.
+            if let (Ok(_), Some(count)) = (line, header(&first)) {
+                let tenant = stored.entry(name.chars().take(TENANT_DIGITS).collect()).or_default();
+                *tenant = tenant.saturating_add(count);
+            }
+        }
+    }
+    Ok(stored)
+}
+
+/// The number of entries that a first line announces.
+fn header(line: &str) -> Option<usize> {
+    line.strip_prefix(MAGIC)?.trim().parse().ok()
+}
+
 fn encode(entries: &[ChangedMail]) -> String {
     let mut text = format!("{MAGIC} {}\n", entries.len());
     for entry in entries {
@@ -189,7 +246,7 @@ fn read(path: &Path) -> io::Result<Vec<ChangedMail>> {
 
 fn decode(text: &str) -> Option<Vec<ChangedMail>> {
     let mut lines = text.lines();
-    let count: usize = lines.next()?.strip_prefix(MAGIC)?.trim().parse().ok()?;
+    let count = header(lines.next()?)?;
     let entries: Vec<ChangedMail> = lines.map(decode_line).collect::<Option<_>>()?;
     (entries.len() == count && text.ends_with('\n')).then_some(entries)
 }
@@ -277,6 +334,27 @@ mod tests {
         index.forget(&maildrop);
         index.store(&maildrop, mail("b", 1)).unwrap();
         assert_eq!(index.entries(&maildrop).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_tenant_that_has_too_many_is_refused_after_a_restart_too_and_others_go_on() {
+        let state = state();
+        let mut index = Index::open(state.path()).unwrap();
+        for user in ["a", "b"] {
+            let maildrop = index.maildrop("one", "s", user);
+            index.store(&maildrop, mail("1", 1)).unwrap();
+            index.store(&maildrop, mail("1", 2)).unwrap();
+        }
+        fs::write(state.path().join("changed/left.new"), "half").unwrap();
+        let mut index = Index { most: 2, ..Index::open(state.path()).unwrap() };
+        let full = index.maildrop("one", "s", "c");
+        assert_eq!(index.store(&full, mail("1", 1)).unwrap_err().kind(), io::ErrorKind::QuotaExceeded);
+        assert!(index.entries(&full).unwrap().is_empty());
+        let known = index.maildrop("one", "s", "a");
+        index.store(&known, mail("1", 3)).unwrap();
+        let other = index.maildrop("two", "s", "c");
+        index.store(&other, mail("1", 1)).unwrap();
+        assert!(!state.path().join("changed/left.new").exists());
     }
 
     #[test]
