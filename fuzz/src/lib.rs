@@ -10,7 +10,7 @@ use worker_proto::pop3::{Pop3, Settings};
 pub const SECRET: &[u8] = b"unjudged-content";
 
 const POLICY: &str = "version = 1\n[[listener]]\nprotocol = \"pop3\"\ntls = \"off\"\n[[session-acl]]\nfrom = [\"*\"]\n\
-    [[command-acl]]\nplug-to = [\"127.0.0.1:110\"]\nserver-tls = \"off\"\ncommands = [\"*\", \"!DELE\"]\n\
+    [[command-acl]]\nplug-to = [\"192.0.2.1:110\"]\nserver-tls = \"off\"\ncommands = [\"*\", \"!DELE\"]\n\
     [antivirus.clamd]\nsocket = \"/run/clamd\"\n";
 
 /// Who is the fuzzer, and what was sent so far.
