@@ -48,7 +48,8 @@ pub(crate) async fn run(settings: &Settings) -> io::Result<()> {
     }
     let small = Rc::new((0..3).map(|seed| Mail::new(SMALL, seed + 1)).collect::<Vec<_>>());
     let large = Rc::new(vec![Mail::new(LARGE, 1)]);
-    let megabyte = Rc::new(vec![Mail::new(MEGABYTE, 1)]);
+    let many = Rc::new((0..30).map(|seed| Mail::new(SMALL, seed + 1)).collect::<Vec<_>>());
+    let megabyte = Rc::new((0..5).map(|seed| Mail::new(MEGABYTE, seed + 1)).collect::<Vec<_>>());
     let canned = backend(3, SMALL)?;
     let wanted = |name: &str| settings.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
 
@@ -125,9 +126,9 @@ pub(crate) async fn run(settings: &Settings) -> io::Result<()> {
         idle(settings, canned.address).await?;
     }
     if wanted("scan") {
-        scanned("scanned 20 KB, 16 at a time: rows 14 and 17", settings, &small, (3, SMALL), 16).await?;
-        scanned("scanned 20 KB, one at a time: row 16", settings, &small, (3, SMALL), 1).await?;
-        scanned("scanned 1 MB, 4 at a time: rows 15, 16 and 17", settings, &megabyte, (1, MEGABYTE), 4)
+        scanned("scanned 20 KB, 16 at a time: rows 14 and 17", settings, &many, (30, SMALL), 16).await?;
+        scanned("scanned 20 KB, one at a time: row 16", settings, &many, (30, SMALL), 1).await?;
+        scanned("scanned 1 MB, 4 at a time: rows 15, 16 and 17", settings, &megabyte, (5, MEGABYTE), 4)
             .await?;
         scanned("scanned 10 MB, one at a time", settings, &large, (1, LARGE), 1).await?;
     }
