@@ -10,6 +10,9 @@ use nix::unistd::{getgid, getpid, getuid};
 use std::fs;
 use std::os::fd::OwnedFd;
 
+/// A child has a dozen descriptors when it confines itself; more are not looked for.
+const MOST_DESCRIPTORS: u64 = 128;
+
 /// Proof that this process is confined. Only [`confine`] makes one.
 #[derive(Debug)]
 pub struct Confined {
@@ -127,7 +130,7 @@ fn miss(spec: &Spec, walls: &mut Walls, wall: &'static str, why: &str) -> Result
 /// Counts open descriptors without /proc, which is out of reach by now.
 fn descriptors() -> u32 {
     let limit = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE);
-    let highest = limit.map_or(1024, |(soft, _)| soft).min(1024);
+    let highest = limit.map_or(1024, |(soft, _)| soft).min(MOST_DESCRIPTORS);
     let open = (0..highest).filter(|number| {
         let Ok(number) = i32::try_from(*number) else { return false };
         // SAFETY: F_GETFD only reads a flag of a descriptor number; on a closed one it fails.

@@ -125,11 +125,12 @@ fn ended(probe: &Probe, walls: Option<(&Spec, &Jail, &Policy)>) -> bool {
     let (name, number, [a, b, c, d, e, f]) = *probe;
     // SAFETY: the child only confines itself, makes one system call and exits; it never returns into the test.
     match unsafe { fork() }.unwrap() {
-        ForkResult::Parent { child } => match waitpid(child, None).unwrap() {
-            WaitStatus::Signaled(_, Signal::SIGSYS, _) => true,
-            WaitStatus::Exited(_, 0) => false,
-            other => panic!("{name}: {other:?}"),
-        },
+        ForkResult::Parent { child } => {
+            let status = waitpid(child, None).unwrap();
+            let killed = matches!(status, WaitStatus::Signaled(_, Signal::SIGSYS, _));
+            assert!(killed || status == WaitStatus::Exited(child, 0), "{name}: {status:?}");
+            killed
+        }
         ForkResult::Child => {
             if let Some((spec, jail, policy)) = walls {
                 let namespaces: Vec<OwnedFd> =

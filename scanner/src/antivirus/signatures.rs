@@ -76,15 +76,17 @@ impl Collector {
     /// Compiles the rules. What cannot be used is named in the faults; the rest is in force.
     pub fn finish(mut self) -> (Signatures, Vec<String>) {
         let mut count = u32::from(self.test) + u32::try_from(self.hashes.len()).unwrap_or(u32::MAX);
-        let mut compiler = Compiler::new();
+        // A compiler costs milliseconds of every fresh scanner; most have no rules.
+        let mut compiler = (!self.rules.is_empty()).then(Compiler::new);
         let mut any = false;
         for (name, text) in &self.rules {
-            match compiler.add_rules_str(text) {
-                Ok(_) => any = true,
-                Err(error) => self.faults.push(format!("{name}: {error}")),
+            match compiler.as_mut().map(|compiler| compiler.add_rules_str(text)) {
+                Some(Ok(_)) => any = true,
+                Some(Err(error)) => self.faults.push(format!("{name}: {error}")),
+                None => {}
             }
         }
-        let rules = any.then(|| {
+        let rules = compiler.filter(|_| any).map(|compiler| {
             let mut scanner = compiler.finalize();
             count = count.saturating_add(u32::try_from(scanner.rules().count()).unwrap_or(u32::MAX));
             scanner.set_scan_params(ScanParams::default().timeout_duration(Some(RULES_TIMEOUT)));
