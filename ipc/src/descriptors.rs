@@ -11,6 +11,8 @@ use nix::{cmsg_space, libc};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// The kernel's SCM_MAX_FD. A smaller control buffer makes nix fail after the kernel installed descriptors that
 /// nobody then owns; with this one every descriptor that arrived is seen, owned and, if unwanted, closed.
@@ -63,6 +65,17 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], with_fds: bool)
     }
     let truncated = message.flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC);
     Ok(Datagram { length: message.bytes, fds, truncated })
+}
+
+/// Has the runtime watch a non-blocking socket for reading alone. One that is watched for room too wakes its process
+/// whenever the other end takes something, which is each time.
+///
+/// # Errors
+/// When the kernel refuses, or the descriptor cannot be waited for.
+pub fn watch(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` is one open descriptor, the same one whenever it is asked, until it is dropped. The result
+    // owns it and lends it.
+    Ok(unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?)
 }
 
 /// Whether this is a connected byte stream of the network (or a unix stream).

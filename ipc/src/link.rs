@@ -2,7 +2,6 @@
 //! its descriptors, so framing and descriptors cannot drift apart.
 use crate::descriptors::{self, Datagram};
 use crate::wire::{self, MAX_MESSAGE, Message, WireError};
-use interprocess::os::unix::uds_local_socket::tokio::Stream;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
@@ -13,14 +12,22 @@ use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// Where a child finds its link to the supervisor.
 pub const LINK_FD: i32 = 3;
 /// Where a child finds its log socket.
 pub const LOG_FD: i32 = 4;
 
-/// How long to wait when the kernel holds too many descriptors in flight for this user: the reader has to catch up.
-const IN_FLIGHT_PAUSE: Duration = Duration::from_millis(1);
+/// How long to wait for room: until the reader has caught up with a full socket, or with the descriptors that are in
+/// flight for this user.
+const ROOM_PAUSE: Duration = Duration::from_millis(1);
+
+thread_local! {
+    /// Where a datagram lies between its receipt and its decoding: one for all links of a thread, because a process may
+    /// have a link for each mail.
+    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; MAX_MESSAGE].into());
+}
 
 /// Why a link failed.
 #[derive(Debug)]
@@ -68,14 +75,13 @@ impl From<Errno> for LinkError {
 
 /// One end of a link, for a tokio runtime. Sending and receiving may run side by side in tasks of one thread.
 pub struct Link<Tx, Rx> {
-    stream: Stream,
-    buffer: RefCell<Vec<u8>>,
+    socket: AsyncFd<OwnedFd>,
     types: PhantomData<(Tx, Rx)>,
 }
 
 impl<Tx, Rx> fmt::Debug for Link<Tx, Rx> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link").field("socket", &self.stream.as_fd()).finish_non_exhaustive()
+        f.debug_struct("Link").field("socket", self.socket.get_ref()).finish_non_exhaustive()
     }
 }
 
@@ -97,8 +103,7 @@ impl<Tx: Message, Rx: Message> Link<Tx, Rx> {
         if !descriptors::is_seqpacket(&socket) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a sequenced-packet socket"));
         }
-        let stream = Stream::try_from(socket).map_err(io::Error::other)?;
-        Ok(Self { stream, buffer: RefCell::new(Vec::new()), types: PhantomData })
+        Ok(Self { socket: descriptors::watch(socket)?, types: PhantomData })
     }
 
     /// Sends one message with its descriptors, waiting for room.
@@ -108,25 +113,11 @@ impl<Tx: Message, Rx: Message> Link<Tx, Rx> {
     pub async fn send(&self, message: &Tx, fds: &[BorrowedFd<'_>]) -> Result<(), LinkError> {
         let bytes = encode(message, fds.len())?;
         loop {
-            match descriptors::send(self.stream.as_fd(), &bytes, fds) {
+            match descriptors::send(self.socket.get_ref().as_fd(), &bytes, fds) {
                 Ok(()) => return Ok(()),
-                Err(Errno::EAGAIN) => {}
-                Err(Errno::ETOOMANYREFS | Errno::ENOBUFS) => {
-                    tokio::time::sleep(IN_FLIGHT_PAUSE).await;
-                    continue;
+                Err(Errno::EAGAIN | Errno::ETOOMANYREFS | Errno::ENOBUFS) => {
+                    tokio::time::sleep(ROOM_PAUSE).await;
                 }
-                Err(errno) => return Err(errno.into()),
-            }
-            let sent = self
-                .stream
-                .inner()
-                .async_io(Interest::WRITABLE, || {
-                    descriptors::send(self.stream.as_fd(), &bytes, fds).map_err(io::Error::from)
-                })
-                .await;
-            match sent.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0))) {
-                Ok(()) => return Ok(()),
-                Err(Errno::ETOOMANYREFS | Errno::ENOBUFS) => tokio::time::sleep(IN_FLIGHT_PAUSE).await,
                 Err(errno) => return Err(errno.into()),
             }
         }
@@ -138,7 +129,7 @@ impl<Tx: Message, Rx: Message> Link<Tx, Rx> {
     /// [`LinkError`].
     pub fn try_send(&self, message: &Tx, fds: &[BorrowedFd<'_>]) -> Result<(), LinkError> {
         let bytes = encode(message, fds.len())?;
-        Ok(descriptors::send(self.stream.as_fd(), &bytes, fds)?)
+        Ok(descriptors::send(self.socket.get_ref().as_fd(), &bytes, fds)?)
     }
 
     /// Receives one message with its descriptors. One task at a time.
@@ -147,15 +138,12 @@ impl<Tx: Message, Rx: Message> Link<Tx, Rx> {
     /// [`LinkError`], never `Full`. After `Wire` the link must be given up.
     pub async fn recv(&self) -> Result<(Rx, Vec<OwnedFd>), LinkError> {
         let received = self
-            .stream
-            .inner()
-            .async_io(Interest::READABLE, || {
-                let mut buffer = self.buffer.borrow_mut();
-                if buffer.is_empty() {
-                    buffer.resize(MAX_MESSAGE, 0);
-                }
-                let datagram = descriptors::receive(self.stream.as_fd(), &mut buffer, Rx::MAX_FDS > 0)?;
-                Ok(open(&buffer, datagram))
+            .socket
+            .async_io(Interest::READABLE, |socket| {
+                BUFFER.with_borrow_mut(|buffer| {
+                    let datagram = descriptors::receive(socket.as_fd(), buffer, Rx::MAX_FDS > 0)?;
+                    Ok(open(buffer, datagram))
+                })
             })
             .await;
         match received {
@@ -211,10 +199,12 @@ pub fn send_blocking<M: Message>(
 /// # Errors
 /// [`LinkError`], never `Full`.
 pub fn recv_blocking<M: Message>(socket: BorrowedFd<'_>) -> Result<(M, Vec<OwnedFd>), LinkError> {
-    let mut buffer = vec![0; MAX_MESSAGE];
     loop {
-        match descriptors::receive(socket, &mut buffer, M::MAX_FDS > 0) {
-            Ok(datagram) => return open(&buffer, datagram),
+        let received = BUFFER.with_borrow_mut(|buffer| {
+            descriptors::receive(socket, buffer, M::MAX_FDS > 0).map(|datagram| open(buffer, datagram))
+        });
+        match received {
+            Ok(message) => return message,
             Err(Errno::EAGAIN) => wait(socket, PollFlags::POLLIN)?,
             Err(errno) => return Err(errno.into()),
         }
