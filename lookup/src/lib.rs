@@ -24,8 +24,7 @@ use sandbox::Confined;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use tokio::runtime::{Builder, Runtime};
-use tokio::task::LocalSet;
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 
 /// Why lookup could not serve.
 #[derive(Debug)]
@@ -78,7 +77,8 @@ pub fn run() -> Result<(), Error> {
     // The standard hook would write to a descriptor that leads nowhere.
     std::panic::set_hook(Box::new(|_| {}));
     // Whatever makes descriptors of its own, before the filter.
-    let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+    let runtime =
+        Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default())?;
     let confined = sandbox::confine(&boot.spec, namespaces, &confinement::POLICY).map_err(Error::Confine)?;
     let ready = Ready { build: build(), walls: confined.walls().clone() };
     link::send_blocking(link.as_fd(), &ready, &[])?;
@@ -86,6 +86,6 @@ pub fn run() -> Result<(), Error> {
 }
 
 /// Cannot be called outside the walls.
-fn serve(runtime: &Runtime, link: OwnedFd, log: Log, _: &Confined) -> Result<(), Error> {
-    LocalSet::new().block_on(runtime, async { Ok(serve::serve(Link::new(link)?, log).await?) })
+fn serve(runtime: &LocalRuntime, link: OwnedFd, log: Log, _: &Confined) -> Result<(), Error> {
+    runtime.block_on(async { Ok(serve::serve(Link::new(link)?, log).await?) })
 }

@@ -28,8 +28,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
-use tokio::runtime::{Builder, Runtime};
-use tokio::task::LocalSet;
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 
 /// Why a scanner could not serve.
 #[derive(Debug)]
@@ -82,7 +81,8 @@ pub fn run() -> Result<(), Error> {
     let log = Rc::new(Log::new(log));
     report_panics(&log.try_clone()?);
     // Whatever makes descriptors or asks the processor what it can, before the filter forbids it.
-    let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+    let runtime =
+        Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default())?;
     content::warm_up();
     let confined = sandbox::confine(&boot.spec, namespaces, &confinement::POLICY).map_err(Error::Confine)?;
     let ready = Ready { build: build(), walls: confined.walls().clone() };
@@ -91,8 +91,8 @@ pub fn run() -> Result<(), Error> {
 }
 
 /// Cannot be called outside the walls.
-fn serve(runtime: &Runtime, link: OwnedFd, log: Rc<Log>, _: &Confined) -> Result<(), Error> {
-    LocalSet::new().block_on(runtime, async { serve::serve(Link::new(link)?, log).await })
+fn serve(runtime: &LocalRuntime, link: OwnedFd, log: Rc<Log>, _: &Confined) -> Result<(), Error> {
+    runtime.block_on(async { serve::serve(Link::new(link)?, log).await })
 }
 
 /// Serves without walls, for tests of the whole way of a mail.

@@ -89,14 +89,15 @@ pub fn run(options: Options) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
-        .build()
+        .build_local(tokio::runtime::LocalOptions::default())
         .map_err(|error| Error::new(format!("cannot start: {error}")))?;
-    let tasks = tokio::task::LocalSet::new();
-    tasks.block_on(&runtime, async {
+    // A task like the others: what wakes the outermost future costs the runtime a look at its descriptors first.
+    let service = runtime.spawn_local(async {
         let (mut supervisor, events) = boot::boot(options)?;
         let ran = event_loop::run(&mut supervisor, events).await;
         boot::clean_up(&mut supervisor);
         ran.map_err(|error| Error::new(format!("cannot go on: {error}")))?;
         supervisor.fatal.take().map_or(Ok(()), |what| Err(Error::new(what)))
-    })
+    });
+    runtime.block_on(service).map_err(|error| Error::new(format!("ended: {error}")))?
 }

@@ -42,8 +42,7 @@ use serve::Worker;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use tokio::runtime::{Builder, Runtime};
-use tokio::task::LocalSet;
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 
 /// Why a worker could not serve.
 #[derive(Debug)]
@@ -95,7 +94,8 @@ pub fn run() -> Result<(), Error> {
     }
     panics::remember_where();
     // Whatever makes descriptors or asks the processor what it can, before the filter forbids it.
-    let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+    let runtime =
+        Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default())?;
     warm_up()?;
     let confined = sandbox::confine(&boot.spec, namespaces, &confinement::POLICY).map_err(Error::Confine)?;
     let ready = Ready { build: build(), walls: confined.walls().clone() };
@@ -104,9 +104,8 @@ pub fn run() -> Result<(), Error> {
 }
 
 /// Cannot be called outside the walls.
-fn serve(runtime: &Runtime, link: OwnedFd, log: Log, _: &Confined) -> Result<(), Error> {
-    let sessions = LocalSet::new();
-    sessions.block_on(runtime, async {
+fn serve(runtime: &LocalRuntime, link: OwnedFd, log: Log, _: &Confined) -> Result<(), Error> {
+    runtime.block_on(async {
         let worker = Worker::new(Link::new(link)?, log);
         Ok(serve::serve(&worker).await?)
     })
