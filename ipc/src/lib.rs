@@ -14,7 +14,7 @@
 //!                      v    v
 //!                 worker    scanner
 //!                    |         ^
-//!                    +---------+   ScanJob + [mail, output, map] -> Judged   (a pair made for one mail)
+//!                    +---------+   ScanJob + [mail, output] -> Judged   (a pair made for one mail)
 //! ```
 #![warn(missing_docs)]
 

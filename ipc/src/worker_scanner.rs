@@ -29,7 +29,7 @@ pub struct Context {
     pub time: i64,
 }
 
-/// Worker to scanner. Descriptors: the sealed mail, the output memfd, the part map memfd.
+/// Worker to scanner. Descriptors: the sealed mail, the output memfd.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScanJob {
     /// The lease it is done under.
@@ -47,9 +47,9 @@ pub struct ScanJob {
 }
 
 impl Message for ScanJob {
-    const MAX_FDS: usize = 3;
+    const MAX_FDS: usize = 2;
     fn fd_count(&self) -> usize {
-        3
+        2
     }
 }
 

@@ -162,7 +162,7 @@ impl Scanner {
         // A worker that closes early or lies costs its own mail; the lease ends here.
         let Ok(worker) = Worker::new(worker) else { return (None, Vec::new()) };
         let Ok((job, fds)) = worker.recv().await else { return (None, Vec::new()) };
-        let Ok([mail, output, _map]) = <[OwnedFd; 3]>::try_from(fds) else { return (None, Vec::new()) };
+        let Ok([mail, output]) = <[OwnedFd; 2]>::try_from(fds) else { return (None, Vec::new()) };
         let content = match Content::take(mail, job.size) {
             Ok(content) if job.lease == lease && content.sha256() == job.sha256 => content,
             Ok(_) => {

@@ -22,7 +22,7 @@ pub const POLICY: Policy = Policy {
         any(libc::SYS_recvfrom, "what clients and servers send"),
         any(libc::SYS_sendto, "what is sent to them, and log events"),
         any(libc::SYS_close, "ended connections, leases and copies"),
-        any(libc::SYS_memfd_create, "spool, changed copy and part map of a mail"),
+        any(libc::SYS_memfd_create, "spool and changed copy of a mail"),
         any(libc::SYS_write, "the spool, and the runtime waking itself"),
         any(libc::SYS_read, "the runtime's own wake-ups, when they overflow"),
         any(libc::SYS_pread64, "policy slices and scanned copies"),

@@ -65,11 +65,10 @@ pub(crate) fn trip(lease: LeaseId, pair: OwnedFd, mail: Rc<SealedMail>, question
         let link: Link<ScanJob, Judged> =
             Link::new(pair).map_err(|_| Lost::Internal("no link to the scanner"))?;
         let output = memfd::create(c"output").map_err(|_| Lost::Internal("cannot make a memory file"))?;
-        let map = memfd::create(c"map").map_err(|_| Lost::Internal("cannot make a memory file"))?;
         let Question { found, context, engines } = question;
         let max_output = mail.length().saturating_add(NOTICE_ROOM);
         let job = ScanJob { lease, size: mail.length(), sha256: mail.sha256(), found, max_output, context };
-        link.send(&job, &[mail.as_fd(), output.as_fd(), map.as_fd()]).await.map_err(lost)?;
+        link.send(&job, &[mail.as_fd(), output.as_fd()]).await.map_err(lost)?;
         let (judged, _no_descriptors) = link.recv().await.map_err(lost)?;
         let expected = Expected { lease, sha256: mail.sha256(), found, engines: &engines };
         match believe(&judged, &expected).and_then(|()| decide(&judged, mail, output, max_output)) {

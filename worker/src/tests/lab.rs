@@ -346,7 +346,6 @@ impl Scanner {
         let (job, fds) = timeout(STEP, self.0.recv()).await.expect("a job").unwrap();
         let mut fds = fds.into_iter();
         let (mail, output) = (fds.next().unwrap(), fds.next().unwrap());
-        assert_eq!(memfd::length(fds.next().unwrap()), Ok(0), "the part map is empty");
         Job { job, mail, output }
     }
 
