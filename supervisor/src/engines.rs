@@ -2,14 +2,15 @@
 //! size at which it was last seen to find it. The table is pure; `dial` connects. Engines are trusted by configuration.
 use ipc::supervisor_scanner::{EngineState, Purpose};
 use nix::errno::Errno;
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr, socket};
 use policy::model::{Engine, EngineKind, EngineSocket, Policy};
 use policy::status::{Status, StatusSet};
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 
 /// How long a connection to an engine may take; engines are near.
 const DIAL: Duration = Duration::from_secs(1);
@@ -243,6 +244,18 @@ impl Record {
     }
 }
 
+/// Connects to an engine at a path, which the kernel does or refuses at once. `None`: an engine elsewhere has to be
+/// waited for, by [`dial`].
+pub(crate) fn dial_at_once(engine: &Engine) -> Option<Result<OwnedFd, i32>> {
+    match &engine.kind {
+        EngineKind::Clamd { socket: EngineSocket::Path(path), .. } => {
+            Some(connect_unix(path).map_err(|errno| errno as i32))
+        }
+        EngineKind::Clamd { socket: EngineSocket::Tcp(_) | EngineSocket::Auto, .. }
+        | EngineKind::Builtin { .. } => None,
+    }
+}
+
 /// Connects to an engine: at most a second, an error number otherwise.
 pub(crate) async fn dial(engine: &Engine) -> Result<OwnedFd, i32> {
     let socket = match &engine.kind {
@@ -258,30 +271,32 @@ pub(crate) async fn dial(engine: &Engine) -> Result<OwnedFd, i32> {
 
 async fn connect(socket: &EngineSocket) -> io::Result<OwnedFd> {
     match socket {
-        EngineSocket::Path(path) => connect_unix(path).await,
+        EngineSocket::Path(path) => Ok(connect_unix(path)?),
         EngineSocket::Tcp(address) => Ok(TcpStream::connect(address).await?.into_std()?.into()),
         EngineSocket::Auto => {
             let mut first_refusal = None;
             for path in USUAL_PATHS {
-                match connect_unix(Path::new(path)).await {
+                match connect_unix(Path::new(path)) {
                     Ok(connection) => return Ok(connection),
+                    Err(Errno::ENOENT) => {}
                     // A path that exists and refuses says more than the paths that do not exist.
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        first_refusal = first_refusal.or(Some(error));
-                    }
-                    Err(_) => {}
+                    Err(errno) => first_refusal = first_refusal.or(Some(errno)),
                 }
             }
             match TcpStream::connect(USUAL_PORT).await {
                 Ok(connection) => Ok(connection.into_std()?.into()),
-                Err(error) => Err(first_refusal.unwrap_or(error)),
+                Err(error) => Err(first_refusal.map_or(error, io::Error::from)),
             }
         }
     }
 }
 
-async fn connect_unix(path: &Path) -> io::Result<OwnedFd> {
-    Ok(UnixStream::connect(path).await?.into_std()?.into())
+/// Never waits: a daemon that is not there or does not keep up refuses.
+fn connect_unix(path: &Path) -> nix::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let connection = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    socket::connect(connection.as_raw_fd(), &UnixAddr::new(path)?)?;
+    Ok(connection)
 }
 
 #[cfg(test)]

@@ -194,40 +194,41 @@ impl Supervisor {
         }
         // A scanner on its last mail is replaced while it works.
         self.fill();
-        if parts.iter().all(|(_, part)| matches!(part, Part::State(_))) {
-            let engines = parts
-                .into_iter()
-                .filter_map(|(engine, part)| match part {
-                    Part::State(state) => Some(EngineDialled { engine, outcome: Err(state) }),
-                    Part::Dial => None,
-                })
-                .collect();
+        let policy = Rc::clone(&self.policy);
+        let down = |errno| EngineState::Down { errno };
+        let mut engines = Vec::new();
+        let mut far = Vec::new();
+        for (engine, part) in parts {
+            let outcome = match (part, policy.engines.get(usize::from(engine))) {
+                (Part::State(state), _) => Some(Err(state)),
+                (Part::Dial, Some(settings)) => {
+                    let outcome = crate::engines::dial_at_once(settings);
+                    if outcome.is_none() {
+                        far.push((engine, settings.clone()));
+                    }
+                    outcome.map(|outcome| outcome.map_err(down))
+                }
+                (Part::Dial, None) => Some(Err(EngineState::Unproven)),
+            };
+            engines.extend(outcome.map(|outcome| EngineDialled { engine, outcome }));
+        }
+        if far.is_empty() {
             self.engines_dialled(id, engines);
             return;
         }
-        let (policy, events) = (Rc::clone(&self.policy), self.events.clone());
+        let events = self.events.clone();
         tokio::task::spawn_local(async move {
-            let dials: Vec<_> = parts
+            let dials: Vec<_> = far
                 .into_iter()
-                .map(|(engine, part)| {
-                    let policy = Rc::clone(&policy);
+                .map(|(engine, settings)| {
                     tokio::task::spawn_local(async move {
-                        let outcome = match (part, policy.engines.get(usize::from(engine))) {
-                            (Part::State(state), _) => Err(state),
-                            (Part::Dial, Some(settings)) => crate::engines::dial(settings)
-                                .await
-                                .map_err(|errno| EngineState::Down { errno }),
-                            (Part::Dial, None) => Err(EngineState::Unproven),
-                        };
+                        let outcome = crate::engines::dial(&settings).await.map_err(down);
                         EngineDialled { engine, outcome }
                     })
                 })
                 .collect();
-            let mut engines = Vec::new();
             for dial in dials {
-                if let Ok(dialled) = dial.await {
-                    engines.push(dialled);
-                }
+                engines.extend(dial.await);
             }
             let _ = events.send(Event::EnginesDialled { lease: id, engines }).await;
         });
