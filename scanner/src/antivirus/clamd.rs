@@ -7,7 +7,7 @@ use crate::content::Content;
 use ipc::descriptors;
 use ipc::log::printable;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockaddrLike, SockaddrStorage, getsockname, sendmsg,
+    AddressFamily, ControlMessage, MsgFlags, SockaddrLike, SockaddrStorage, getsockname, recv, sendmsg,
 };
 use policy::status::Status;
 use std::io::{self, IoSlice};
@@ -41,13 +41,13 @@ async fn converse(connection: OwnedFd, mail: &Content) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("the connection is no stream"));
     }
     if is_unix(connection.as_fd()) {
+        if let Some(descriptor) = mail.sealed() {
+            return ask_about_descriptor(connection, descriptor).await;
+        }
         let stream = std::os::unix::net::UnixStream::from(connection);
         stream.set_nonblocking(true)?;
         let mut stream = UnixStream::from_std(stream)?;
-        match mail.sealed() {
-            Some(descriptor) => send_descriptor(&mut stream, descriptor).await?,
-            None => send_stream(&mut stream, mail.bytes()).await?,
-        }
+        send_stream(&mut stream, mail.bytes()).await?;
         answer(&mut stream).await
     } else {
         let stream = std::net::TcpStream::from(connection);
@@ -63,20 +63,30 @@ fn is_unix(connection: BorrowedFd<'_>) -> bool {
         .is_ok_and(|address| address.family() == Some(AddressFamily::Unix))
 }
 
-/// FILDES: the sealed memfd itself, not a copy. clamd wants one octet with it.
-async fn send_descriptor(stream: &mut UnixStream, mail: BorrowedFd<'_>) -> io::Result<()> {
-    stream.write_all(b"zFILDES\0").await?;
+/// FILDES: the sealed memfd itself, not a copy, and with it the one octet that clamd wants. All leaves in one message,
+/// for which a fresh connection has room; from then on it is watched for the answer alone.
+async fn ask_about_descriptor(connection: OwnedFd, mail: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
     let numbers = [mail.as_raw_fd()];
-    let stream = &*stream;
-    stream
-        .async_io(Interest::WRITABLE, || {
-            let rights = [ControlMessage::ScmRights(&numbers)];
-            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-            sendmsg::<SockaddrStorage>(stream.as_raw_fd(), &[IoSlice::new(b"\0")], &rights, flags, None)
-                .map_err(io::Error::from)
-        })
-        .await
-        .map(drop)
+    let rights = [ControlMessage::ScmRights(&numbers)];
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+    let question = [IoSlice::new(b"zFILDES\0\0")];
+    sendmsg::<SockaddrStorage>(connection.as_raw_fd(), &question, &rights, flags, None)?;
+    let connection = descriptors::watch(connection)?;
+    let mut answer = vec![0; MAX_ANSWER];
+    let mut length = 0;
+    while let Some(room) = answer.get_mut(length..).filter(|room| !room.is_empty()) {
+        let more = connection.async_io(Interest::READABLE, |connection| {
+            Ok(recv(connection.as_raw_fd(), room, MsgFlags::MSG_DONTWAIT)?)
+        });
+        match more.await? {
+            0 => {
+                answer.truncate(length);
+                return Ok(answer);
+            }
+            count => length += count,
+        }
+    }
+    Err(endless())
 }
 
 /// INSTREAM: chunks with their length, then a chunk of none.
@@ -95,10 +105,14 @@ async fn answer<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Vec<u8>> {
     let mut answer = Vec::with_capacity(128);
     while stream.read_buf(&mut answer).await? > 0 {
         if answer.len() > MAX_ANSWER {
-            return Err(io::Error::other("an answer without end"));
+            return Err(endless());
         }
     }
     Ok(answer)
+}
+
+fn endless() -> io::Error {
+    io::Error::other("an answer without end")
 }
 
 /// One answer, ended by NUL: `stream: OK`, `fd[9]: Name FOUND`, `... ERROR`.
