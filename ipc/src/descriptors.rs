@@ -9,6 +9,7 @@ use nix::sys::socket::{
 use nix::sys::stat::fstat;
 use nix::{cmsg_space, libc};
 use std::io::{self, IoSlice, IoSliceMut};
+use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::Interest;
@@ -76,6 +77,16 @@ pub fn watch(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is one open descriptor, the same one whenever it is asked, until it is dropped. The result
     // owns it and lends it.
     Ok(unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?)
+}
+
+/// As [`watch`], for a listening socket.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn watch_listener(listener: TcpListener) -> io::Result<AsyncFd<TcpListener>> {
+    // SAFETY: a `TcpListener` owns one open descriptor, the same one whenever it is asked, until it is dropped. The
+    // result owns it and lends it.
+    Ok(unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) }?)
 }
 
 /// Whether this is a connected byte stream of the network (or a unix stream).

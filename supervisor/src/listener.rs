@@ -8,10 +8,11 @@ use nix::sys::socket::{
 };
 use nix::time::{ClockId, clock_gettime};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::Interest;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// How long accepting rests when the system is short of descriptors or memory.
@@ -38,7 +39,7 @@ pub(crate) struct Accepted {
 ///
 /// # Errors
 /// Of `bind`, mostly: the address is in use or is not ours, or the port needs root.
-pub(crate) fn open(address: SocketAddr, only_v6: bool, backlog: i32) -> io::Result<std::net::TcpListener> {
+pub(crate) fn open(address: SocketAddr, only_v6: bool, backlog: i32) -> io::Result<TcpListener> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let listener = socket(family, SockType::Stream, flags, None)?;
@@ -47,19 +48,21 @@ pub(crate) fn open(address: SocketAddr, only_v6: bool, backlog: i32) -> io::Resu
         setsockopt(&listener, sockopt::Ipv6V6Only, &only_v6)?;
     }
     bind(listener.as_raw_fd(), &SockaddrStorage::from(address))?;
+    // Every connection that it accepts inherits them.
+    tune(&listener)?;
     listen(&listener, Backlog::new(backlog.max(1)).unwrap_or(Backlog::MAXCONN))?;
     Ok(listener.into())
 }
 
 /// Sends every connection as an event, until the event loop is gone.
 pub(crate) async fn accept(
-    listener: std::net::TcpListener,
+    listener: TcpListener,
     index: u16,
     transparent: bool,
     sessions: Arc<Semaphore>,
     events: mpsc::Sender<Event>,
 ) {
-    let listener = match tokio::net::TcpListener::from_std(listener) {
+    let listener = match ipc::descriptors::watch_listener(listener) {
         Ok(listener) => listener,
         Err(error) => {
             let _ = events.send(Event::ListenerFailed { listener: index, error }).await;
@@ -69,7 +72,9 @@ pub(crate) async fn accept(
     let mut short = false;
     loop {
         let Ok(permit) = Arc::clone(&sessions).acquire_owned().await else { return };
-        match listener.accept().await.and_then(|(stream, client)| describe(stream, client, transparent)) {
+        // A connection is not registered with this runtime: a worker will have it at once.
+        let accepted = listener.async_io(Interest::READABLE, TcpListener::accept).await;
+        match accepted.and_then(|(stream, client)| describe(stream, client, transparent)) {
             Ok((socket, client, destination)) => {
                 short = false;
                 let accepted =
@@ -93,13 +98,13 @@ pub(crate) async fn accept(
 }
 
 fn describe(
-    stream: tokio::net::TcpStream,
+    stream: TcpStream,
     client: SocketAddr,
     transparent: bool,
 ) -> io::Result<(OwnedFd, SocketAddr, OriginalDst)> {
+    stream.set_nonblocking(true)?;
     let local = stream.local_addr()?;
-    let socket = OwnedFd::from(stream.into_std()?);
-    tune(&socket)?;
+    let socket = OwnedFd::from(stream);
     let destination = original_dst::of(&socket, client, local, transparent);
     Ok((socket, canonical(client), destination))
 }
@@ -121,4 +126,24 @@ fn is_shortage(error: &io::Error) -> bool {
 fn monotonic_ns() -> u64 {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::socket::getsockopt;
+
+    #[test]
+    fn an_accepted_connection_has_the_options_of_its_listener() {
+        let listener = open("127.0.0.1:0".parse().unwrap(), false, 5).unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let (stream, address) = listener.accept().unwrap();
+        let (socket, peer, _) = describe(stream, address, false).unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
+        assert_eq!(getsockopt(&socket, sockopt::TcpNoDelay), Ok(true));
+        assert_eq!(getsockopt(&socket, sockopt::KeepAlive), Ok(true));
+        let flags = nix::fcntl::fcntl(&socket, nix::fcntl::FcntlArg::F_GETFL).unwrap();
+        assert_ne!(flags & libc::O_NONBLOCK, 0);
+    }
 }
