@@ -9,7 +9,7 @@ fuzz_target!(|bytes: &[u8]| {
     let file = Path::new("mailward.toml");
     let include = |_: &Path| Ok(Vec::new());
     let diagnostics = match load(file, text, &include, LoadOptions { demo: false, cores: 2 }) {
-        Ok(loaded) => loaded.warnings,
+        Ok(loaded) => loaded.notes,
         Err(diagnostics) => {
             assert!(!diagnostics.is_empty());
             diagnostics

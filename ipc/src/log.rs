@@ -3,6 +3,7 @@ use crate::ids::{EngineAnswer, SessionId, Sha256};
 use crate::wire::{self, Message};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, send};
+use policy::model::MailAction;
 use policy::names::Direction;
 use policy::status::StatusSet;
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,8 @@ pub struct Mail {
     pub outcome: Outcome,
     /// The rule that decided, or empty where none could.
     pub rule: String,
+    /// With `enforce = "monitor"`: what would have become of it.
+    pub would: Option<MailAction>,
     /// What was found.
     pub statuses: StatusSet,
     /// What each engine said.

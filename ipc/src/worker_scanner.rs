@@ -1,10 +1,11 @@
 //! Worker and scanner, over a pair made for one mail: one job, one judgement.
 use crate::ids::{EngineAnswer, LeaseId, SessionId, Sha256};
 use crate::wire::Message;
+use policy::model::MailAction;
 use policy::names::{Direction, Protocol};
 use policy::status::StatusSet;
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 /// What the rules may depend on, besides the mail itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,15 +17,15 @@ pub struct Context {
     /// Which way the mail travels.
     pub direction: Direction,
     /// The client.
-    pub client: IpAddr,
+    pub client: SocketAddr,
+    /// Where it wanted to go.
+    pub destination: SocketAddr,
     /// The login name, at most 512 octets, lossy.
     pub user: String,
-    /// Name of the listener.
-    pub listener: String,
-    /// Name of the session-acl rule.
-    pub session_rule: String,
-    /// Name of the command-acl rule.
-    pub command_rule: String,
+    /// Index of the listener.
+    pub listener: u16,
+    /// Index of the command-acl rule.
+    pub command_rule: u16,
     /// Seconds since 1970, UTC.
     pub time: i64,
 }
@@ -80,6 +81,8 @@ pub struct Judged {
     pub disposition: Disposition,
     /// Name of the rule that decided.
     pub rule: String,
+    /// Nothing is enforced (`enforce = "monitor"`): what would have become of the mail.
+    pub would: Option<MailAction>,
     /// Everything that was found.
     pub statuses: StatusSet,
     /// One answer per demanded engine.

@@ -11,6 +11,7 @@ use ipc::supervisor_worker::{
 };
 use ipc::wire::{Message, decode, encode};
 use ipc::worker_scanner::{Context, Disposition, Judged, ScanJob};
+use policy::model::MailAction;
 use policy::names::{Direction, Protocol};
 use policy::status::{Status, StatusSet};
 use proptest::prelude::*;
@@ -125,11 +126,11 @@ fn the_bytes_of_every_message_stay_what_they_are() {
                 session,
                 protocol: Protocol::Pop3,
                 direction: Direction::Download,
-                client: client.ip(),
+                client,
+                destination: client,
                 user: "u".into(),
-                listener: "l".into(),
-                session_rule: "s".into(),
-                command_rule: "c".into(),
+                listener: 3,
+                command_rule: 4,
                 time: -1,
             },
         },
@@ -144,6 +145,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
                 sha256,
                 disposition,
                 rule: "standard-clean".into(),
+                would: Some(MailAction::Replace),
                 statuses: StatusSet::of(Status::Clean),
                 answers: vec![answer()],
                 reason: "r".into(),
@@ -169,6 +171,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
     line(
         &mut out,
         &Event::Mail(Box::new(Mail {
+            would: None,
             session,
             number: 1,
             direction: Direction::Download,

@@ -1,24 +1,7 @@
-//! Phases 1 and 2: who may connect, and what the session may do. Pure: facts in, rule and reason out.
+//! Phases 1 and 2: who may connect, and what the session may do. Pure: facts in, rule and reason out. Called by the
+//! supervisor for every connection, and by `mailward test`, which watches.
+use crate::conditions::{Facts, Verdict};
 use crate::model::Policy;
-use crate::names::Protocol;
-use std::net::SocketAddr;
-
-/// What is known of a connection when it is accepted.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer {
-    /// Index of the listener.
-    pub listener: u16,
-    /// Index of its tenant.
-    pub tenant: u16,
-    /// What is spoken.
-    pub protocol: Protocol,
-    /// The client.
-    pub client: SocketAddr,
-    /// Where it wanted to go.
-    pub destination: SocketAddr,
-    /// Whether NAT brought it.
-    pub transparent: bool,
-}
 
 /// What a phase decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,42 +12,57 @@ pub enum Decision {
     Deny(u16),
     /// No rule matched, which denies.
     NoMatch,
+    /// Phase 2 only: rule with this index may match, and this condition is not known yet. The decision is made again,
+    /// from the top, when it is.
+    Waits(u16, &'static str),
+}
+
+/// Is told of every rule that is tried, in order.
+pub trait Watch {
+    /// The rule with this index came to this.
+    fn tried(&mut self, rule: u16, verdict: Verdict);
+}
+
+/// Nobody watches.
+impl Watch for () {
+    fn tried(&mut self, _: u16, _: Verdict) {}
+}
+
+/// Everybody's notebook.
+impl Watch for Vec<(u16, Verdict)> {
+    fn tried(&mut self, rule: u16, verdict: Verdict) {
+        self.push((rule, verdict));
+    }
 }
 
 /// Phase 1: the first `[[session-acl]]` all of whose conditions hold.
-pub fn session(policy: &Policy, peer: &Peer) -> Decision {
-    let matching = policy.session_acls.iter().zip(0_u16..).find(|(acl, _)| {
-        holds(&acl.listeners, peer.listener)
-            && holds(&acl.tenants, peer.tenant)
-            && acl.from.matches(peer.client.ip())
-            && acl.to.matches(peer.destination.ip())
-            && acl.transparent.is_none_or(|transparent| transparent == peer.transparent)
-    });
-    decide(matching.map(|(acl, index)| (acl.accept, index)))
+pub fn session(policy: &Policy, facts: &Facts<'_>, watch: &mut impl Watch) -> Decision {
+    let rules = policy.session_acls.iter().map(|acl| (&acl.when, acl.accept));
+    first(rules, facts, None, watch)
 }
 
-/// Phase 2 of a connection that phase 1 accepted by `session_rule`: the first `[[command-acl]]` all of whose
-/// conditions hold.
-pub fn command(policy: &Policy, peer: &Peer, session_rule: u16) -> Decision {
-    let matching = policy.command_acls.iter().zip(0_u16..).find(|(acl, _)| {
-        holds(&acl.session_acls, session_rule)
-            && holds(&acl.protocols, peer.protocol)
-            && holds(&acl.listeners, peer.listener)
-            && holds(&acl.tenants, peer.tenant)
-            && acl.from.matches(peer.client.ip())
-    });
-    decide(matching.map(|(acl, index)| (acl.accept, index)))
+/// Phase 2 of a connection that phase 1 accepted by `session_rule`: the first `[[command-acl]]` none of whose conditions
+/// fails. If all of them hold it decides, else the decision waits.
+pub fn command(policy: &Policy, facts: &Facts<'_>, session_rule: u16, watch: &mut impl Watch) -> Decision {
+    let rules = policy.command_acls.iter().map(|acl| (&acl.when, acl.accept));
+    first(rules, facts, Some(session_rule), watch)
 }
 
-/// A condition holds if it was not given or one of its alternatives is met.
-pub(crate) fn holds<T: PartialEq>(alternatives: &[T], fact: T) -> bool {
-    alternatives.is_empty() || alternatives.contains(&fact)
-}
-
-fn decide(matching: Option<(bool, u16)>) -> Decision {
-    match matching {
-        Some((true, index)) => Decision::Accept(index),
-        Some((false, index)) => Decision::Deny(index),
-        None => Decision::NoMatch,
+fn first<'p>(
+    rules: impl Iterator<Item = (&'p crate::conditions::Conditions, bool)>,
+    facts: &Facts<'_>,
+    parent: Option<u16>,
+    watch: &mut impl Watch,
+) -> Decision {
+    for ((conditions, accept), index) in rules.zip(0_u16..) {
+        let verdict = conditions.hold(facts, parent);
+        watch.tried(index, verdict);
+        match verdict {
+            Verdict::Fails(_) => {}
+            Verdict::Waits(condition) => return Decision::Waits(index, condition),
+            Verdict::Holds if accept => return Decision::Accept(index),
+            Verdict::Holds => return Decision::Deny(index),
+        }
     }
+    Decision::NoMatch
 }

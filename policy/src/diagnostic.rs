@@ -19,8 +19,30 @@ pub struct Diagnostic {
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
-    /// A warning does not stop the start.
-    pub warning: bool,
+    /// How bad it is.
+    pub severity: Severity,
+}
+
+/// What a problem stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Nothing: it is most likely not what was meant.
+    Warning,
+    /// `run`: the file is right, but this version cannot honour all of it.
+    Later,
+    /// Everything: the file is wrong.
+    Error,
+}
+
+/// A file that a configuration mentions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mentioned {
+    /// Absolute.
+    pub path: PathBuf,
+    /// Others must not be able to read it.
+    pub secret: bool,
+    /// The problem that there is if it cannot be used; why is for whoever tries.
+    pub problem: Diagnostic,
 }
 
 /// Draws one diagnostic: place and message, the source line, a caret line and the remedy. `source_text` is the text
@@ -30,7 +52,11 @@ pub fn render(diagnostic: &Diagnostic, source_text: &str, colour: bool) -> Strin
     let paint = |code: &str, text: &str| {
         if colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     };
-    let (word, code) = if diagnostic.warning { ("warning", "1;33") } else { ("error", "1;31") };
+    let (word, code) = match diagnostic.severity {
+        Severity::Warning => ("warning", "1;33"),
+        Severity::Later => ("later", "1;36"),
+        Severity::Error => ("error", "1;31"),
+    };
     let plain =
         |text: &str| -> String { text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect() };
     let place =
@@ -77,7 +103,10 @@ pub(crate) struct SourceFile {
 #[derive(Debug)]
 pub(crate) struct Sink<'s> {
     files: &'s [SourceFile],
+    /// (place, NAME) of every section with a name.
+    sections: Vec<(String, String)>,
     found: RefCell<Vec<Found>>,
+    mentioned: RefCell<Vec<(At, PathBuf, bool)>>,
 }
 
 #[derive(Debug)]
@@ -89,28 +118,59 @@ struct Found {
 }
 
 impl<'s> Sink<'s> {
-    pub(crate) fn new(files: &'s [SourceFile]) -> Self {
-        Self { files, found: RefCell::new(Vec::new()) }
+    pub(crate) fn new(files: &'s [SourceFile], sections: Vec<(String, String)>) -> Self {
+        Self { files, sections, found: RefCell::new(Vec::new()), mentioned: RefCell::new(Vec::new()) }
     }
 
     /// Notes an error.
     pub(crate) fn error(&self, at: &At, message: impl Into<String>, help: impl Into<String>) {
-        self.push(at, message.into(), help.into(), false, false);
+        self.push(at, message.into(), help.into(), false, Severity::Error);
     }
 
     /// Notes that the text is not TOML.
     pub(crate) fn syntax_error(&self, at: &At, message: impl Into<String>, help: impl Into<String>) {
-        self.push(at, message.into(), help.into(), true, false);
+        self.push(at, message.into(), help.into(), true, Severity::Error);
     }
 
     /// How many errors there are so far.
     pub(crate) fn errors(&self) -> usize {
-        self.found.borrow().iter().filter(|found| !found.diagnostic.warning).count()
+        self.found.borrow().iter().filter(|found| found.diagnostic.severity == Severity::Error).count()
     }
 
     /// Notes something that does not stop the start.
     pub(crate) fn warn(&self, at: &At, message: impl Into<String>, help: impl Into<String>) {
-        self.push(at, message.into(), help.into(), false, true);
+        self.push(at, message.into(), help.into(), false, Severity::Warning);
+    }
+
+    /// Notes something that is right, and that this version cannot honour.
+    pub(crate) fn later(&self, at: &At, message: impl Into<String>, help: impl Into<String>) {
+        self.push(at, message.into(), help.into(), false, Severity::Later);
+    }
+
+    /// The names of the sections `[place.NAME]` of all files.
+    pub(crate) fn knows(&self, place: &str, name: &str) -> bool {
+        self.sections.iter().any(|(of, known)| of == place && known == name)
+    }
+
+    /// The same, to choose from.
+    pub(crate) fn known(&self, place: &str) -> impl Iterator<Item = &str> {
+        self.sections.iter().filter(move |(of, _)| of == place).map(|(_, name)| name.as_str())
+    }
+
+    /// Notes that a file is mentioned.
+    pub(crate) fn mention(&self, at: &At, path: &str, secret: bool) {
+        self.mentioned.borrow_mut().push((at.clone(), path.into(), secret));
+    }
+
+    /// Every file that was mentioned.
+    pub(crate) fn mentioned(&self) -> Vec<Mentioned> {
+        let mentioned = self.mentioned.borrow();
+        let told = mentioned.iter().map(|(at, path, secret)| {
+            let message = format!("the file {} cannot be used", path.display());
+            let problem = self.diagnostic(at, message, String::new(), Severity::Error);
+            Mentioned { path: path.clone(), secret: *secret, problem }
+        });
+        told.collect()
     }
 
     /// `file:line:column` of a place, for messages that name a second one.
@@ -124,7 +184,7 @@ impl<'s> Sink<'s> {
     pub(crate) fn into_sorted(self) -> (Vec<Diagnostic>, bool) {
         let mut found = self.found.into_inner();
         found.sort_by_key(|found| (found.file, found.diagnostic.span.start, !found.syntax));
-        let failed = found.iter().any(|found| !found.diagnostic.warning);
+        let failed = found.iter().any(|found| found.diagnostic.severity == Severity::Error);
         let broken: Vec<_> = found
             .iter()
             .filter(|found| found.syntax)
@@ -136,12 +196,16 @@ impl<'s> Sink<'s> {
         (told.map(|found| found.diagnostic).collect(), failed)
     }
 
-    fn push(&self, at: &At, message: String, help: String, syntax: bool, warning: bool) {
+    fn push(&self, at: &At, message: String, help: String, syntax: bool, severity: Severity) {
+        let diagnostic = self.diagnostic(at, message, help, severity);
+        self.found.borrow_mut().push(Found { file: at.file, syntax, diagnostic });
+    }
+
+    fn diagnostic(&self, at: &At, message: String, help: String, severity: Severity) -> Diagnostic {
         let (line, column) = self.position(at);
         let file = self.files.get(at.file).map(|file| file.path.clone()).unwrap_or_default();
         let help = (!help.is_empty()).then_some(help);
-        let diagnostic = Diagnostic { file, span: at.span.clone(), line, column, message, help, warning };
-        self.found.borrow_mut().push(Found { file: at.file, syntax, diagnostic });
+        Diagnostic { file, span: at.span.clone(), line, column, message, help, severity }
     }
 
     fn position(&self, at: &At) -> (usize, usize) {

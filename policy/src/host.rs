@@ -1,5 +1,6 @@
 //! Lists of hosts: addresses, CIDR, ranges, masks, `*`, `!`, `@list`. Pure; the texts are the operator's, the
 //! addresses that are matched are the clients'.
+use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -16,14 +17,14 @@ use std::sync::Arc;
 /// assert!(!list.matches("10.9.1.1".parse().unwrap()));
 /// # Ok::<(), policy::host::HostError>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostList {
     positive: Vec<Hosts>,
     negative: Vec<Hosts>,
 }
 
 /// What one item covers. Bounds are inclusive.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Hosts {
     All,
     V4(u32, u32),

@@ -6,12 +6,15 @@ pub mod names;
 pub mod status;
 
 pub mod acl;
+pub mod comparison;
+pub mod conditions;
 pub mod diagnostic;
 pub mod host;
 pub mod judge;
-mod later;
 pub mod list;
 pub mod load;
 pub mod model;
 mod read;
+pub mod schema;
 pub mod slice;
+pub mod time;

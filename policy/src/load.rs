@@ -1,7 +1,11 @@
 //! Reading the configuration: text in, validated policy or every error with its place out. Pure: included files come
 //! from the caller. Called at start, on reload and by `mailward check`; the texts are the administrator's.
 mod check;
+mod conditions;
 mod document;
+mod later;
+mod lists;
+mod mail;
 mod reach;
 mod rules;
 mod scanning;
@@ -12,7 +16,7 @@ use crate::model::Policy;
 use document::Document;
 use std::path::{Path, PathBuf};
 
-pub use crate::diagnostic::{Diagnostic, render};
+pub use crate::diagnostic::{Diagnostic, Mentioned, Severity, render};
 pub use document::include_matches;
 
 /// Gives the files that one pattern of `include` means, each with its path and text; the caller does the I/O and the
@@ -36,13 +40,22 @@ impl Default for LoadOptions {
     }
 }
 
-/// A policy and the warnings that came with it.
+/// A policy and what there is to say about it.
 #[derive(Debug)]
 pub struct Loaded {
     /// The policy.
     pub policy: Policy,
-    /// Warnings.
-    pub warnings: Vec<Diagnostic>,
+    /// Warnings, and items that this version cannot honour ([`Severity::Later`]), in the order of the files.
+    pub notes: Vec<Diagnostic>,
+    /// Files that the policy mentions.
+    pub files: Vec<Mentioned>,
+}
+
+impl Loaded {
+    /// Whether this version honours all of it. A policy of which it does not must not be served.
+    pub fn is_whole(&self) -> bool {
+        self.notes.iter().all(|note| note.severity != Severity::Later)
+    }
 }
 
 /// Parses and validates.
@@ -64,15 +77,16 @@ pub fn load(
     options: LoadOptions,
 ) -> Result<Loaded, Vec<Diagnostic>> {
     let (files, trouble) = document::gather(file, text, include);
-    let sink = Sink::new(&files);
+    let sink = Sink::new(&files, document::sections(&files));
     for (at, message, help) in &trouble {
         sink.error(at, message.clone(), help.clone());
     }
     let parsed: Vec<_> =
         files.iter().zip(0_usize..).map(|(file, index)| document::parse(&sink, file, index)).collect();
     let policy = read(&sink, Document::new(&sink, &parsed), options);
+    let mentioned = sink.mentioned();
     let (found, failed) = sink.into_sorted();
-    if failed { Err(found) } else { Ok(Loaded { policy, warnings: found }) }
+    if failed { Err(found) } else { Ok(Loaded { policy, notes: found, files: mentioned }) }
 }
 
 /// The commented simplest useful file of this version: POP3 in clear text to one server, scanned by ClamAV.
@@ -84,7 +98,8 @@ pub const fn example() -> &'static str {
 fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Policy {
     document.version();
     let standard_rules = document.standard_rules();
-    let hosts = rules::HostLists::read(&mut document);
+    let hosts = lists::Lists::read(&mut document);
+    let times = lists::Lists::read(&mut document);
     let tenants = service::tenants(&mut document);
     let (service, accounts) = service::service(&mut document, options);
     let log = service::log(&mut document);
@@ -96,17 +111,14 @@ fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Po
     let engines = scanning::engines(&mut document);
     let engines_sound = sink.errors() == errors;
     let filters = scanning::mail_filters(&mut document);
-    let session_acls = rules::session_acls(&mut document, &hosts, &listeners, &tenants);
-    let names = rules::Names {
-        hosts: &hosts,
-        listeners: &listeners,
-        tenants: &tenants,
-        session_acls: &session_acls,
-        engines: &engines,
-        filters: &filters,
-    };
-    let command_acls = rules::command_acls(&mut document, &names);
-    let mail_acls = scanning::mail_acls(&mut document, &command_acls, standard_rules);
+    let names = conditions::Names { hosts: &hosts, times: &times, listeners: &listeners, tenants: &tenants };
+    let session_acls = rules::session_acls(&mut document, &names);
+    let sections =
+        rules::Sections { names: &names, session_acls: &session_acls, engines: &engines, filters: &filters };
+    let command_acls = rules::command_acls(&mut document, &sections);
+    let doc_acls = mail::doc_acls(&mut document, &names, &command_acls, standard_rules);
+    let mail_acls = mail::mail_acls(&mut document, &names, &command_acls, standard_rules);
+    later::sections(&mut document);
     let start = document.start();
     document.finish();
 
@@ -129,6 +141,7 @@ fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Po
         listeners: listeners.values,
         session_acls: session_acls.values,
         command_acls: command_acls.values,
+        doc_acls: doc_acls.values,
         mail_acls: mail_acls.values,
         engines: engines.values,
         mail_filters: filters.values,

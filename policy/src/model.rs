@@ -1,7 +1,10 @@
 //! The validated policy: every name resolved to an index, every default filled in.
-use crate::host::HostList;
-use crate::names::Protocol;
+use crate::comparison::{Comparison, SpamCondition};
+use crate::conditions::Conditions;
+use crate::list::Patterns;
+use crate::names::{Direction, Protocol};
 use crate::status::StatusSet;
+use crate::time::Zone;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -28,6 +31,8 @@ pub struct Policy {
     pub session_acls: Vec<SessionAcl>,
     /// `[[command-acl]]`, in order.
     pub command_acls: Vec<CommandAcl>,
+    /// `[[doc-acl]]`, one's own and then the standard ones.
+    pub doc_acls: Vec<DocAcl>,
     /// `[[mail-acl]]`, one's own and then the standard ones.
     pub mail_acls: Vec<MailAcl>,
     /// `[antivirus.*]`.
@@ -73,6 +78,8 @@ pub struct Service {
     pub copy_cache: u64,
     /// `pid-file`, absolute.
     pub pid_file: Option<PathBuf>,
+    /// `tz`; `None`: the system's.
+    pub zone: Option<Zone>,
 }
 
 /// `[log]`.
@@ -138,16 +145,8 @@ pub struct Transparent {
 pub struct SessionAcl {
     /// `name`.
     pub name: String,
-    /// `listener`: indices; empty: every one.
-    pub listeners: Vec<u16>,
-    /// `tenant`: indices; empty: every one.
-    pub tenants: Vec<u16>,
-    /// `from`: the client.
-    pub from: HostList,
-    /// `to`: where the client wanted to go.
-    pub to: HostList,
-    /// `transparent`.
-    pub transparent: Option<bool>,
+    /// When it matches.
+    pub when: Conditions,
     /// `action = "accept"`.
     pub accept: bool,
     /// `max-sessions-per-client`; 0 is none.
@@ -159,20 +158,14 @@ pub struct SessionAcl {
 pub struct CommandAcl {
     /// `name`.
     pub name: String,
-    /// `session-acl`: indices of parents; empty: every one.
-    pub session_acls: Vec<u16>,
-    /// `protocol`; empty: every one.
-    pub protocols: Vec<Protocol>,
-    /// `listener`: indices; empty: every one.
-    pub listeners: Vec<u16>,
-    /// `tenant`: indices; empty: every one.
-    pub tenants: Vec<u16>,
-    /// `from`: the client.
-    pub from: HostList,
+    /// When it matches; its parents are session-acls.
+    pub when: Conditions,
     /// `action = "accept"`.
     pub accept: bool,
-    /// `plug-to`, used in turn; empty: the original destination, which `load` made sure that there is.
+    /// `plug-to`, used in turn; empty: the original destination, which `load` made sure that there is, or `route`.
     pub plug_to: Vec<PlugTo>,
+    /// `route`: the `[route.NAME]` that finds the server.
+    pub route: Option<String>,
     /// `server-conn.connect-timeout`.
     pub connect_timeout: Duration,
     /// What the session may do, as the worker needs it.
@@ -214,6 +207,8 @@ pub struct SessionRules {
     pub cmd_line_len: usize,
     /// `resp-line-len`, octets with CRLF.
     pub resp_line_len: usize,
+    /// `enforce = "monitor"`: mail is scanned and judged, and delivered as it is.
+    pub monitor: bool,
     /// `scan-patience`.
     pub scan_patience: Duration,
     /// `[command-acl.download]`.
@@ -236,31 +231,127 @@ pub struct Scanning {
 }
 
 /// One `[[mail-acl]]`: phase 3, once per mail.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailAcl {
     /// `name`.
     pub name: String,
-    /// `command-acl`: names of parents; empty: every one.
-    pub command_acls: Vec<String>,
-    /// `virus`: statuses, `Clean` beside others too; empty unless `names_statuses`.
-    pub virus: StatusSet,
-    /// `virus` was given. Without it a rule that accepts takes clean mail only, any other every mail.
-    pub names_statuses: bool,
+    /// When it matches, as far as the session goes; its parents are command-acls.
+    pub when: Conditions,
+    /// `direction`; empty: both.
+    pub directions: Vec<Direction>,
+    /// `virus`: statuses, `Clean` beside others too. `None`: not given; then a rule that accepts takes clean mail only,
+    /// any other every mail.
+    pub virus: Option<StatusSet>,
+    /// `virus-name`.
+    pub virus_names: Patterns,
+    /// `spam-score`.
+    pub spam_score: Option<SpamCondition>,
+    /// `size`, octets.
+    pub size: Option<Comparison>,
+    /// `header`: alternatives.
+    pub headers: Vec<HeaderMatch>,
+    /// `sender`.
+    pub senders: Patterns,
     /// `action`.
     pub action: MailAction,
+    /// `enforce = "monitor"`.
+    pub monitor: bool,
+}
+
+/// One alternative of `header`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeaderMatch {
+    /// `name`.
+    pub name: Patterns,
+    /// `match`.
+    pub value: Patterns,
+}
+
+/// One `[[doc-acl]]`: phase 3, once per part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocAcl {
+    /// `name`.
+    pub name: String,
+    /// When it matches, as far as the session goes; its parents are command-acls.
+    pub when: Conditions,
+    /// `direction`; empty: both.
+    pub directions: Vec<Direction>,
+    /// `virus`, as in [`MailAcl`].
+    pub virus: Option<StatusSet>,
+    /// `virus-name`.
+    pub virus_names: Patterns,
+    /// `mime-type`.
+    pub types: Patterns,
+    /// `filename`.
+    pub filenames: Patterns,
+    /// `mismatch`.
+    pub mismatch: Option<bool>,
+    /// `polyglot`.
+    pub polyglot: Option<bool>,
+    /// `size`, octets.
+    pub size: Option<Comparison>,
+    /// `action`.
+    pub action: PartAction,
+    /// `replace-file`: "builtin:NAME" or a path.
+    pub replace_file: String,
+    /// `html-filter`.
+    pub html_filter: String,
+    /// `enforce = "monitor"`.
+    pub monitor: bool,
+}
+
+/// What becomes of a part, weakest first; the last two are about its mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum PartAction {
+    /// Leave it as it is.
+    Accept,
+    /// Take the active content out.
+    HtmlFilter,
+    /// A notice in its place.
+    Replace,
+    /// Refuse the mail for now.
+    Defer,
+    /// Refuse the mail for good.
+    Deny,
 }
 
 /// What becomes of a mail, weakest first: of all decisions on one mail the strongest wins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum MailAction {
     /// Deliver it as it is.
     Accept,
     /// A notice in its place.
     Replace,
     /// Refuse it for now.
+    #[default]
     Defer,
     /// Refuse it for good.
     Deny,
+}
+
+impl MailAction {
+    /// The word used in the configuration and in the log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Replace => "replace",
+            Self::Defer => "defer",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+impl PartAction {
+    /// The word used in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::HtmlFilter => "html-filter",
+            Self::Replace => "replace",
+            Self::Defer => "defer",
+            Self::Deny => "deny",
+        }
+    }
 }
 
 /// One `[antivirus.NAME]`.

@@ -7,12 +7,18 @@ use std::fmt;
 pub enum Protocol {
     /// RFC 1939.
     Pop3,
+    /// RFC 9051. In the language, not in this version.
+    Imap,
+    /// RFC 5804. In the language, not in this version.
+    Sieve,
 }
 
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Pop3 => "pop3",
+            Self::Imap => "imap",
+            Self::Sieve => "sieve",
         })
     }
 }

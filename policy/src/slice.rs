@@ -1,6 +1,10 @@
 //! What each role is allowed to know. A slice travels in a sealed memfd, encoded by `ipc::wire`.
-use crate::acl::holds;
-use crate::model::{CommandAcl, Engine, Login, MailAcl, MailFilter, PlugTo, Policy, Resolver, SessionRules};
+use crate::conditions::{Conditions, one_of};
+use crate::model::{
+    CommandAcl, Engine, Login, MailAcl, MailAction, MailFilter, PlugTo, Policy, Resolver, SessionRules,
+};
+use crate::status::{Status, StatusSet};
+use crate::time::Zone;
 use serde::{Deserialize, Serialize};
 
 /// What a worker of one tenant knows.
@@ -22,6 +26,8 @@ pub struct WorkerSlice {
     pub refuse_delete: bool,
     /// Names of the engines by the policy's index.
     pub engines: Vec<String>,
+    /// Statuses that a mail which passes unchanged can have by the tenant's rules; what else a scanner passes is a lie.
+    pub passes: StatusSet,
 }
 
 /// What a scanner of one tenant knows.
@@ -29,14 +35,20 @@ pub struct WorkerSlice {
 pub struct ScannerSlice {
     /// Whose.
     pub tenant: String,
-    /// The tenant's mail rules, in order; parents that are other tenants' rules are left out of them.
+    /// Its index in the policy.
+    pub number: u16,
+    /// The tenant's mail rules, in order.
     pub mail_acls: Vec<MailAcl>,
+    /// Where the operator's clock hangs.
+    pub zone: Zone,
+    /// By the policy's index of the command-acl: whether it only monitors.
+    pub monitors: Vec<bool>,
     /// Engines by the policy's index.
     pub engines: Vec<Engine>,
     /// Mail filters by the policy's index.
     pub mail_filters: Vec<MailFilter>,
-    /// (command-acl rule name, mail filter index).
-    pub filters_by_rule: Vec<(String, u16)>,
+    /// By the policy's index of the command-acl: its mail filter; `None` belongs to others.
+    pub filters: Vec<Option<u16>>,
 }
 
 /// What lookup knows.
@@ -68,32 +80,35 @@ impl Policy {
             copy_cache: self.service.copy_cache,
             refuse_delete: self.refuse_delete,
             engines: self.engines.iter().map(|engine| engine.name.clone()).collect(),
+            passes: self.passes(tenant),
         }
     }
 
     /// The slice of the scanners of a tenant.
     pub fn scanner_slice(&self, tenant: u16) -> ScannerSlice {
-        let own: Vec<_> = self.command_acls.iter().filter(|acl| self.reaches(acl, tenant)).collect();
-        let is_own = |name: &String| own.iter().any(|acl| acl.session.name == *name);
-        let mail_acls = self
-            .mail_acls
+        let own = |index: &u16| {
+            self.command_acls.get(usize::from(*index)).is_some_and(|acl| self.reaches(acl, tenant))
+        };
+        let meant = |when: &Conditions| {
+            one_of(&when.tenants, tenant) && (when.parents.is_empty() || when.parents.iter().any(own))
+        };
+        let filters = self
+            .command_acls
             .iter()
-            .filter(|rule| rule.command_acls.is_empty() || rule.command_acls.iter().any(is_own))
-            .map(|rule| {
-                let mut rule = rule.clone();
-                rule.command_acls.retain(is_own);
-                rule
-            })
-            .collect();
+            .map(|acl| self.reaches(acl, tenant).then_some(acl.session.download.mail_filter));
         ScannerSlice {
             tenant: self.tenant_name(tenant),
-            mail_acls,
+            number: tenant,
+            zone: self.service.zone.clone().unwrap_or_default(),
+            mail_acls: self.mail_acls.iter().filter(|rule| meant(&rule.when)).cloned().collect(),
+            monitors: self
+                .command_acls
+                .iter()
+                .map(|acl| self.reaches(acl, tenant) && acl.session.monitor)
+                .collect(),
             engines: self.engines.clone(),
             mail_filters: self.mail_filters.clone(),
-            filters_by_rule: own
-                .iter()
-                .map(|acl| (acl.session.name.clone(), acl.session.download.mail_filter))
-                .collect(),
+            filters: filters.collect(),
         }
     }
 
@@ -105,6 +120,17 @@ impl Policy {
         }
     }
 
+    fn passes(&self, tenant: u16) -> StatusSet {
+        let monitored = self.command_acls.iter().any(|acl| acl.session.monitor && self.reaches(acl, tenant));
+        let rules = || self.mail_acls.iter().filter(|rule| one_of(&rule.when.tenants, tenant));
+        if monitored || rules().any(|rule| rule.monitor) {
+            return StatusSet::naming(Status::ALL);
+        }
+        let accepting = rules().filter(|rule| rule.action == MailAction::Accept);
+        let clean = StatusSet::of(Status::Clean);
+        StatusSet::naming(accepting.flat_map(|rule| rule.virus.unwrap_or(clean).iter()))
+    }
+
     /// Whether a session of this tenant can be under this rule: it accepts, and its conditions and those of one of its
     /// parents leave at least one of the tenant's listeners.
     fn reaches(&self, acl: &CommandAcl, tenant: u16) -> bool {
@@ -112,15 +138,15 @@ impl Policy {
             self.listeners.get(usize::from(index)).is_some_and(|listener| listener.tenant == tenant)
         };
         acl.accept
-            && holds(&acl.tenants, tenant)
+            && one_of(&acl.when.tenants, tenant)
             && (0_u16..).zip(&self.listeners).any(|(listener, _)| {
                 own(listener)
-                    && holds(&acl.listeners, listener)
+                    && one_of(&acl.when.listeners, listener)
                     && (0_u16..).zip(&self.session_acls).any(|(parent, session)| {
                         session.accept
-                            && holds(&acl.session_acls, parent)
-                            && holds(&session.listeners, listener)
-                            && holds(&session.tenants, tenant)
+                            && one_of(&acl.when.parents, parent)
+                            && one_of(&session.when.listeners, listener)
+                            && one_of(&session.when.tenants, tenant)
                     })
             })
     }

@@ -28,7 +28,7 @@ fn outcome(main: &str, included: &[(&str, &str)]) -> String {
     };
     let options = LoadOptions { demo: false, cores: 2 };
     let problems = match load(Path::new("mailward.toml"), main, &include, options) {
-        Ok(loaded) => loaded.warnings,
+        Ok(loaded) => loaded.notes,
         Err(problems) => problems,
     };
     let drawn = problems.iter().map(|problem| {

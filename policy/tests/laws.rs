@@ -1,12 +1,20 @@
 //! Laws that hold for every list, every set of statuses and every set of rules.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+use common::judged;
+use policy::conditions::Conditions;
 use policy::host::HostList;
-use policy::judge;
 use policy::list::{NameList, matches};
+use policy::load::Severity;
 use policy::model::{MailAcl, MailAction};
 use policy::status::{Status, StatusSet};
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+mod common;
+
+/// Indices of command-acls.
+const STAFF: u16 = 0;
+const GUESTS: u16 = 1;
 
 fn hosts(items: &[String]) -> HostList {
     let mut list = HostList::default();
@@ -48,14 +56,13 @@ fn set() -> impl Strategy<Value = StatusSet> {
 fn rule() -> impl Strategy<Value = MailAcl> {
     let actions = vec![MailAction::Accept, MailAction::Replace, MailAction::Defer, MailAction::Deny];
     let named = proptest::option::of(proptest::collection::vec(status(), 1..5));
-    let parents =
-        proptest::sample::select(vec![Vec::new(), vec!["staff".to_owned()], vec!["guests".to_owned()]]);
-    (named, proptest::sample::select(actions), parents).prop_map(|(named, action, command_acls)| MailAcl {
-        name: format!("{action:?} {named:?} {command_acls:?}"),
-        command_acls,
-        names_statuses: named.is_some(),
-        virus: StatusSet::naming(named.unwrap_or_default()),
+    let parents = proptest::sample::select(vec![Vec::new(), vec![STAFF], vec![GUESTS]]);
+    (named, proptest::sample::select(actions), parents).prop_map(|(named, action, parents)| MailAcl {
+        name: format!("{action:?} {named:?} {parents:?}"),
+        when: Conditions { parents, ..Conditions::default() },
+        virus: named.map(StatusSet::naming),
         action,
+        ..MailAcl::default()
     })
 }
 
@@ -134,7 +141,7 @@ proptest! {
         let text = format!("{}{junk}{}", &text[..at], &text[at..]);
         let options = policy::load::LoadOptions { demo: false, cores: 1 };
         if let Err(problems) = policy::load::load(std::path::Path::new("x"), &text, &|_| Ok(Vec::new()), options) {
-            prop_assert!(problems.iter().any(|problem| !problem.warning));
+            prop_assert!(problems.iter().any(|problem| problem.severity == Severity::Error));
             for problem in problems {
                 prop_assert!(problem.span.end <= text.len());
                 prop_assert!(policy::load::render(&problem, &text, false).contains(": "));
@@ -178,12 +185,11 @@ proptest! {
 
     #[test]
     fn no_mail_is_accepted_by_a_rule_that_does_not_name_all_of_it(rules in rules(), statuses in set()) {
-        let judgement = judge::mail(&rules, "staff", statuses);
+        let judgement = judged(&rules, STAFF, statuses.iter());
         if judgement.action == MailAction::Accept {
-            let name = judgement.rule.unwrap();
-            let rule = rules.iter().find(|rule| rule.name == name).unwrap();
+            let rule = judgement.rule.unwrap();
             prop_assert_eq!(rule.action, MailAction::Accept);
-            prop_assert!(statuses.is_clean() || (rule.names_statuses && statuses.within(rule.virus)));
+            prop_assert!(statuses.is_clean() || rule.virus.is_some_and(|named| statuses.within(named)));
             prop_assert!(!statuses.is_empty());
         }
     }
@@ -191,8 +197,8 @@ proptest! {
     #[test]
     fn a_further_finding_never_weakens_the_decision(rules in rules(), statuses in set(), further in status()) {
         prop_assume!(!statuses.is_clean() && !statuses.is_empty() && further != Status::Clean);
-        let before = judge::mail(&rules, "staff", statuses).action;
-        let after = judge::mail(&rules, "staff", statuses.with(further)).action;
+        let before = judged(&rules, STAFF, statuses.iter()).action;
+        let after = judged(&rules, STAFF, statuses.with(further).iter()).action;
         prop_assert!(after >= before, "{statuses} {before:?}, with {further:?} {after:?}");
     }
 
@@ -200,10 +206,10 @@ proptest! {
     fn rules_of_other_sessions_change_nothing(rules in rules(), statuses in set()) {
         let own: Vec<_> = rules
             .iter()
-            .filter(|rule| rule.command_acls.is_empty() || rule.command_acls.iter().any(|name| name == "staff"))
+            .filter(|rule| rule.when.parents.is_empty() || rule.when.parents.contains(&STAFF))
             .cloned()
             .collect();
-        prop_assert_eq!(judge::mail(&rules, "staff", statuses), judge::mail(&own, "staff", statuses));
+        prop_assert_eq!(judged(&rules, STAFF, statuses.iter()), judged(&own, STAFF, statuses.iter()));
     }
 }
 
@@ -221,30 +227,27 @@ fn a_star_is_not_taken_twice() {
 fn an_engine_in_trouble_defers_an_infected_mail_wherever_the_rules_stand() {
     let rule = |name: &str, virus: &[Status], action| MailAcl {
         name: name.to_owned(),
-        command_acls: Vec::new(),
-        virus: StatusSet::naming(virus.iter().copied()),
-        names_statuses: true,
+        virus: Some(StatusSet::naming(virus.iter().copied())),
         action,
+        ..MailAcl::default()
     };
     let rules = [
         rule("bad", &[Status::Infected], MailAction::Replace),
         rule("trouble", &[Status::Error], MailAction::Defer),
     ];
-    let both = StatusSet::of(Status::Infected).with(Status::Error);
-    let judgement = judge::mail(&rules, "any", both);
-    assert_eq!((judgement.action, judgement.rule), (MailAction::Defer, Some("trouble")));
+    let judgement = judged(&rules, STAFF, [Status::Infected, Status::Error]);
+    assert_eq!((judgement.action, judgement.rule), (MailAction::Defer, rules.get(1)));
 }
 
 #[test]
 fn a_rule_may_tolerate_what_it_names_beside_clean() {
     let rules = [MailAcl {
         name: "tolerant".to_owned(),
-        command_acls: Vec::new(),
-        virus: StatusSet::naming([Status::Clean, Status::Encrypted]),
-        names_statuses: true,
+        virus: Some(StatusSet::naming([Status::Clean, Status::Encrypted])),
         action: MailAction::Accept,
+        ..MailAcl::default()
     }];
-    let judge = |statuses: &[Status]| judge::mail(&rules, "any", statuses.iter().copied().collect()).action;
+    let judge = |statuses: &[Status]| judged(&rules, STAFF, statuses.iter().copied()).action;
     assert_eq!(judge(&[Status::Clean]), MailAction::Accept);
     assert_eq!(judge(&[Status::Encrypted]), MailAction::Accept);
     assert_eq!(judge(&[Status::Encrypted, Status::Infected]), MailAction::Defer);

@@ -38,6 +38,9 @@ transparent.method = \"redirect\"
 [host-list.lan]
 hosts = [\"192.0.2.0/24\"]
 <host-list>
+[time-list.nights]
+times = [\"22:00-06:00\"]
+<time-list>
 [[session-acl]]
 <session-acl>
 [[command-acl]]
@@ -74,8 +77,8 @@ fn whole(section: &str, line: &str) -> Result<String, String> {
 fn attempt(text: &str) -> Result<String, String> {
     let options = LoadOptions { demo: false, cores: 2 };
     match load(Path::new("mailward.toml"), text, &|_| Err("no files here".to_owned()), options) {
-        Ok(loaded) if loaded.warnings.is_empty() => Ok(format!("{:#?}", loaded.policy)),
-        Ok(loaded) => Err(format!("{:#?}", loaded.warnings)),
+        Ok(loaded) if loaded.notes.is_empty() => Ok(format!("{:#?}", loaded.policy)),
+        Ok(loaded) => Err(format!("{:#?}", loaded.notes)),
         Err(problems) => Err(problems
             .iter()
             .map(|problem| format!("{}: {}", problem.message, problem.help.as_deref().unwrap_or_default()))
@@ -97,6 +100,7 @@ fn section_of(line: &str) -> Option<&'static str> {
         ("## `[[listener]]`", "listener"),
         ("In `transparent`", "transparent"),
         ("## `[host-list.NAME]`", "host-list"),
+        ("## `[time-list.NAME]`", "time-list"),
         ("## `[[session-acl]]`", "session-acl"),
         ("## `[[command-acl]]`", "command-acl"),
         ("### `[command-acl.download]`", "command-acl.download"),

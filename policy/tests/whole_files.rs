@@ -1,11 +1,14 @@
 //! Whole files: what they mean once they are loaded.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-use policy::acl::{self, Decision, Peer};
+use common::{facts, judged};
+use policy::acl::{self, Decision};
+use policy::conditions::Facts;
 use policy::load::{LoadOptions, Loaded, example, load};
 use policy::model::{MailAction, PlugTo};
-use policy::names::Protocol;
 use policy::status::{Status, StatusSet};
 use std::path::Path;
+
+mod common;
 
 fn loaded(text: &str) -> Loaded {
     let options = LoadOptions { demo: false, cores: 4 };
@@ -15,27 +18,16 @@ fn loaded(text: &str) -> Loaded {
     }
 }
 
-fn peer(client: &str) -> Peer {
-    Peer {
-        listener: 0,
-        tenant: 0,
-        protocol: Protocol::Pop3,
-        client: client.parse().unwrap(),
-        destination: "192.0.2.1:110".parse().unwrap(),
-        transparent: false,
-    }
-}
-
 #[test]
 fn the_simplest_useful_file_loads_without_a_warning() {
-    let Loaded { policy, warnings } = loaded(example());
-    assert_eq!(warnings, []);
+    let Loaded { policy, notes, .. } = loaded(example());
+    assert_eq!(notes, []);
     assert_eq!(policy.listeners[0].name, "pop3-110");
     assert_eq!(policy.listeners[0].addresses, ["0.0.0.0:110".parse().unwrap(), "[::]:110".parse().unwrap()]);
-    assert_eq!(acl::session(&policy, &peer("10.1.2.3:4000")), Decision::Accept(0));
-    assert_eq!(acl::session(&policy, &peer("[::ffff:10.1.2.3]:4000")), Decision::Accept(0));
-    assert_eq!(acl::session(&policy, &peer("203.0.113.9:4000")), Decision::NoMatch);
-    assert_eq!(acl::command(&policy, &peer("10.1.2.3:4000"), 0), Decision::Accept(0));
+    assert_eq!(acl::session(&policy, &facts("10.1.2.3:4000"), &mut ()), Decision::Accept(0));
+    assert_eq!(acl::session(&policy, &facts("[::ffff:10.1.2.3]:4000"), &mut ()), Decision::Accept(0));
+    assert_eq!(acl::session(&policy, &facts("203.0.113.9:4000"), &mut ()), Decision::NoMatch);
+    assert_eq!(acl::command(&policy, &facts("10.1.2.3:4000"), 0, &mut ()), Decision::Accept(0));
     let rule = &policy.command_acls[0];
     assert_eq!(rule.plug_to, [PlugTo::Name { host: "mail.example.net".to_owned(), port: 110 }]);
     assert!(rule.session.commands.allows("retr"));
@@ -49,16 +41,14 @@ fn the_simplest_useful_file_loads_without_a_warning() {
 #[test]
 fn the_shipped_mail_rules_decide_as_documented() {
     let Loaded { policy, .. } = loaded(example());
-    let judge = |statuses: &[Status]| {
-        policy::judge::mail(&policy.mail_acls, "command-acl-1", statuses.iter().copied().collect()).action
-    };
+    let judge = |statuses: &[Status]| judged(&policy.mail_acls, 0, statuses.iter().copied()).action;
     assert_eq!(judge(&[Status::Clean]), MailAction::Accept);
     assert_eq!(judge(&[Status::Infected]), MailAction::Replace);
     assert_eq!(judge(&[Status::Infected, Status::Error]), MailAction::Defer);
     assert_eq!(judge(&[Status::Limit, Status::Encrypted]), MailAction::Replace);
     assert_eq!(judge(&[Status::Skipped]), MailAction::Defer);
     assert_eq!(judge(&[]), MailAction::Defer);
-    assert_eq!(policy::judge::mail(&policy.mail_acls, "any", StatusSet::EMPTY).rule, None);
+    assert_eq!(judged(&policy.mail_acls, 9, []).rule, None);
 }
 
 /// Two tenants; the rules of one are none of the other's business.
@@ -125,8 +115,7 @@ fn a_slice_has_the_tenants_own_rules_only() {
     let ours = policy.scanner_slice(0);
     let mail_rules: Vec<_> = ours.mail_acls.iter().map(|rule| rule.name.as_str()).collect();
     assert_eq!(mail_rules, ["both", "standard-trouble", "standard-bad", "standard-clean"]);
-    assert_eq!(ours.mail_acls[0].command_acls, ["ours"]);
-    assert_eq!(ours.filters_by_rule, [("ours".to_owned(), 0)]);
+    assert_eq!(ours.filters, [None, Some(0), None]);
     assert_eq!(ours.mail_filters[0].max_parts, 10);
     assert!(!format!("{ours:?}").contains("acme"));
 
@@ -146,7 +135,7 @@ fn a_slice_has_the_tenants_own_rules_only() {
 #[test]
 fn a_slice_judges_as_the_whole_policy_does() {
     let Loaded { policy, .. } = loaded(TENANTS);
-    for (tenant, rule) in [(0, "ours"), (1, "acme")] {
+    for (tenant, rule) in [(0, 1), (1, 0)] {
         let slice = policy.scanner_slice(tenant);
         for bits in 0_u16..256 {
             let statuses: StatusSet = (Status::ALL.into_iter().zip(0..))
@@ -154,8 +143,8 @@ fn a_slice_judges_as_the_whole_policy_does() {
                 .map(|(status, _)| status)
                 .collect();
             assert_eq!(
-                policy::judge::mail(&slice.mail_acls, rule, statuses),
-                policy::judge::mail(&policy.mail_acls, rule, statuses)
+                judged(&slice.mail_acls, rule, statuses.iter()),
+                judged(&policy.mail_acls, rule, statuses.iter())
             );
         }
     }
@@ -164,15 +153,15 @@ fn a_slice_judges_as_the_whole_policy_does() {
 #[test]
 fn the_first_rule_that_matches_decides() {
     let Loaded { policy, .. } = loaded(TENANTS);
-    let guest = peer("203.0.113.9:4000");
-    assert_eq!(acl::command(&policy, &guest, 0), Decision::Accept(1));
-    let elsewhere = Peer { listener: 1, tenant: 1, ..guest };
-    assert_eq!(acl::command(&policy, &elsewhere, 0), Decision::Accept(0));
+    let guest = facts("203.0.113.9:4000");
+    assert_eq!(acl::command(&policy, &guest, 0, &mut ()), Decision::Accept(1));
+    let elsewhere = Facts { listener: 1, tenant: 1, ..guest };
+    assert_eq!(acl::command(&policy, &elsewhere, 0, &mut ()), Decision::Accept(0));
     // No rule of a tenant matches the listener of another one.
-    let stray = Peer { listener: 1, tenant: 0, ..guest };
-    assert_eq!(acl::command(&policy, &stray, 0), Decision::Deny(2));
+    let stray = Facts { listener: 1, tenant: 0, ..guest };
+    assert_eq!(acl::command(&policy, &stray, 0, &mut ()), Decision::Deny(2));
     assert_eq!(
-        acl::command(&policy, &Peer { client: "10.0.0.1:1".parse().unwrap(), ..stray }, 0),
+        acl::command(&policy, &Facts { client: "10.0.0.1:1".parse().unwrap(), ..stray }, 0, &mut ()),
         Decision::NoMatch
     );
 }
@@ -209,18 +198,18 @@ commands = ["*", "UNKNOWN", "!AP*"]
 no-mail-scanning = true
 [antivirus.clamd]
 "#;
-    let Loaded { policy, warnings } = loaded(text);
-    assert_eq!(warnings, []);
+    let Loaded { policy, notes, .. } = loaded(text);
+    assert_eq!(notes, []);
     let transparent = policy.listeners[0].transparent.as_ref().unwrap();
     assert_eq!(transparent.ports, [(110, 110), (1100, 1110)]);
     assert_eq!(transparent.interfaces, ["lan0"]);
     let caught =
-        Peer { transparent: true, destination: "198.51.100.7:110".parse().unwrap(), ..peer("10.0.0.1:1") };
-    assert_eq!(acl::session(&policy, &caught), Decision::Accept(0));
-    assert_eq!(acl::command(&policy, &caught, 0), Decision::Accept(1));
-    assert_eq!(acl::session(&policy, &Peer { transparent: false, ..caught }), Decision::Accept(1));
-    let strange = Peer { destination: "192.0.2.7:110".parse().unwrap(), ..caught };
-    assert_eq!(acl::session(&policy, &strange), Decision::NoMatch);
+        Facts { transparent: true, destination: "198.51.100.7:110".parse().unwrap(), ..facts("10.0.0.1:1") };
+    assert_eq!(acl::session(&policy, &caught, &mut ()), Decision::Accept(0));
+    assert_eq!(acl::command(&policy, &caught, 0, &mut ()), Decision::Accept(1));
+    assert_eq!(acl::session(&policy, &Facts { transparent: false, ..caught }, &mut ()), Decision::Accept(1));
+    let strange = Facts { destination: "192.0.2.7:110".parse().unwrap(), ..caught };
+    assert_eq!(acl::session(&policy, &strange, &mut ()), Decision::NoMatch);
     let session = &policy.command_acls[1].session;
     assert!(session.commands.allows("unknown"));
     assert!(!session.commands.allows("APOP"));

@@ -5,16 +5,17 @@ use crate::antivirus::{Finding, builtin, clamd};
 use crate::content::Content;
 use crate::notice::{self, Facts};
 use crate::parts::{Parts, take_apart};
+use crate::rules::{self, Verdict};
 use ipc::ids::{EngineAnswer, LeaseId, Sha256};
 use ipc::log::printable;
 use ipc::supervisor_scanner::{EngineGrant, EngineState};
 use ipc::worker_scanner::{Disposition, Judged, ScanJob};
 use nix::errno::Errno;
 use nix::sys::uio::pwrite;
-use policy::judge;
 use policy::model::{Engine, EngineKind, MailAction, MailFilter};
 use policy::slice::ScannerSlice;
 use policy::status::{Status, StatusSet};
+use policy::time::Clock;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -35,6 +36,7 @@ pub(crate) struct Job<'a> {
     pub(crate) lease: LeaseId,
     pub(crate) scan: &'a ScanJob,
     pub(crate) slice: &'a ScannerSlice,
+    pub(crate) clock: &'a Clock,
     pub(crate) signatures: &'a Signatures,
     pub(crate) poison: bool,
 }
@@ -47,17 +49,16 @@ pub(crate) async fn judge(
     output: &OwnedFd,
 ) -> Judged {
     let begun = Instant::now();
-    let filter = filter(job.slice, &job.scan.context.command_rule);
+    let filter = filter(job.slice, job.scan.context.command_rule);
     let sha256 = job.scan.sha256;
     let inspection = if job.poison {
         Inspection::poison(job.scan.found)
     } else {
         inspect(&job, &mail, engines, filter).await
     };
-    let judgement = judge::mail(&job.slice.mail_acls, &job.scan.context.command_rule, inspection.statuses);
-    let rule = judgement.rule.unwrap_or_default().to_owned();
+    let Verdict { action, rule, would } = rules::decide(&job, &inspection, mail.bytes());
     let mut reason = inspection.reason();
-    let disposition = match judgement.action {
+    let disposition = match action {
         MailAction::Accept => Disposition::Pass,
         MailAction::Deny => Disposition::Deny,
         MailAction::Defer => Disposition::Defer,
@@ -78,6 +79,7 @@ pub(crate) async fn judge(
         sha256,
         disposition,
         rule,
+        would,
         statuses: inspection.statuses,
         answers: inspection.answers,
         reason: printable(&reason, MAX_REASON),
@@ -86,12 +88,13 @@ pub(crate) async fn judge(
 }
 
 /// What was found out about a mail.
-struct Inspection {
-    statuses: StatusSet,
-    answers: Vec<EngineAnswer>,
+pub(crate) struct Inspection {
+    pub(crate) statuses: StatusSet,
+    pub(crate) answers: Vec<EngineAnswer>,
     why: &'static str,
     recognised: bool,
-    unread: bool,
+    /// Nothing of the mail may be read: it killed two scanners.
+    pub(crate) unread: bool,
 }
 
 impl Inspection {
@@ -128,7 +131,7 @@ impl Inspection {
 
 /// What each engine says of a mail that is nobody's: a probe.
 pub(crate) async fn ask_all(job: &Job<'_>, mail: &Rc<Content>, engines: Vec<Demanded>) -> Vec<EngineAnswer> {
-    inspect(job, mail, engines, filter(job.slice, &job.scan.context.command_rule)).await.answers
+    inspect(job, mail, engines, filter(job.slice, job.scan.context.command_rule)).await.answers
 }
 
 async fn inspect(
@@ -257,7 +260,7 @@ impl Asked {
 }
 
 /// The mail filter of the rule, else the strictest there is to be had: the default.
-fn filter<'a>(slice: &'a ScannerSlice, rule: &str) -> &'a MailFilter {
+fn filter(slice: &ScannerSlice, rule: u16) -> &MailFilter {
     const NOTHING: &MailFilter = &MailFilter {
         name: String::new(),
         max_parts: 0,
@@ -266,9 +269,8 @@ fn filter<'a>(slice: &'a ScannerSlice, rule: &str) -> &'a MailFilter {
         max_decoded: 0,
         max_archive_depth: 0,
     };
-    let index =
-        slice.filters_by_rule.iter().find(|(name, _)| name == rule).map(|(_, index)| usize::from(*index));
-    index.and_then(|index| slice.mail_filters.get(index)).unwrap_or(NOTHING)
+    let index = slice.filters.get(usize::from(rule)).copied().flatten();
+    index.and_then(|index| slice.mail_filters.get(usize::from(index))).unwrap_or(NOTHING)
 }
 
 /// Writes the copy; gives its length.
@@ -297,6 +299,7 @@ pub(crate) fn unreadable(lease: LeaseId, sha256: Sha256, why: &str) -> Judged {
         sha256,
         disposition: Disposition::Defer,
         rule: String::new(),
+        would: None,
         statuses: StatusSet::of(Status::Error),
         answers: Vec::new(),
         reason: printable(why, MAX_REASON),

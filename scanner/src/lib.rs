@@ -18,6 +18,7 @@ mod content;
 mod job;
 pub mod notice;
 pub mod parts;
+mod rules;
 mod serve;
 
 use ipc::boot::{Boot, Ready, Role, build};

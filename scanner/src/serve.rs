@@ -15,8 +15,9 @@ use policy::model::EngineKind;
 use policy::names::{Direction, Protocol};
 use policy::slice::ScannerSlice;
 use policy::status::{Status, StatusSet};
+use policy::time::Clock;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
@@ -34,7 +35,7 @@ type Worker = Link<Judged, ScanJob>;
 struct Scanner {
     supervisor: Supervisor,
     log: Rc<Log>,
-    policies: BTreeMap<u64, Rc<ScannerSlice>>,
+    policies: BTreeMap<u64, Rc<Generation>>,
     signatures: Rc<Signatures>,
 }
 
@@ -59,7 +60,7 @@ pub(crate) async fn serve(supervisor: Supervisor, log: Rc<Log>) -> Result<(), Er
             }
             ToScanner::Serve => {
                 let mut collected = collector.take().unwrap_or_default();
-                if scanner.policies.values().any(|slice| wants_test(slice)) {
+                if scanner.policies.values().any(|policy| wants_test(&policy.slice)) {
                     collected.add_test();
                 }
                 let (signatures, mut faults) = collected.finish();
@@ -99,6 +100,12 @@ fn collect(collector: &mut Collector, name: &str, file: &OwnedFd, log: &Log) {
     }
 }
 
+/// The rules of one generation, and the clock that their times are told by.
+struct Generation {
+    slice: ScannerSlice,
+    clock: Clock,
+}
+
 impl Scanner {
     fn take_policy(&mut self, generation: u64, len: u32, memfd: Option<OwnedFd>) -> Result<(), Error> {
         let wrong = |why: &str| Error::Io(std::io::Error::other(why.to_owned()));
@@ -112,7 +119,8 @@ impl Scanner {
         }
         let bytes = read_all(memfd.as_fd(), length).map_err(wrong)?;
         let slice: ScannerSlice = decode_slice(&bytes).map_err(|error| Error::Link(error.into()))?;
-        self.policies.insert(generation, Rc::new(slice));
+        let clock = slice.zone.clock();
+        self.policies.insert(generation, Rc::new(Generation { slice, clock }));
         while self.policies.len() > KEPT_GENERATIONS {
             self.policies.pop_first();
         }
@@ -136,7 +144,7 @@ impl Scanner {
                 Demanded { grant, connection }
             })
             .collect();
-        let Some(slice) = self.policies.get(&generation).map(Rc::clone) else {
+        let Some(policy) = self.policies.get(&generation).map(Rc::clone) else {
             self.log.note(
                 Level::Error,
                 None,
@@ -146,15 +154,15 @@ impl Scanner {
             return (None, Vec::new());
         };
         match (worker, probe::mail(purpose)) {
-            (Some(worker), None) => self.for_worker(lease, &slice, engines, purpose, worker).await,
-            (_, probe) => self.probe(lease, &slice, engines, probe.unwrap_or_default()).await,
+            (Some(worker), None) => self.for_worker(lease, &policy, engines, purpose, worker).await,
+            (_, probe) => self.probe(lease, &policy, engines, probe.unwrap_or_default()).await,
         }
     }
 
     async fn for_worker(
         &self,
         lease: LeaseId,
-        slice: &ScannerSlice,
+        policy: &Generation,
         engines: Vec<Demanded>,
         purpose: Purpose,
         worker: OwnedFd,
@@ -175,7 +183,8 @@ impl Scanner {
             return (None, Vec::new());
         }
         let poison = purpose == Purpose::Poison;
-        let work = Job { lease, scan: &job, slice, signatures: &self.signatures, poison };
+        let Generation { slice, clock } = policy;
+        let work = Job { lease, scan: &job, slice, clock, signatures: &self.signatures, poison };
         let judged = job::judge(work, Rc::new(content), engines, &output).await;
         // The worker may have given up waiting; its client was told to come again.
         let _ = worker.try_send(&judged, &[]);
@@ -198,7 +207,7 @@ impl Scanner {
     async fn probe(
         &self,
         lease: LeaseId,
-        slice: &ScannerSlice,
+        policy: &Generation,
         mut engines: Vec<Demanded>,
         mail: Vec<u8>,
     ) -> (Option<Sha256>, Vec<EngineAnswer>) {
@@ -206,21 +215,23 @@ impl Scanner {
         engines.iter_mut().for_each(|demanded| demanded.grant.limit = None);
         let content = Rc::new(Content::from(mail));
         let sha256 = content.sha256();
+        let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
         let context = Context {
             session: SessionId(0),
             protocol: Protocol::Pop3,
             direction: Direction::Download,
-            client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            client: nowhere,
+            destination: nowhere,
             user: String::new(),
-            listener: String::new(),
-            session_rule: String::new(),
-            command_rule: String::new(),
+            listener: 0,
+            command_rule: 0,
             time: 0,
         };
         let size = content.bytes().len() as u64;
         let scan =
             ScanJob { lease, size, sha256, found: StatusSet::of(Status::Skipped), max_output: 0, context };
-        let work = Job { lease, scan: &scan, slice, signatures: &self.signatures, poison: false };
+        let Generation { slice, clock } = policy;
+        let work = Job { lease, scan: &scan, slice, clock, signatures: &self.signatures, poison: false };
         let answers = job::ask_all(&work, &content, engines).await;
         (Some(sha256), answers)
     }

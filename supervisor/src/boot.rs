@@ -2,6 +2,7 @@
 use crate::admission::Admission;
 use crate::changed::Index;
 use crate::children::{Children, GroupPlan};
+use crate::clock::settle_zone;
 use crate::confinement;
 use crate::dial::{Balance, OwnAddresses};
 use crate::engines::Engines;
@@ -40,7 +41,10 @@ const LOOKUP_DESCRIPTORS: u64 = 1024;
 /// Opens everything, gives up what is not needed any more, and returns what the event loop runs on.
 pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event>), Error> {
     let started = Instant::now();
-    let policy = Rc::new(options.policy);
+    let mut policy = options.policy;
+    settle_zone(&mut policy);
+    let clock = policy.service.zone.clone().unwrap_or_default().clock();
+    let policy = Rc::new(policy);
     let mut journal = Journal::new(Writer::new(&policy.log));
     let root = nix::unistd::geteuid().is_root();
     let configuration = options.configuration.display().to_string();
@@ -123,6 +127,7 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
         missing_walls: Vec::new(),
         fatal: None,
         policy,
+        clock,
     };
     Ok((supervisor, inbox))
 }

@@ -21,6 +21,7 @@ use ipc::supervisor_lookup::ToLookup;
 use ipc::supervisor_scanner::{Purpose, ToScanner};
 use ipc::supervisor_worker::{NoServer, ToWorker};
 use policy::model::Policy;
+use policy::time::Clock;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -94,6 +95,8 @@ pub(crate) enum Event {
 /// Everything that the supervisor knows.
 pub(crate) struct Supervisor {
     pub(crate) policy: Rc<Policy>,
+    /// In the zone of the policy.
+    pub(crate) clock: Clock,
     pub(crate) generation: u64,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) journal: Journal,

@@ -14,7 +14,7 @@ use ipc::supervisor_lookup::{FromLookup, ToLookup};
 use ipc::supervisor_worker::{
     ChangedMail, Counters, End, FromWorker, NoServer, Plan, Session as SessionRecord, ToWorker,
 };
-use policy::acl::Peer;
+use policy::conditions::Facts;
 use policy::model::PlugTo;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -100,18 +100,22 @@ impl Supervisor {
         let policy = Rc::clone(&self.policy);
         let Some(listener) = policy.listeners.get(usize::from(accepted.listener)) else { return };
         let destination = accepted.destination;
-        let peer = Peer {
+        let facts = Facts {
             listener: accepted.listener,
             tenant: listener.tenant,
             protocol: listener.protocol,
             client: accepted.client,
             destination: destination.address,
             transparent: destination.redirected,
+            moment: crate::clock::now(&self.clock),
+            certificate: None,
+            user: None,
+            groups: None,
         };
-        let Admitted { session_rule, command_rule } = match self.admission.admit(&policy, &peer) {
+        let Admitted { session_rule, command_rule } = match self.admission.admit(&policy, &facts) {
             Ok(admitted) => admitted,
             Err(refusal) => {
-                self.refused(&peer, &listener.name, refusal);
+                self.refused(&facts, &listener.name, refusal);
                 return;
             }
         };
@@ -155,13 +159,13 @@ impl Supervisor {
         self.route(id);
     }
 
-    fn refused(&mut self, peer: &Peer, listener: &str, refusal: Refusal) {
+    fn refused(&mut self, facts: &Facts<'_>, listener: &str, refusal: Refusal) {
         self.journal.acl(&Acl {
             phase: refusal.phase(),
             session: None,
             listener,
-            client: peer.client,
-            destination: peer.destination,
+            client: facts.client,
+            destination: facts.destination,
             decision: refusal.decision(),
             rule: refusal.rule(&self.policy),
             parent: "",

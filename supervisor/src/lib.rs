@@ -23,6 +23,7 @@ mod backoff;
 mod boot;
 pub mod changed;
 mod children;
+pub mod clock;
 mod confinement;
 mod dial;
 mod engines;

@@ -278,6 +278,7 @@ fn mail_fields(mail: &Mail, tenant: &str) -> Fields {
         ("direction", mail.direction.to_string().into()),
         ("size", mail.size.into()),
         ("outcome", mail.outcome.name().into()),
+        ("would", mail.would.map_or(Value::Null, |would| would.name().into())),
         ("rule", mail.rule.as_str().into()),
         ("statuses", mail.statuses.to_string().into()),
         ("engines", mail.answers.iter().map(engine).collect()),
@@ -393,6 +394,7 @@ mod tests {
             sha256: Sha256([0xab; 32]),
             outcome: Outcome::Replaced,
             rule: "standard-bad".into(),
+            would: None,
             statuses: StatusSet::of(Status::Infected),
             answers: vec![EngineAnswer {
                 engine: "clamd".into(),

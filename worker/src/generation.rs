@@ -4,6 +4,7 @@ use crate::memfd;
 use ipc::wire::decode_slice;
 use nix::sys::uio::pread;
 use policy::slice::WorkerSlice;
+use policy::status::StatusSet;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -12,12 +13,12 @@ use worker_proto::pop3::Settings;
 
 /// One generation, cut into what a session needs.
 pub(crate) struct Generation {
-    /// Listener names by index.
-    pub(crate) listeners: Vec<String>,
     /// What each rule of this tenant lets a session do, ready for the machine.
     pub(crate) rules: Vec<Option<Rc<Settings>>>,
     /// Engine names by index.
     pub(crate) engines: Vec<String>,
+    /// Statuses that a mail which passes can have by the rules.
+    pub(crate) passes: StatusSet,
     /// `spool-file-above`, octets.
     pub(crate) spool_file_above: u64,
     /// `copy-cache`, octets.
@@ -28,17 +29,18 @@ impl From<WorkerSlice> for Generation {
     fn from(slice: WorkerSlice) -> Self {
         let WorkerSlice {
             tenant: _,
-            listeners,
+            listeners: _,
             rules,
             login,
             spool_file_above,
             copy_cache,
             refuse_delete,
             engines,
+            passes,
         } = slice;
         let settings = |rules| Rc::new(Settings { rules, login: login.clone(), refuse_delete });
         let rules = rules.into_iter().map(|rule| rule.map(settings)).collect();
-        Self { listeners, rules, engines, spool_file_above, copy_cache }
+        Self { rules, engines, passes, spool_file_above, copy_cache }
     }
 }
 

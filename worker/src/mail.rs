@@ -8,7 +8,7 @@ use crate::session::Session;
 use crate::spool::SealedMail;
 use ipc::ids::{EngineAnswer, LeaseId, MailId, Sha256};
 use ipc::log::{self, Level, Outcome};
-use ipc::supervisor_worker::{ChangedMail, FromWorker, NoLease};
+use ipc::supervisor_worker::{ChangedMail, FromWorker, NoLease, Plan};
 use ipc::worker_scanner::{Context, Judged};
 use policy::names::Direction;
 use policy::status::StatusSet;
@@ -270,6 +270,7 @@ impl<M: Machine> Session<M> {
             sha256,
             outcome,
             rule: judged.map(|judged| log::printable(&judged.rule, ANSWER_TEXT)).unwrap_or_default(),
+            would: judged.and_then(|judged| judged.would),
             statuses: judged.map_or(hand.found, |judged| judged.statuses),
             answers: judged.map(|judged| printable(&judged.answers)).unwrap_or_default(),
             reason: log::printable(reason, ANSWER_TEXT),
@@ -337,19 +338,20 @@ impl<M: Machine> Session<M> {
         let engines =
             engines.iter().filter_map(|index| names.get(usize::from(*index)).cloned()).collect::<Rc<[_]>>();
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let listener = self.generation.listeners.get(usize::from(self.admission.listener));
+        let Plan::Early { rule } = self.admission.plan;
         Question {
             found: self.hand.as_ref().map_or(StatusSet::EMPTY, |hand| hand.found),
             engines,
+            passes: self.generation.passes,
             context: Context {
                 session: self.id,
                 protocol: self.admission.protocol,
                 direction: Direction::Download,
-                client: self.admission.client.ip(),
+                client: self.admission.client,
+                destination: self.admission.destination,
                 user: self.user.clone(),
-                listener: listener.cloned().unwrap_or_default(),
-                session_rule: self.admission.session_rule.clone(),
-                command_rule: self.settings.rules.name.clone(),
+                listener: self.admission.listener,
+                command_rule: rule,
                 time: i64::try_from(time).unwrap_or(i64::MAX),
             },
         }

@@ -25,6 +25,8 @@ pub(crate) struct Question {
     pub(crate) context: Context,
     /// Names of the demanded engines.
     pub(crate) engines: Rc<[String]>,
+    /// Statuses that a mail which passes can have by the rules.
+    pub(crate) passes: StatusSet,
 }
 
 /// The way there and back.
@@ -65,12 +67,12 @@ pub(crate) fn trip(lease: LeaseId, pair: OwnedFd, mail: Rc<SealedMail>, question
         let link: Link<ScanJob, Judged> =
             Link::new(pair).map_err(|_| Lost::Internal("no link to the scanner"))?;
         let output = memfd::create(c"output").map_err(|_| Lost::Internal("cannot make a memory file"))?;
-        let Question { found, context, engines } = question;
+        let Question { found, context, engines, passes } = question;
         let max_output = mail.length().saturating_add(NOTICE_ROOM);
         let job = ScanJob { lease, size: mail.length(), sha256: mail.sha256(), found, max_output, context };
         link.send(&job, &[mail.as_fd(), output.as_fd()]).await.map_err(lost)?;
         let (judged, _no_descriptors) = link.recv().await.map_err(lost)?;
-        let expected = Expected { lease, sha256: mail.sha256(), found, engines: &engines };
+        let expected = Expected { lease, sha256: mail.sha256(), found, engines: &engines, passes };
         match believe(&judged, &expected).and_then(|()| decide(&judged, mail, output, max_output)) {
             Ok(decision) => Ok(Judgement { judged: Box::new(judged), decision }),
             Err(lie) => Err(Lost::Lied(lie)),
@@ -92,11 +94,12 @@ struct Expected<'a> {
     sha256: Sha256,
     found: StatusSet,
     engines: &'a [String],
+    passes: StatusSet,
 }
 
 /// Whether an answer is about this mail, complete, and free of contradictions.
 fn believe(judged: &Judged, expected: &Expected<'_>) -> Result<(), &'static str> {
-    let Judged { lease, sha256, disposition, rule, statuses, answers, reason, micros: _ } = judged;
+    let Judged { lease, sha256, disposition, rule, would, statuses, answers, reason, micros: _ } = judged;
     if *lease != expected.lease {
         return Err("the scanner answered for another lease");
     }
@@ -128,9 +131,15 @@ fn believe(judged: &Judged, expected: &Expected<'_>) -> Result<(), &'static str>
     if !complete && (*disposition == Disposition::Pass || !statuses.contains(Status::Malformed)) {
         return Err("an engine's answer is missing");
     }
+    if would.is_some() && expected.passes != StatusSet::naming(Status::ALL) {
+        return Err("the scanner enforces nothing where every rule is enforced");
+    }
     if *disposition == Disposition::Pass {
-        if statuses.contains(Status::Infected) {
-            return Err("the scanner passes an infected mail");
+        if !statuses.within(expected.passes) {
+            return Err("the scanner passes what no rule lets pass");
+        }
+        if expected.found.contains(Status::Limit) {
+            return Err("the scanner passes a mail of which only the beginning is there");
         }
         if expected.engines.is_empty() && !statuses.contains(Status::Skipped) {
             return Err("the scanner calls clean what no engine saw");

@@ -72,6 +72,8 @@ pub(crate) async fn run(worker: Rc<Worker>, admitted: Admitted) -> (End, Counter
 
     let machine = match admission.protocol {
         Protocol::Pop3 => Pop3::new(Rc::clone(&settings), Duration::ZERO),
+        // The supervisor serves no policy that has them.
+        Protocol::Imap | Protocol::Sieve => return (End::Internal, counters),
     };
     let buffers = Rc::clone(&worker.buffers);
     let driver = Driver::new(buffers, generation.spool_file_above, started, machine, client, server);

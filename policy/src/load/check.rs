@@ -2,9 +2,9 @@
 //! that never decide. What is about connections and sessions is in `reach`.
 use super::scanning::TEST_SIGNATURES;
 use super::{LoadOptions, Place, reach};
+use crate::conditions::{Conditions, one_of};
 use crate::diagnostic::{At, Sink};
-use crate::judge;
-use crate::model::{CommandAcl, EngineKind, MailAction, Policy};
+use crate::model::{CommandAcl, EngineKind, MailAcl, MailAction, Policy};
 use crate::status::{Status, StatusSet};
 use std::collections::BTreeSet;
 
@@ -107,8 +107,12 @@ fn engines(sink: &Sink<'_>, policy: &Policy, acl: &CommandAcl, at: &At, options:
             "add [antivirus.clamd], or signatures of your own to [antivirus.builtin]",
         );
     }
-    let skipped = judge::mail(&policy.mail_acls, &acl.name, StatusSet::of(Status::Skipped));
-    if demanded.is_empty() && skipped.action != MailAction::Accept {
+    let skipped = StatusSet::of(Status::Skipped);
+    let accepted = policy
+        .mail_acls
+        .iter()
+        .any(|rule| rule.action == MailAction::Accept && rule.names(skipped, Status::Skipped));
+    if demanded.is_empty() && !accepted {
         sink.warn(
             at,
             "no engine is demanded here, so no mail gets through: the status `skipped` is not accepted",
@@ -123,28 +127,23 @@ fn mail_rules(sink: &Sink<'_>, policy: &Policy, places: &Places) {
         return;
     }
     // Command-acls that no mail rule names are all alike here: one of them stands for the others.
-    let mentioned: BTreeSet<&str> =
-        policy.mail_acls.iter().flat_map(|rule| &rule.command_acls).map(String::as_str).collect();
-    let (named, unnamed): (Vec<_>, Vec<_>) = policy
-        .command_acls
-        .iter()
-        .filter(|acl| acl.accept && acl.session.download.scan)
-        .partition(|acl| mentioned.contains(acl.name.as_str()));
-    let scanning = named.into_iter().chain(unnamed.into_iter().take(1));
+    let mentioned: BTreeSet<u16> =
+        policy.mail_acls.iter().flat_map(|rule| &rule.when.parents).copied().collect();
+    let (named, unnamed): (Vec<_>, Vec<_>) = (0_u16..)
+        .zip(&policy.command_acls)
+        .filter(|(_, acl)| acl.accept && acl.session.download.scan)
+        .map(|(index, _)| index)
+        .partition(|index| mentioned.contains(index));
+    let rules = by_conditions(&policy.mail_acls);
     let mut used = BTreeSet::new();
     let mut undecided: BTreeSet<Status> = BTreeSet::new();
     let mut any = false;
-    for acl in scanning {
+    for parent in named.into_iter().chain(unnamed.into_iter().take(1)) {
         any = true;
         for set in every_set() {
             for status in set.iter() {
-                match judge::first_match(&policy.mail_acls, &acl.name, set, status) {
-                    Some((index, _)) => {
-                        used.insert(index);
-                    }
-                    None => {
-                        undecided.insert(status);
-                    }
+                if !walk(&rules, parent, set, status, &mut used) {
+                    undecided.insert(status);
                 }
             }
         }
@@ -166,10 +165,46 @@ fn mail_rules(sink: &Sink<'_>, policy: &Policy, places: &Places) {
         let names = undecided.iter().map(|status| status.name()).collect::<Vec<_>>().join(", ");
         sink.warn(
             &places.start,
-            format!("no mail rule decides about mail that is {names}: it is deferred"),
+            format!("no mail rule decides about every mail that is {names}: what is left is deferred"),
             "write standard-rules = true, or a last [[mail-acl]] without `virus`",
         );
     }
+}
+
+/// The rules that can decide about a status of a mail with these statuses: those up to the first without other
+/// conditions; of rules with the same conditions the first. Whether there is one without.
+fn walk(rules: &Walk<'_>, parent: u16, set: StatusSet, status: Status, used: &mut BTreeSet<usize>) -> bool {
+    let mut tried = BTreeSet::new();
+    for (index, (rule, kind)) in rules.iter().enumerate() {
+        if !one_of(&rule.when.parents, parent) || !rule.names(set, status) || !tried.insert(kind) {
+            continue;
+        }
+        used.insert(index);
+        if kind.is_none() {
+            return true;
+        }
+    }
+    false
+}
+
+/// Rules, each with the first rule that has the same conditions, parents and statuses apart; `None`: it has none.
+type Walk<'p> = Vec<(&'p MailAcl, Option<usize>)>;
+
+fn by_conditions(rules: &[MailAcl]) -> Walk<'_> {
+    let bare = |rule: &MailAcl| MailAcl {
+        name: String::new(),
+        virus: None,
+        action: MailAction::Accept,
+        monitor: false,
+        when: Conditions { parents: Vec::new(), ..rule.when.clone() },
+        ..rule.clone()
+    };
+    let conditions: Vec<_> = rules.iter().map(bare).collect();
+    let none = bare(&MailAcl::default());
+    let kind = |own: &MailAcl| {
+        if *own == none { None } else { conditions.iter().position(|first| first == own) }
+    };
+    rules.iter().zip(conditions.iter().map(kind)).collect()
 }
 
 /// Every set of statuses that a mail can have: clean alone, or any others together.

@@ -91,6 +91,20 @@ pub(super) fn parse<'a>(sink: &Sink<'_>, file: &'a SourceFile, index: usize) -> 
     table
 }
 
+/// (place, NAME) of every `[place.NAME]` of all files.
+pub(super) fn sections(files: &[SourceFile]) -> Vec<(String, String)> {
+    let tables = files.iter().map(|file| DeTable::parse_recoverable(&file.text).0);
+    let mut sections = Vec::new();
+    for table in tables {
+        for (place, value) in table.get_ref().iter() {
+            for (name, _) in value.get_ref().as_table().into_iter().flat_map(|table| table.iter()) {
+                sections.push((place.get_ref().to_string(), name.get_ref().to_string()));
+            }
+        }
+    }
+    sections
+}
+
 /// All files, from which items are taken by name.
 #[derive(Debug)]
 pub(super) struct Document<'a> {

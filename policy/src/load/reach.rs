@@ -2,7 +2,7 @@
 //! a server or back to Mailward. Only what is certain is told: conditions on addresses are compared, not computed.
 use super::Place;
 use super::check::Places;
-use crate::acl::holds;
+use crate::conditions::one_of;
 use crate::diagnostic::{At, Sink};
 use crate::model::{CommandAcl, Listener, PlugTo, Policy, SessionAcl};
 use std::net::SocketAddr;
@@ -89,12 +89,11 @@ fn session_rule(policy: &Policy, session: &SessionAcl, index: usize) -> Reach {
     let fitting =
         (0_u16..).zip(&policy.listeners).filter(|(number, listener)| admits(session, *number, listener));
     for (number, listener) in fitting {
-        let taken = policy.session_acls.iter().take(index).any(|earlier| {
-            admits(earlier, number, listener)
-                && (earlier.from.is_everyone() || earlier.from == session.from)
-                && (earlier.to.is_everyone() || earlier.to == session.to)
-                && (earlier.transparent.is_none() || earlier.transparent == session.transparent)
-        });
+        let taken = policy
+            .session_acls
+            .iter()
+            .take(index)
+            .any(|earlier| admits(earlier, number, listener) && session.when.within(&earlier.when));
         let parent = u16::try_from(index).unwrap_or(u16::MAX);
         if taken {
             if matches!(outcome, Reach::Nothing) {
@@ -119,10 +118,10 @@ fn command_rule(policy: &Policy, acl: &CommandAcl, index: usize) -> Reach {
             {
                 continue;
             }
-            let taken = policy.command_acls.iter().take(index).any(|earlier| {
-                takes(earlier, parent, number, listener)
-                    && (earlier.from.is_everyone() || earlier.from == acl.from)
-            });
+            let taken =
+                policy.command_acls.iter().take(index).any(|earlier| {
+                    takes(earlier, parent, number, listener) && acl.when.within(&earlier.when)
+                });
             if !taken {
                 return Reach::Some;
             }
@@ -153,7 +152,7 @@ fn without_destination<'p>(
     acl: &CommandAcl,
     index: usize,
 ) -> Option<&'p str> {
-    if !acl.plug_to.is_empty() {
+    if !acl.plug_to.is_empty() || acl.route.is_some() {
         return None;
     }
     let mut direct = (0_u16..)
@@ -166,7 +165,7 @@ fn without_destination<'p>(
                 && takes(acl, parent, *number, listener)
                 // An earlier rule may take everything that this listener brings.
                 && !policy.command_acls.iter().take(index).any(|earlier| {
-                    earlier.from.is_everyone() && takes(earlier, parent, *number, listener)
+                    acl.when.within(&earlier.when) && takes(earlier, parent, *number, listener)
                 })
         })
     });
@@ -208,15 +207,15 @@ fn is_own(listening: SocketAddr, server: SocketAddr) -> bool {
 /// Whether connections to a listener can meet a session-acl, addresses apart. Only those that NAT brought are
 /// transparent, and NAT brings them to transparent listeners only.
 fn admits(session: &SessionAcl, number: u16, listener: &Listener) -> bool {
-    holds(&session.listeners, number)
-        && holds(&session.tenants, listener.tenant)
-        && (session.transparent != Some(true) || listener.transparent.is_some())
+    one_of(&session.when.listeners, number)
+        && one_of(&session.when.tenants, listener.tenant)
+        && (session.when.transparent != Some(true) || listener.transparent.is_some())
 }
 
 /// The same for a command-acl and a session that the session-acl `parent` accepted.
 fn takes(acl: &CommandAcl, parent: u16, number: u16, listener: &Listener) -> bool {
-    holds(&acl.session_acls, parent)
-        && holds(&acl.protocols, listener.protocol)
-        && holds(&acl.listeners, number)
-        && holds(&acl.tenants, listener.tenant)
+    one_of(&acl.when.parents, parent)
+        && one_of(&acl.when.protocols, listener.protocol)
+        && one_of(&acl.when.listeners, number)
+        && one_of(&acl.when.tenants, listener.tenant)
 }

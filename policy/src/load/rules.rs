@@ -1,16 +1,14 @@
-//! `[host-list.NAME]`, `[[session-acl]]` and `[[command-acl]]`.
+//! `[[session-acl]]` and `[[command-acl]]`.
+use super::conditions::Names;
 use super::document::Document;
-use super::service::{GIB, KIB, MIB, clear_text, count};
+use super::service::{GIB, KIB, MIB, count, server_tls};
 use super::{Named, Place};
+use crate::conditions::Conditions;
 use crate::diagnostic::At;
-use crate::host::{HostError, HostList, is_host_name, socket_address};
+use crate::host::{is_host_name, socket_address};
 use crate::list::{NameList, POP3_COMMANDS, UNKNOWN, matches};
-use crate::model::{CommandAcl, Engine, Listener, MailFilter, PlugTo, Scanning, SessionAcl, SessionRules};
-use crate::names::Protocol;
+use crate::model::{CommandAcl, Engine, MailFilter, PlugTo, Scanning, SessionAcl, SessionRules};
 use crate::read::{Item, Table, nearest};
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 const POP3_PORT: u16 = 110;
@@ -20,99 +18,7 @@ const LEAST_RESPONSE_LINE: u64 = 512;
 /// RFC 5322 section 2.1.1: 998 octets and CRLF.
 const LEAST_MAIL_LINE: u64 = 1000;
 
-/// `[host-list.NAME]`, resolved.
-#[derive(Debug)]
-pub(super) struct HostLists {
-    lists: BTreeMap<String, Arc<HostList>>,
-}
-
-impl HostLists {
-    pub(super) fn read(document: &mut Document<'_>) -> Self {
-        let mut waiting = BTreeMap::new();
-        let mut order = Vec::new();
-        for (name, _, mut table) in document.named_tables("host-list") {
-            let hosts = table.require("hosts", "write hosts = [\"192.0.2.0/24\"]");
-            waiting.insert(name, hosts.and_then(|item| item.some_strings()).unwrap_or_default());
-            order.push(name);
-            table.finish();
-        }
-        let state = RefCell::new(Resolving { waiting, order, lists: BTreeMap::new() });
-        let order = state.borrow().order.clone();
-        for name in order {
-            resolve(&state, name);
-        }
-        Self { lists: state.into_inner().lists }
-    }
-
-    /// A list of hosts; not given: everyone.
-    fn hosts(&self, item: Option<Item<'_>>) -> HostList {
-        let mut hosts = HostList::default();
-        for (item, text) in item.and_then(|item| item.some_strings()).unwrap_or_default() {
-            if let Err(error) = hosts.add(text, &mut |name| self.lists.get(name).cloned()) {
-                tell(&item, text, error, &mut self.lists.keys().map(String::as_str));
-            }
-        }
-        hosts
-    }
-}
-
-/// The lists on the way to being resolved.
-struct Resolving<'a> {
-    waiting: BTreeMap<&'a str, Vec<(Item<'a>, &'a str)>>,
-    order: Vec<&'a str>,
-    lists: BTreeMap<String, Arc<HostList>>,
-}
-
-/// Resolves one list and those that it names. A list that is being resolved is no longer waiting and not yet there,
-/// so that a circle ends as an error at the item that closes it.
-fn resolve(state: &RefCell<Resolving<'_>>, name: &str) -> Option<Arc<HostList>> {
-    if let Some(list) = state.borrow().lists.get(name) {
-        return Some(Arc::clone(list));
-    }
-    let items = state.borrow_mut().waiting.remove(name)?;
-    let mut hosts = HostList::default();
-    for (item, text) in items {
-        match hosts.add(text, &mut |name| resolve(state, name)) {
-            Ok(()) => {}
-            Err(HostError::UnknownList(other)) if state.borrow().order.contains(&other.as_str()) => item
-                .error(
-                    format!("the host lists `{name}` and `{other}` name each other in a circle"),
-                    "write the hosts themselves into one of them",
-                ),
-            Err(error) => tell(&item, text, error, &mut state.borrow().order.iter().copied()),
-        }
-    }
-    let list = Arc::new(hosts);
-    state.borrow_mut().lists.insert(name.to_owned(), Arc::clone(&list));
-    Some(list)
-}
-
-fn tell(item: &Item<'_>, text: &str, error: HostError, lists: &mut dyn Iterator<Item = &str>) {
-    match error {
-        HostError::NotInThisVersion(what) => item.error(
-            format!("{what} (`{text}`) is not in this version in a list of hosts"),
-            "write addresses: \"192.0.2.1\", \"192.0.2.0/24\", \"192.0.2.1-192.0.2.9\", \"@list\"",
-        ),
-        HostError::Invalid(why) => item.error(
-            format!("`{text}` in a list of hosts: {why}"),
-            "write \"192.0.2.1\", \"192.0.2.0/24\", \"192.0.2.1-192.0.2.9\", \"2001:db8::/32\", \"@list\" or \"*\"",
-        ),
-        HostError::UnknownList(name) => {
-            let help = match nearest(&name, lists) {
-                Some(near) => format!("did you mean \"@{near}\"?"),
-                None => format!("write [host-list.{name}] with hosts = [...]"),
-            };
-            item.error(format!("there is no host list `{name}`"), help);
-        }
-    }
-}
-
-pub(super) fn session_acls(
-    document: &mut Document<'_>,
-    hosts: &HostLists,
-    listeners: &Named<Listener>,
-    tenants: &Named<String>,
-) -> Named<SessionAcl> {
+pub(super) fn session_acls(document: &mut Document<'_>, names: &Names<'_>) -> Named<SessionAcl> {
     let sink = document.sink;
     let mut acls = Named::new();
     let tables = document.some_tables(
@@ -125,11 +31,7 @@ pub(super) fn session_acls(
         let (name, at) = name(&mut table, "session-acl", number);
         let acl = SessionAcl {
             name: name.clone(),
-            listeners: listeners.find_all(table.take("listener"), "listener"),
-            tenants: tenants.find_all(table.take("tenant"), "tenant"),
-            from: hosts.hosts(table.take("from")),
-            to: hosts.hosts(table.take("to")),
-            transparent: table.take("transparent").and_then(|item| item.flag()),
+            when: names.connection(&mut table),
             accept: accepts(&mut table),
             max_sessions_per_client: count(&mut table, "max-sessions-per-client", 0, 0, 10_000_000),
         };
@@ -140,16 +42,14 @@ pub(super) fn session_acls(
 }
 
 /// What a command-acl can name.
-pub(super) struct Names<'n> {
-    pub(super) hosts: &'n HostLists,
-    pub(super) listeners: &'n Named<Listener>,
-    pub(super) tenants: &'n Named<String>,
+pub(super) struct Sections<'n> {
+    pub(super) names: &'n Names<'n>,
     pub(super) session_acls: &'n Named<SessionAcl>,
     pub(super) engines: &'n Named<Engine>,
     pub(super) filters: &'n Named<MailFilter>,
 }
 
-pub(super) fn command_acls(document: &mut Document<'_>, names: &Names<'_>) -> Named<CommandAcl> {
+pub(super) fn command_acls(document: &mut Document<'_>, sections: &Sections<'_>) -> Named<CommandAcl> {
     let sink = document.sink;
     let mut acls = Named::new();
     let tables = document.some_tables(
@@ -160,34 +60,43 @@ pub(super) fn command_acls(document: &mut Document<'_>, names: &Names<'_>) -> Na
     for (mut table, number) in tables.into_iter().zip(1_usize..) {
         let errors = sink.errors();
         let (name, at) = name(&mut table, "command-acl", number);
-        let acl = command_acl(&mut table, names, name.clone());
+        let acl = command_acl(&mut table, sections, name.clone());
         table.finish();
         acls.push(sink, "command-acl", name, Place::read(sink, errors, at), acl);
     }
     acls
 }
 
-fn command_acl(table: &mut Table<'_>, names: &Names<'_>, name: String) -> CommandAcl {
-    let session_acls = names.session_acls.find_all(table.take("session-acl"), "session-acl");
-    let protocols = table.take("protocol").and_then(|item| item.some_strings()).unwrap_or_default();
-    let protocols = protocols
-        .iter()
-        .filter_map(|(item, _)| item.choice("command-acl", &[("pop3", Protocol::Pop3)]))
-        .collect();
-    let listeners = names.listeners.find_all(table.take("listener"), "listener");
-    let tenants = names.tenants.find_all(table.take("tenant"), "tenant");
-    let from = names.hosts.hosts(table.take("from"));
+fn command_acl(table: &mut Table<'_>, sections: &Sections<'_>, name: String) -> CommandAcl {
+    let parents = sections.session_acls.find_all(table.take("session-acl"), "session-acl");
+    let when = Conditions { parents, ..sections.names.session(table) };
     let accept = accepts(table);
-    let servers = table.take("plug-to").and_then(|item| item.some_strings()).unwrap_or_default();
+    let servers = table.take("plug-to");
+    let route = table.take("route");
+    if let (Some(servers), Some(route)) = (&servers, &route) {
+        let place = table.sink.place(&servers.key_at);
+        table.sink.error(
+            &route.key_at,
+            "`plug-to` and `route` in one rule",
+            format!("`plug-to` stands at {place}: keep one of them"),
+        );
+    }
+    let servers = servers.and_then(|item| item.some_strings()).unwrap_or_default();
     let plug_to = servers.iter().filter_map(|(item, text)| plug_to(item, text)).collect();
+    let route = route.and_then(|item| {
+        item.check_as("command-acl");
+        item.filled().map(str::to_owned)
+    });
     if accept {
-        clear_text(table, "server-tls");
+        server_tls(table);
     } else {
         // A rule that denies reaches no server.
-        table.take("server-tls").and_then(|item| item.choice("command-acl", &[("off", ())]));
+        if let Some(item) = table.take("server-tls") {
+            item.check_as("command-acl");
+        }
     }
     let mut connect_timeout = Duration::from_secs(75);
-    if let Some(mut conn) = table.take("server-conn").and_then(|item| item.table("command-acl.server-conn")) {
+    if let Some(mut conn) = table.take("server-conn").and_then(|item| item.table("conn")) {
         connect_timeout = conn.duration("connect-timeout", connect_timeout, Duration::from_millis(100));
         conn.finish();
     }
@@ -211,25 +120,29 @@ fn command_acl(table: &mut Table<'_>, names: &Names<'_>, name: String) -> Comman
         max_bytes_out: table.size("max-bytes-out", 0, 0..=u64::MAX),
         cmd_line_len: usize_of(table.size("cmd-line-len", 8 * KIB, LEAST_COMMAND_LINE..=MIB)),
         resp_line_len: usize_of(table.size("resp-line-len", 8 * KIB, LEAST_RESPONSE_LINE..=MIB)),
+        monitor: monitors(table),
         scan_patience: table.duration("scan-patience", Duration::from_secs(45), Duration::from_secs(1)),
-        download: scanning(download, names, scan),
+        download: scanning(download, sections, scan),
     };
-    CommandAcl {
-        name: session.name.clone(),
-        session_acls,
-        protocols,
-        listeners,
-        tenants,
-        from,
-        accept,
-        plug_to,
-        connect_timeout,
-        session,
-    }
+    CommandAcl { name: session.name.clone(), when, accept, plug_to, route, connect_timeout, session }
 }
 
-fn scanning(download: Option<Table<'_>>, names: &Names<'_>, scan: bool) -> Scanning {
-    let all_engines = || (0_u16..).zip(&names.engines.values).map(|(index, _)| index).collect();
+/// `enforce = "monitor"`.
+pub(super) fn monitors(table: &mut Table<'_>) -> bool {
+    let Some(item) = table.take("enforce") else { return false };
+    let monitors = item.choice(table.place, &[("on", false), ("monitor", true)]).unwrap_or(false);
+    if monitors {
+        table.sink.warn(
+            &item.at,
+            "nothing is enforced here: what would be replaced or refused is delivered as it is",
+            "write enforce = \"on\" when the log shows what you expect",
+        );
+    }
+    monitors
+}
+
+fn scanning(download: Option<Table<'_>>, sections: &Sections<'_>, scan: bool) -> Scanning {
+    let all_engines = || (0_u16..).zip(&sections.engines.values).map(|(index, _)| index).collect();
     // `default` always exists and is the first.
     let mut scanning =
         Scanning { scan, max_mail: 50 * MIB, mail_line_len: 1 << 20, engines: all_engines(), mail_filter: 0 };
@@ -240,14 +153,14 @@ fn scanning(download: Option<Table<'_>>, names: &Names<'_>, scan: bool) -> Scann
     if let Some(item) = table.take("mail-filter")
         && let Some(name) = item.filled()
     {
-        scanning.mail_filter = names.filters.find(&item, "mail-filter", name).unwrap_or(0);
+        scanning.mail_filter = sections.filters.find(&item, "mail-filter", name).unwrap_or(0);
     }
     if let Some(item) = table.take("antivirus") {
         // The empty list is meant: no engine is asked and the status is `skipped`.
         let engines = item.strings().unwrap_or_default();
         scanning.engines = engines
             .iter()
-            .filter_map(|(item, name)| names.engines.find(item, "antivirus engine", name))
+            .filter_map(|(item, name)| sections.engines.find(item, "antivirus engine", name))
             .collect();
         scanning.engines.sort_unstable();
         scanning.engines.dedup();

@@ -1,12 +1,10 @@
-//! `[antivirus.NAME]`, `[mail-filter.NAME]` and `[[mail-acl]]` with the shipped rules.
+//! `[antivirus.NAME]` and `[mail-filter.NAME]`.
 use super::document::Document;
-use super::rules::name;
 use super::service::{GIB, KIB, MIB, count};
 use super::{Named, Place};
 use crate::host::is_host_name;
-use crate::model::{CommandAcl, Engine, EngineKind, EngineSocket, MailAcl, MailAction, MailFilter};
+use crate::model::{Engine, EngineKind, EngineSocket, MailFilter};
 use crate::read::{Item, Table};
-use crate::status::{Status, StatusSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -143,97 +141,4 @@ pub(super) fn mail_filters(document: &mut Document<'_>) -> Named<MailFilter> {
         filters.push(sink, "mail-filter", name.to_owned(), Place::implied(at), filter);
     }
     filters
-}
-
-pub(super) fn mail_acls(
-    document: &mut Document<'_>,
-    command_acls: &Named<CommandAcl>,
-    standard_rules: bool,
-) -> Named<MailAcl> {
-    const ACTIONS: &[(&str, MailAction)] = &[
-        ("accept", MailAction::Accept),
-        ("deny", MailAction::Deny),
-        ("defer", MailAction::Defer),
-        ("replace", MailAction::Replace),
-    ];
-    let sink = document.sink;
-    let start = document.start();
-    let mut acls = Named::new();
-    for (mut table, number) in document.tables("mail-acl").into_iter().zip(1_usize..) {
-        let errors = sink.errors();
-        let (name, at) = name(&mut table, "mail-acl", number);
-        let parents = table.take("command-acl").and_then(|item| item.some_strings()).unwrap_or_default();
-        let parents = parents
-            .iter()
-            .filter(|(item, name)| command_acls.find(item, "command-acl", name).is_some())
-            .map(|(_, name)| (*name).to_owned())
-            .collect();
-        let virus = table.take("virus");
-        let action = table
-            .require("action", "write action = \"accept\", \"replace\", \"defer\" or \"deny\"")
-            .and_then(|item| item.choice("mail-acl", ACTIONS));
-        if let Some(item) = table.take("replace") {
-            item.choice("mail-acl", &[("body", ())]);
-            if action.is_some_and(|action| action != MailAction::Replace) {
-                sink.error(
-                    &item.key_at,
-                    "`replace` belongs to rules that replace",
-                    "remove it, or write action = \"replace\"",
-                );
-            }
-        }
-        if virus.is_none() && action == Some(MailAction::Accept) {
-            sink.warn(
-                &at,
-                "this rule names no status, so it accepts clean mail only",
-                "write virus = [\"clean\"] to say so; every other status has to be named",
-            );
-        }
-        let names_statuses = virus.is_some();
-        let virus = virus.map(|item| statuses(&item)).unwrap_or_default();
-        table.finish();
-        // A rule whose action could not be read takes the safe one; the policy is refused anyway.
-        let action = action.unwrap_or(MailAction::Defer);
-        let rule = MailAcl { name: name.clone(), command_acls: parents, virus, names_statuses, action };
-        acls.push(sink, "mail-acl", name, Place::read(sink, errors, at), rule);
-    }
-    if standard_rules {
-        for rule in standard_mail_rules() {
-            if let Some(taken) = acls.names.iter().position(|name| *name == rule.name) {
-                if let Some(place) = acls.places.get(taken) {
-                    let message = format!("the name `{}` is a shipped rule's", rule.name);
-                    sink.error(&place.at, message, "choose another name, or write standard-rules = false");
-                }
-            } else {
-                acls.push(sink, "mail-acl", rule.name.clone(), Place::implied(start.clone()), rule);
-            }
-        }
-    }
-    acls
-}
-
-/// The shipped rules, which stand after one's own.
-fn standard_mail_rules() -> [MailAcl; 3] {
-    let rule = |name: &str, statuses: &[Status], action| MailAcl {
-        name: name.to_owned(),
-        command_acls: Vec::new(),
-        virus: StatusSet::naming(statuses.iter().copied()),
-        names_statuses: true,
-        action,
-    };
-    [
-        rule("standard-trouble", &[Status::Error, Status::Unknown, Status::Skipped], MailAction::Defer),
-        rule(
-            "standard-bad",
-            &[Status::Infected, Status::Limit, Status::Encrypted, Status::Malformed],
-            MailAction::Replace,
-        ),
-        rule("standard-clean", &[Status::Clean], MailAction::Accept),
-    ]
-}
-
-fn statuses(item: &Item<'_>) -> StatusSet {
-    let words = Status::ALL.map(|status| (status.name(), status));
-    let items = item.some_strings().unwrap_or_default();
-    StatusSet::naming(items.iter().filter_map(|(item, _)| item.choice("mail-acl", &words)))
 }

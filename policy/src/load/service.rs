@@ -6,6 +6,7 @@ use crate::host::socket_address;
 use crate::model::{Listener, LogSettings, Login, Resolver, Service, Transparent};
 use crate::names::Protocol;
 use crate::read::{Item, Table};
+use crate::time::Zone;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -65,6 +66,7 @@ pub(super) fn service(document: &mut Document<'_>, options: LoadOptions) -> (Ser
         backlog: 2000,
         copy_cache: 32 * MIB,
         pid_file: None,
+        zone: None,
     };
     let Some(mut table) = document.table("service") else { return (service, None) };
     let at = table.at.clone();
@@ -96,6 +98,9 @@ pub(super) fn service(document: &mut Document<'_>, options: LoadOptions) -> (Ser
         Some(_) => absolute(&item),
         None => None,
     });
+    if let Some(item) = table.take("tz") {
+        service.zone = zone(&item);
+    }
     if service.spool_file_above > service.spool_memory {
         table.sink.error(
             &at,
@@ -107,13 +112,28 @@ pub(super) fn service(document: &mut Document<'_>, options: LoadOptions) -> (Ser
     (service, given.map(|item| item.key_at))
 }
 
+/// `tz`; `None`: the system's.
+fn zone(item: &Item<'_>) -> Option<Zone> {
+    let name = item.filled().filter(|name| *name != "local")?;
+    let zone = Zone::named(name);
+    if zone.is_none() {
+        item.error(
+            format!("there is no time zone `{name}`"),
+            "write \"local\", or a name of the IANA database: \"Europe/Prague\", \"UTC\"",
+        );
+    }
+    zone
+}
+
 pub(super) fn log(document: &mut Document<'_>) -> LogSettings {
     let mut log = LogSettings { level: "info".to_owned(), format: "auto".to_owned() };
     let Some(mut table) = document.table("log") else { return log };
     let same = |word: &'static str| (word, word);
     log.level =
         table.choice("level", "info", &["error", "warn", "info", "debug", "trace"].map(same)).to_owned();
-    log.format = table.choice("format", "auto", &["auto", "text", "json"].map(same)).to_owned();
+    log.format = table
+        .choice("format", "auto", &["auto", "text", "json", "rfc5424", "perdition"].map(same))
+        .to_owned();
     table.finish();
     log
 }
@@ -157,7 +177,8 @@ pub(super) fn quarantine(document: &mut Document<'_>) -> bool {
     if let Some(item) = table.take("enabled")
         && item.flag() == Some(true)
     {
-        item.error(
+        table.sink.later(
+            &item.at,
             "`enabled = true` is not in this version",
             "write enabled = false: this version keeps no copies",
         );
@@ -184,23 +205,23 @@ pub(super) fn listeners(
         let name = table.take("name").and_then(|item| item.filled());
         let protocol = table
             .require("protocol", "write protocol = \"pop3\"")
-            .and_then(|item| item.choice("listener", &[("pop3", Protocol::Pop3)]))
+            .and_then(|item| item.choice("listener", super::conditions::PROTOCOLS))
             .unwrap_or(Protocol::Pop3);
+        let port = default_port(protocol, client_tls(&mut table));
         let addresses = match table.take("address") {
             Some(item) => {
                 let mut addresses = Vec::new();
                 for (item, text) in item.some_strings().unwrap_or_default() {
-                    addresses.extend(listen_address(&item, text, options));
+                    addresses.extend(listen_address(&item, text, port, options));
                 }
                 addresses
             }
-            None => every_address(POP3_PORT).to_vec(),
+            None => every_address(port).to_vec(),
         };
-        clear_text(&mut table, "tls");
         let tenant =
             table.take("tenant").and_then(|item| tenants.find(&item, "tenant", item.filled()?)).unwrap_or(0);
         let transparent = table.take("transparent").and_then(|item| transparent(&item));
-        let port = addresses.first().map_or(POP3_PORT, SocketAddr::port);
+        let port = addresses.first().map_or(port, SocketAddr::port);
         let name = name.map_or_else(|| format!("{protocol}-{port}"), str::to_owned);
         table.finish();
         let listener = Listener { name: name.clone(), protocol, addresses, tenant, transparent };
@@ -209,27 +230,52 @@ pub(super) fn listeners(
     listeners
 }
 
-/// `tls` and `server-tls`: the language's default is implicit TLS, so clear text must be written.
-pub(super) fn clear_text(table: &mut Table<'_>, key: &'static str) {
-    let at = table.at.clone();
-    match table.take(key) {
+/// `tls` of a listener: the language's default is implicit TLS, so clear text must be written.
+/// Whether it is implicit.
+fn client_tls(table: &mut Table<'_>) -> bool {
+    const WORDS: [(&str, bool); 4] =
+        [("off", false), ("starttls", false), ("starttls-required", false), ("implicit", true)];
+    let Some(item) = table.take("tls") else {
+        left_out(table, "tls");
+        return true;
+    };
+    item.choice("listener", &WORDS).unwrap_or(false)
+}
+
+/// IANA's ports: with implicit TLS, else the plain ones.
+fn default_port(protocol: Protocol, implicit: bool) -> u16 {
+    match (protocol, implicit) {
+        (Protocol::Pop3, true) => 995,
+        (Protocol::Pop3, false) => POP3_PORT,
+        (Protocol::Imap, true) => 993,
+        (Protocol::Imap, false) => 143,
+        (Protocol::Sieve, _) => 4190,
+    }
+}
+
+/// `server-tls` of a rule that accepts, likewise.
+pub(super) fn server_tls(table: &mut Table<'_>) {
+    match table.take("server-tls") {
         Some(item) => {
-            // Any other word is a mode or names a [server-tls.NAME], and those are later.
-            if let Some(text) = item.text()
-                && text != "off"
-            {
-                item.error(
-                    format!("`{key} = \"{text}\"` is not in this version"),
-                    format!("this version speaks clear text only: write {key} = \"off\""),
+            item.check_as("command-acl");
+            if let Some(text) = item.text().filter(|text| *text != "off") {
+                table.sink.later(
+                    &item.at,
+                    format!("`server-tls = \"{text}\"` is not in this version"),
+                    "this version speaks clear text only: write \"off\"",
                 );
             }
         }
-        None => table.sink.error(
-            &at,
-            format!("`{key}` is left out, and its default, implicit TLS, is not in this version"),
-            format!("write {key} = \"off\": user names, passwords and mail then travel in clear text"),
-        ),
+        None => left_out(table, "server-tls"),
     }
+}
+
+fn left_out(table: &Table<'_>, key: &str) {
+    table.sink.later(
+        &table.at,
+        format!("`{key}` is left out, and its default, implicit TLS, is not in this version"),
+        format!("write {key} = \"off\": user names, passwords and mail then travel in clear text"),
+    );
 }
 
 fn transparent(item: &Item<'_>) -> Option<Transparent> {
@@ -239,7 +285,9 @@ fn transparent(item: &Item<'_>) -> Option<Transparent> {
             "method",
             "write method = \"redirect\", or \"none\" where your own rules bring the connections",
         )
-        .and_then(|item| item.choice("listener.transparent", &[("redirect", true), ("none", false)]))
+        .and_then(|item| {
+            item.choice("listener.transparent", &[("redirect", true), ("none", false), ("tproxy", true)])
+        })
         .unwrap_or(true);
     let ports = table.take("ports");
     let interfaces = table.take("interfaces");
@@ -300,7 +348,7 @@ fn every_address(port: u16) -> [SocketAddr; 2] {
     ]
 }
 
-fn listen_address(item: &Item<'_>, text: &str, options: LoadOptions) -> Vec<SocketAddr> {
+fn listen_address(item: &Item<'_>, text: &str, port: u16, options: LoadOptions) -> Vec<SocketAddr> {
     const FORM: &str = "write \"192.0.2.1:110\", \"[2001:db8::1]:110\", \"[::]:110\" or \"*:110\"";
     for later in ["unix:", "systemd:", "iface:"] {
         if text.starts_with(later) {
@@ -309,14 +357,14 @@ fn listen_address(item: &Item<'_>, text: &str, options: LoadOptions) -> Vec<Sock
         }
     }
     let addresses = if text == "*" {
-        every_address(POP3_PORT).to_vec()
+        every_address(port).to_vec()
     } else if let Some(port) = text.strip_prefix("*:") {
         if port.contains('-') {
             item.error("a range of ports is not in this version", "write one address for each port");
             return Vec::new();
         }
         port.parse().map(|port| every_address(port).to_vec()).unwrap_or_default()
-    } else if let Some(address) = socket_address(text, POP3_PORT) {
+    } else if let Some(address) = socket_address(text, port) {
         vec![address]
     } else {
         Vec::new()
@@ -361,14 +409,9 @@ fn path(table: &mut Table<'_>, key: &'static str) -> Option<PathBuf> {
     table.take(key).and_then(|item| absolute(&item))
 }
 
-/// An absolute path: the daemon has no folder of its own.
+/// An absolute path.
 pub(super) fn absolute(item: &Item<'_>) -> Option<PathBuf> {
-    let path = PathBuf::from(item.filled()?);
-    if path.is_absolute() {
-        return Some(path);
-    }
-    item.error(format!("`{}` must be an absolute path", item.key), "write it from `/` on");
-    None
+    item.absolute().map(PathBuf::from)
 }
 
 fn uid_range(item: &Item<'_>) -> Option<(u32, u32)> {

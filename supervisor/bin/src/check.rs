@@ -5,9 +5,15 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 pub(crate) fn check(arguments: &args::Config) -> ExitCode {
-    if config::load(&arguments.config, LoadOptions::default()).is_none() {
+    let Some(configuration) = config::load(&arguments.config, LoadOptions::default()) else {
+        return ExitCode::from(1);
+    };
+    configuration.print_notes();
+    if !configuration.files_are_usable() {
         return ExitCode::from(1);
     }
-    let _ = writeln!(io::stdout(), "{}: configuration ok", arguments.config.display());
+    let but =
+        if configuration.loaded.is_whole() { "" } else { "; this version cannot run what is marked `later`" };
+    let _ = writeln!(io::stdout(), "{}: configuration ok{but}", arguments.config.display());
     ExitCode::SUCCESS
 }

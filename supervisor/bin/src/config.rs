@@ -1,9 +1,10 @@
 //! Reading the configuration: the I/O that `policy` does not do. Files are opened once and checked on the descriptor,
 //! so that what was checked is what is read.
 use nix::fcntl::OFlag;
-use policy::load::{self, Diagnostic, LoadOptions, Loaded};
+use policy::load::{self, Diagnostic, LoadOptions, Loaded, Mentioned};
+use policy::model::Policy;
 use std::collections::HashMap;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -11,8 +12,14 @@ use std::path::{Path, PathBuf};
 /// A larger file is no configuration.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 
-/// Loads a configuration and prints every error and warning. `None`: it is wrong.
-pub(crate) fn load(path: &Path, options: LoadOptions) -> Option<Loaded> {
+/// A configuration that is right, and the texts to draw its notes on.
+pub(crate) struct Configuration {
+    pub(crate) loaded: Loaded,
+    texts: HashMap<PathBuf, String>,
+}
+
+/// Loads a configuration and prints every error. `None`: it is wrong.
+pub(crate) fn load(path: &Path, options: LoadOptions) -> Option<Configuration> {
     let text = match read(path) {
         Ok(text) => text,
         Err(error) => {
@@ -30,14 +37,46 @@ pub(crate) fn load(path: &Path, options: LoadOptions) -> Option<Loaded> {
     let outcome = load::load(path, &text, &include, options);
     texts.extend(included.into_inner());
     match outcome {
-        Ok(loaded) => {
-            print(&loaded.warnings, &texts);
-            Some(loaded)
-        }
+        Ok(loaded) => Some(Configuration { loaded, texts }),
         Err(diagnostics) => {
             print(&diagnostics, &texts);
             None
         }
+    }
+}
+
+impl Configuration {
+    /// Prints warnings, and what this version cannot honour.
+    pub(crate) fn print_notes(&self) {
+        print(&self.loaded.notes, &self.texts);
+    }
+
+    /// Tries every file that the configuration mentions, and prints what is wrong with them. Whether nothing is.
+    pub(crate) fn files_are_usable(&self) -> bool {
+        let problems: Vec<Diagnostic> = self
+            .loaded
+            .files
+            .iter()
+            .filter_map(|Mentioned { path, secret, problem }| {
+                let why = usable(path, *secret).err()?;
+                Some(Diagnostic { message: format!("{}: {why}", problem.message), ..problem.clone() })
+            })
+            .collect();
+        print(&problems, &self.texts);
+        problems.is_empty()
+    }
+
+    /// The policy, for a service; `None`: this version cannot honour all of it, which is said.
+    pub(crate) fn into_policy(self) -> Option<Policy> {
+        self.print_notes();
+        if !self.files_are_usable() {
+            return None;
+        }
+        if !self.loaded.is_whole() {
+            say("mailward: not started: this version cannot honour what is marked `later` above\n");
+            return None;
+        }
+        Some(self.loaded.policy)
     }
 }
 
@@ -56,10 +95,27 @@ fn say(text: &str) {
 
 /// Opens, checks owner and mode, reads.
 fn read(path: &Path) -> Result<String, String> {
+    let mut text = String::new();
+    open(path)?.read_to_string(&mut text).map_err(|error| error.to_string())?;
+    Ok(text)
+}
+
+/// Whether a file that the configuration mentions can be used.
+fn usable(path: &Path, secret: bool) -> Result<(), String> {
+    let file = open(path)?;
+    let mode = file.metadata().map_err(|error| error.to_string())?.mode();
+    if secret && mode & 0o077 != 0 {
+        return Err("others can read it: chmod go=".into());
+    }
+    Ok(())
+}
+
+/// Opens a file and checks on the descriptor that nobody else can have written it.
+fn open(path: &Path) -> Result<File, String> {
     // Not blocking: a named pipe would make a start wait for a writer.
     let mut options = OpenOptions::new();
     let opened = options.read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
-    let mut file = opened.map_err(|error| error.to_string())?;
+    let file = opened.map_err(|error| error.to_string())?;
     let metadata = file.metadata().map_err(|error| error.to_string())?;
     let user = nix::unistd::geteuid().as_raw();
     if !metadata.is_file() || metadata.len() > MAX_FILE {
@@ -74,9 +130,7 @@ fn read(path: &Path) -> Result<String, String> {
     if metadata.mode() & 0o022 != 0 {
         return Err("others can write to it: chmod go-w".into());
     }
-    let mut text = String::new();
-    file.read_to_string(&mut text).map_err(|error| error.to_string())?;
-    Ok(text)
+    Ok(file)
 }
 
 /// The files that a pattern of `include` means, in byte order of their names.

@@ -7,13 +7,14 @@ use std::process::ExitCode;
 
 pub(crate) fn run(arguments: &args::Run) -> ExitCode {
     let options = LoadOptions { demo: arguments.demo, ..LoadOptions::default() };
-    let Some(loaded) = config::load(&arguments.file.config, options) else { return ExitCode::from(1) };
+    let loaded = config::load(&arguments.file.config, options);
+    let Some(policy) = loaded.and_then(config::Configuration::into_policy) else { return ExitCode::from(1) };
     let report = match arguments.report_fd.map(|_| io::stdout().as_fd().try_clone_to_owned()).transpose() {
         Ok(report) => report,
         Err(error) => return fail(&error),
     };
     let configuration = arguments.file.config.clone();
-    match supervisor::run(supervisor::Options { policy: loaded.policy, configuration, report }) {
+    match supervisor::run(supervisor::Options { policy, configuration, report }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }

@@ -39,6 +39,7 @@ pub(crate) fn run<F: Future<Output = ()>>(test: F) {
 /// What a tenant's worker knows: rule 0 scans with one engine, rule 1 does not scan.
 pub(crate) fn slice() -> WorkerSlice {
     let rules = SessionRules {
+        monitor: false,
         name: "mail".into(),
         commands: NameList::default(),
         capabilities: NameList::default(),
@@ -74,6 +75,7 @@ pub(crate) fn slice() -> WorkerSlice {
         copy_cache: 1 << 20,
         refuse_delete: true,
         engines: vec!["other".into(), "builtin".into()],
+        passes: StatusSet::of(Status::Clean),
     }
 }
 
@@ -373,6 +375,7 @@ impl Job {
             sha256: self.job.sha256,
             disposition,
             rule: "standard".into(),
+            would: None,
             statuses,
             answers: vec![EngineAnswer {
                 engine: "builtin".into(),

@@ -76,6 +76,7 @@ pub(crate) struct Pair {
 pub(crate) fn settings() -> Settings {
     Settings {
         rules: SessionRules {
+            monitor: false,
             name: "test".into(),
             commands: NameList::default(),
             capabilities: NameList::default(),

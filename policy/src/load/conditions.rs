@@ -1,0 +1,124 @@
+//! The conditions that rules of every phase share, as they are written.
+use super::Named;
+use super::lists::Lists;
+use crate::conditions::{CertificateMatch, Conditions};
+use crate::host::HostList;
+use crate::list::{Case, Patterns};
+use crate::model::Listener;
+use crate::names::{Direction, Protocol};
+use crate::read::{Item, Table};
+use crate::time::TimeList;
+
+/// The words of protocols.
+pub(super) const PROTOCOLS: &[(&str, Protocol)] =
+    &[("pop3", Protocol::Pop3), ("imap", Protocol::Imap), ("sieve", Protocol::Sieve)];
+const DIRECTIONS: &[(&str, Direction)] = &[("download", Direction::Download), ("upload", Direction::Upload)];
+
+/// What conditions can name.
+pub(super) struct Names<'n> {
+    pub(super) hosts: &'n Lists<HostList>,
+    pub(super) times: &'n Lists<TimeList>,
+    pub(super) listeners: &'n Named<Listener>,
+    pub(super) tenants: &'n Named<String>,
+}
+
+impl Names<'_> {
+    /// What can be known of a connection.
+    pub(super) fn connection(&self, table: &mut Table<'_>) -> Conditions {
+        Conditions {
+            listeners: self.listeners.find_all(table.take("listener"), "listener"),
+            tenants: self.tenants.find_all(table.take("tenant"), "tenant"),
+            transparent: table.take("transparent").and_then(|item| item.flag()),
+            from: self.hosts.list(table.take("from")),
+            time: self.times.list(table.take("time")),
+            to: self.hosts.list(table.take("to")),
+            ..Conditions::default()
+        }
+    }
+
+    /// What can be known of a session.
+    pub(super) fn session(&self, table: &mut Table<'_>) -> Conditions {
+        Conditions {
+            listeners: self.listeners.find_all(table.take("listener"), "listener"),
+            tenants: self.tenants.find_all(table.take("tenant"), "tenant"),
+            protocols: words(table, "protocol", PROTOCOLS),
+            from: self.hosts.list(table.take("from")),
+            time: self.times.list(table.take("time")),
+            certificates: certificates(table.take("client-certificate")),
+            users: patterns(table.take("user"), Case::User),
+            groups: patterns(table.take("group"), Case::Counts),
+            ..Conditions::default()
+        }
+    }
+
+    /// What can be known of the session of a mail; its parents are command-acls.
+    pub(super) fn mail(&self, table: &mut Table<'_>, parents: Vec<u16>) -> Conditions {
+        Conditions {
+            parents,
+            listeners: self.listeners.find_all(table.take("listener"), "listener"),
+            tenants: self.tenants.find_all(table.take("tenant"), "tenant"),
+            protocols: words(table, "protocol", PROTOCOLS),
+            from: self.hosts.list(table.take("from")),
+            time: self.times.list(table.take("time")),
+            users: patterns(table.take("user"), Case::User),
+            groups: patterns(table.take("group"), Case::Counts),
+            ..Conditions::default()
+        }
+    }
+}
+
+/// `direction`.
+pub(super) fn directions(table: &mut Table<'_>) -> Vec<Direction> {
+    words(table, "direction", DIRECTIONS)
+}
+
+/// A list of words; not given: empty.
+fn words<T: Copy>(table: &mut Table<'_>, key: &'static str, known: &[(&str, T)]) -> Vec<T> {
+    let place = table.place;
+    let items = table.take(key).and_then(|item| item.some_strings()).unwrap_or_default();
+    items.iter().filter_map(|(item, _)| item.choice(place, known)).collect()
+}
+
+/// A list of patterns; not given: everything.
+pub(super) fn patterns(item: Option<Item<'_>>, case: Case) -> Patterns {
+    let items = item.and_then(|item| item.some_strings()).unwrap_or_default();
+    Patterns::new(items.iter().map(|(_, text)| *text), case)
+}
+
+/// A list of what certificates must be like.
+fn certificates(item: Option<Item<'_>>) -> Vec<CertificateMatch> {
+    let tables = item.iter().flat_map(|item| item.tables("certificate-match"));
+    tables.map(|table| certificate(table)).collect()
+}
+
+fn certificate(mut table: Table<'_>) -> CertificateMatch {
+    let text = |item: Option<Item<'_>>| item.and_then(|item| item.filled()).map(str::to_lowercase);
+    let wanted = CertificateMatch {
+        subject: text(table.take("subject")),
+        issuer: text(table.take("issuer")),
+        san: table.take("san").and_then(|item| item.filled()).map(str::to_owned),
+        fingerprint: table.take("fingerprint").and_then(|item| fingerprint(&item)),
+    };
+    if wanted == CertificateMatch::default() {
+        table.sink.error(
+            &table.at,
+            "this asks nothing of a certificate, so every one would match",
+            "write subject, issuer, san or fingerprint",
+        );
+    }
+    table.finish();
+    wanted
+}
+
+/// SHA-256 in hexadecimal, with or without colons.
+fn fingerprint(item: &Item<'_>) -> Option<String> {
+    let digits = item.filled()?.replace(':', "").to_ascii_lowercase();
+    if digits.len() == 64 && digits.bytes().all(|octet| octet.is_ascii_hexdigit()) {
+        return Some(digits);
+    }
+    item.error(
+        "this is not the SHA-256 of a certificate",
+        "write 64 hexadecimal digits: `openssl x509 -noout -fingerprint -sha256` prints them",
+    );
+    None
+}

@@ -1,0 +1,300 @@
+//! `[[doc-acl]]` and `[[mail-acl]]`, with the shipped rules.
+use super::conditions::{Names, directions, patterns};
+use super::document::Document;
+use super::rules::{monitors, name};
+use super::{Named, Place};
+use crate::comparison::{Comparison, SpamCondition, parse_score};
+use crate::list::{Case, Patterns};
+use crate::model::{CommandAcl, DocAcl, HeaderMatch, MailAcl, MailAction, PartAction};
+use crate::names::Direction;
+use crate::read::{Item, Table, parse_size};
+use crate::status::{Status, StatusSet};
+
+/// The notice that stands in the place of a part unless another is named.
+const REMOVED: &str = "builtin:removed";
+const LOCKED: &str = "builtin:locked";
+const NOTICES: [&str; 3] = ["virus", "removed", "locked"];
+
+pub(super) fn doc_acls(
+    document: &mut Document<'_>,
+    names: &Names<'_>,
+    command_acls: &Named<CommandAcl>,
+    standard_rules: bool,
+) -> Named<DocAcl> {
+    let sink = document.sink;
+    let mut acls = Named::new();
+    for (mut table, number) in document.tables("doc-acl").into_iter().zip(1_usize..) {
+        let errors = sink.errors();
+        let (name, at) = name(&mut table, "doc-acl", number);
+        let rule = doc_acl(&mut table, names, command_acls, name.clone());
+        super::later::tell(sink, &at, "doc-acl");
+        table.finish();
+        acls.push(sink, "doc-acl", name, Place::read(sink, errors, at), rule);
+    }
+    if standard_rules {
+        append(document, &mut acls, standard_doc_rules(), |rule| &rule.name);
+    }
+    acls
+}
+
+fn doc_acl(
+    table: &mut Table<'_>,
+    names: &Names<'_>,
+    command_acls: &Named<CommandAcl>,
+    name: String,
+) -> DocAcl {
+    const ACTIONS: &[(&str, PartAction)] = &[
+        ("accept", PartAction::Accept),
+        ("deny", PartAction::Deny),
+        ("defer", PartAction::Defer),
+        ("replace", PartAction::Replace),
+        ("html-filter", PartAction::HtmlFilter),
+    ];
+    let parents = command_acls.find_all(table.take("command-acl"), "command-acl");
+    let action = table
+        .require("action", "write action = \"accept\", \"replace\", \"html-filter\", \"defer\" or \"deny\"")
+        .and_then(|item| item.choice("doc-acl", ACTIONS));
+    let replace_file = table.take("replace-file");
+    let html_filter = table.take("html-filter");
+    for (item, wanted) in [(&replace_file, PartAction::Replace), (&html_filter, PartAction::HtmlFilter)] {
+        if let Some(item) = item
+            && action.is_some_and(|action| action != wanted)
+        {
+            table.sink.error(
+                &item.key_at,
+                format!("`{}` belongs to rules with another action", item.key),
+                "remove it, or change `action`",
+            );
+        }
+    }
+    if html_filter.is_none() && action == Some(PartAction::HtmlFilter) {
+        let help = "write html-filter = \"NAME\" and a [html-filter.NAME]";
+        table.sink.error(&table.at, "`html-filter` is missing", help);
+    }
+    DocAcl {
+        name,
+        when: names.mail(table, parents),
+        directions: directions(table),
+        virus: table.take("virus").map(|item| statuses(&item, "doc-acl")),
+        virus_names: patterns(table.take("virus-name"), Case::Ignored),
+        types: types(table.take("mime-type")),
+        filenames: patterns(table.take("filename"), Case::Ignored),
+        mismatch: table.take("mismatch").and_then(|item| item.flag()),
+        polyglot: table.take("polyglot").and_then(|item| item.flag()),
+        size: table.take("size").and_then(|item| size(&item)),
+        // A rule whose action could not be read takes the safe one; the policy is refused anyway.
+        action: action.unwrap_or(PartAction::Defer),
+        replace_file: replace_file.and_then(|item| template(&item)).unwrap_or_else(|| REMOVED.to_owned()),
+        html_filter: html_filter
+            .and_then(|item| {
+                item.check_as("doc-acl");
+                item.text().map(str::to_owned)
+            })
+            .unwrap_or_default(),
+        monitor: monitors(table),
+    }
+}
+
+pub(super) fn mail_acls(
+    document: &mut Document<'_>,
+    names: &Names<'_>,
+    command_acls: &Named<CommandAcl>,
+    standard_rules: bool,
+) -> Named<MailAcl> {
+    let sink = document.sink;
+    let mut acls = Named::new();
+    for (mut table, number) in document.tables("mail-acl").into_iter().zip(1_usize..) {
+        let errors = sink.errors();
+        let (name, at) = name(&mut table, "mail-acl", number);
+        let rule = mail_acl(&mut table, names, command_acls, name.clone());
+        if rule.virus.is_none() && rule.action == MailAction::Accept {
+            sink.warn(
+                &at,
+                "this rule names no status, so it accepts clean mail only",
+                "write virus = [\"clean\"] to say so; every other status has to be named",
+            );
+        }
+        table.finish();
+        acls.push(sink, "mail-acl", name, Place::read(sink, errors, at), rule);
+    }
+    if standard_rules {
+        append(document, &mut acls, standard_mail_rules(), |rule| &rule.name);
+    }
+    acls
+}
+
+fn mail_acl(
+    table: &mut Table<'_>,
+    names: &Names<'_>,
+    command_acls: &Named<CommandAcl>,
+    name: String,
+) -> MailAcl {
+    const ACTIONS: &[(&str, MailAction)] = &[
+        ("accept", MailAction::Accept),
+        ("deny", MailAction::Deny),
+        ("defer", MailAction::Defer),
+        ("replace", MailAction::Replace),
+    ];
+    let parents = command_acls.find_all(table.take("command-acl"), "command-acl");
+    let action = table
+        .require("action", "write action = \"accept\", \"replace\", \"defer\" or \"deny\"")
+        .and_then(|item| item.choice("mail-acl", ACTIONS));
+    if let Some(item) = table.take("replace") {
+        item.choice("mail-acl", &[("body", ()), ("parts", ())]);
+        if action.is_some_and(|action| action != MailAction::Replace) {
+            table.sink.error(
+                &item.key_at,
+                "`replace` belongs to rules that replace",
+                "remove it, or write action = \"replace\"",
+            );
+        }
+    }
+    MailAcl {
+        name,
+        when: names.mail(table, parents),
+        directions: directions(table),
+        virus: table.take("virus").map(|item| statuses(&item, "mail-acl")),
+        virus_names: patterns(table.take("virus-name"), Case::Ignored),
+        spam_score: table.take("spam-score").and_then(|item| spam_score(&item)),
+        size: table.take("size").and_then(|item| size(&item)),
+        headers: table.take("header").iter().flat_map(|item| item.tables("header")).map(header).collect(),
+        senders: patterns(table.take("sender"), Case::User),
+        // A rule whose action could not be read takes the safe one; the policy is refused anyway.
+        action: action.unwrap_or(MailAction::Defer),
+        monitor: monitors(table),
+    }
+}
+
+fn append<T>(
+    document: &Document<'_>,
+    acls: &mut Named<T>,
+    rules: impl IntoIterator<Item = T>,
+    name_of: impl Fn(&T) -> &String,
+) {
+    let sink = document.sink;
+    for rule in rules {
+        let name = name_of(&rule).clone();
+        if let Some(taken) = acls.names.iter().position(|taken| *taken == name) {
+            if let Some(place) = acls.places.get(taken) {
+                let message = format!("the name `{name}` is a shipped rule's");
+                sink.error(&place.at, message, "choose another name, or write standard-rules = false");
+            }
+        } else {
+            acls.push(sink, "rule", name, Place::implied(document.start()), rule);
+        }
+    }
+}
+
+/// The shipped document rules, which stand after one's own.
+fn standard_doc_rules() -> [DocAcl; 2] {
+    let rule = |name: &str, virus: &[Status], replace_file: &str| DocAcl {
+        name: name.to_owned(),
+        when: Default::default(),
+        directions: vec![Direction::Download],
+        virus: Some(StatusSet::naming(virus.iter().copied())),
+        virus_names: Patterns::default(),
+        types: Patterns::default(),
+        filenames: Patterns::default(),
+        mismatch: None,
+        polyglot: None,
+        size: None,
+        action: PartAction::Replace,
+        replace_file: replace_file.to_owned(),
+        html_filter: String::new(),
+        monitor: false,
+    };
+    [
+        rule("standard-bad-part", &[Status::Infected, Status::Limit, Status::Malformed], REMOVED),
+        rule("standard-locked", &[Status::Encrypted], LOCKED),
+    ]
+}
+
+/// The shipped mail rules, which stand after one's own.
+fn standard_mail_rules() -> [MailAcl; 3] {
+    let rule = |name: &str, virus: &[Status], action| MailAcl {
+        name: name.to_owned(),
+        virus: Some(StatusSet::naming(virus.iter().copied())),
+        action,
+        ..MailAcl::default()
+    };
+    [
+        rule("standard-trouble", &[Status::Error, Status::Unknown, Status::Skipped], MailAction::Defer),
+        rule(
+            "standard-bad",
+            &[Status::Infected, Status::Limit, Status::Encrypted, Status::Malformed],
+            MailAction::Replace,
+        ),
+        rule("standard-clean", &[Status::Clean], MailAction::Accept),
+    ]
+}
+
+fn statuses(item: &Item<'_>, place: &str) -> StatusSet {
+    let words = Status::ALL.map(|status| (status.name(), status));
+    let items = item.some_strings().unwrap_or_default();
+    StatusSet::naming(items.iter().filter_map(|(item, _)| item.choice(place, &words)))
+}
+
+/// Types of documents: "image/*", "!text/plain".
+fn types(item: Option<Item<'_>>) -> Patterns {
+    let items = item.and_then(|item| item.some_strings()).unwrap_or_default();
+    for (item, text) in &items {
+        if *text != "*" && text.matches('/').count() != 1 {
+            item.error(
+                format!("`{text}` is no type of document"),
+                "write \"image/*\" or \"application/pdf\"",
+            );
+        }
+    }
+    Patterns::new(items.iter().map(|(_, text)| *text), Case::Ignored)
+}
+
+fn size(item: &Item<'_>) -> Option<Comparison> {
+    let comparison = Comparison::parse(item.filled()?, |text| i64::try_from(parse_size(text)?).ok());
+    if comparison.is_none() {
+        item.error(
+            "this compares with no size",
+            "write an operator (<, <=, =, >=, >) and a size: \"<= 20MiB\"",
+        );
+    }
+    comparison
+}
+
+fn spam_score(item: &Item<'_>) -> Option<SpamCondition> {
+    let text = item.filled()?;
+    if text == "unknown" {
+        return Some(SpamCondition::Unknown);
+    }
+    let comparison = Comparison::parse(text, parse_score);
+    if comparison.is_none() {
+        item.error(
+            "this compares with no score",
+            "write an operator (<, <=, =, >=, >) and a score: \">= 5.0\"; or \"unknown\"",
+        );
+    }
+    comparison.map(SpamCondition::Score)
+}
+
+fn header(mut table: Table<'_>) -> HeaderMatch {
+    let name = table.require("name", "write { name = \"X-Bulk\", match = \"*\" }");
+    let name = name.and_then(|item| item.filled()).unwrap_or("*");
+    let value = table.take("match").and_then(|item| item.text()).unwrap_or("*");
+    table.finish();
+    HeaderMatch { name: Patterns::new([name], Case::Ignored), value: Patterns::new([value], Case::Ignored) }
+}
+
+/// "builtin:NAME", or the path of a file.
+fn template(item: &Item<'_>) -> Option<String> {
+    let text = item.filled()?;
+    if let Some(name) = text.strip_prefix("builtin:") {
+        if !NOTICES.contains(&name) {
+            let known = NOTICES.map(|name| format!("\"builtin:{name}\"")).join(", ");
+            item.error(
+                format!("there is no notice `{text}`"),
+                format!("there are {known}, or the path of a file"),
+            );
+        }
+    } else if let Some(path) = item.absolute() {
+        item.mention(path, false);
+    }
+    Some(text.to_owned())
+}
