@@ -1,5 +1,4 @@
 //! Whole files: what they mean once they are loaded.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 use common::{facts, judged};
 use policy::acl::{self, Decision};
 use policy::conditions::Facts;
