@@ -15,12 +15,19 @@ pub mod netns;
 pub mod process;
 pub mod server;
 
-/// Whether the test can run: as root it must. Without root, says so and returns false.
+/// Whether the test can run: as root it must. Without root, says so, in the file that `tests/run` reads too, and
+/// returns false.
 pub fn root_or_skip(test: &str) -> bool {
     if nix::unistd::geteuid().is_root() {
         return true;
     }
-    println!("SKIPPED without root: {test}");
+    let line = format!("SKIPPED without root: {test}\n");
+    print!("{line}");
+    if let Some(list) = std::env::var_os("MAILWARD_SKIPPED") {
+        let list = std::fs::OpenOptions::new().append(true).open(list);
+        list.and_then(|mut list| std::io::Write::write_all(&mut list, line.as_bytes()))
+            .expect("the list of skipped tests can be written");
+    }
     false
 }
 
