@@ -174,7 +174,7 @@ pub(crate) fn words(kind: &Kind) -> &'static [Word] {
     }
 }
 
-/// A place as the operator writes it: "[service]", "[[listener]]", "[antivirus.NAME]", "`throttle` in [login]".
+/// A place as the operator writes it: `[service]`, `[[listener]]`, `[antivirus.NAME]`, or an item in `[login]`.
 pub fn title(place: &str) -> String {
     match section(place).map_or(Form::Single, |section| section.form) {
         Form::Single => format!("[{place}]"),
