@@ -9,6 +9,7 @@ pub mod acl;
 pub mod comparison;
 pub mod conditions;
 pub mod diagnostic;
+pub mod effective;
 pub mod host;
 pub mod judge;
 pub mod list;

@@ -94,6 +94,11 @@ pub const fn example() -> &'static str {
     include_str!("load/example.toml")
 }
 
+/// The shipped rules, which stand after one's own: document rules, then mail rules.
+pub const fn standard_rules() -> &'static str {
+    include_str!("load/standard.toml")
+}
+
 /// What was read; where it could not be, the sink has an error and a default stands for it.
 fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Policy {
     document.version();

@@ -91,7 +91,7 @@ impl<'a> Table<'a> {
                 None => self.unknown(item, ""),
             }
         }
-        for entry in entries.iter().filter(|entry| entry.doc.ends_with("Required.")) {
+        for entry in entries.iter().filter(|entry| entry.is_required()) {
             if !self.items.iter().any(|item| item.key == entry.name) {
                 let message = format!("`{}` is missing{}", entry.name, self.of());
                 self.sink.error(&self.at, message, format!("write {} = ...", entry.name));

@@ -1,6 +1,7 @@
 //! The configuration language, described: every section and item with its type, default and meaning. One source for
 //! what `load` knows by name, for `later` items, for the JSON Schema and for mailward.toml(5). Pure data.
 mod acl;
+mod json;
 mod mail;
 mod routing;
 mod service;
@@ -46,6 +47,31 @@ pub struct Entry {
     pub doc: &'static str,
     /// `Some`: it is read and checked, but this version cannot honour it, so that `run` refuses it. What to do instead.
     pub later: Option<&'static str>,
+}
+
+impl Entry {
+    /// Whether a section without it is an error.
+    pub fn is_required(&self) -> bool {
+        self.doc.ends_with("Required.")
+    }
+
+    /// The one type of engine, or action of a rule, that it belongs to: "clamd: the socket".
+    pub fn only_for(&self) -> Option<&str> {
+        self.doc
+            .split_once(": ")
+            .map(|(kind, _)| kind)
+            .filter(|kind| kind.chars().all(|c| c.is_ascii_lowercase()))
+    }
+
+    /// Whether leaving it out, in an engine or rule of this kind, is the same as writing its default in this version.
+    pub(crate) fn has_default(&self, kind: &str) -> bool {
+        let default = self.default.trim_matches('"');
+        let is_later = |word: &&Word| word.word == default && word.later.is_some();
+        !self.default.is_empty()
+            && self.later.is_none()
+            && self.only_for().is_none_or(|only| only == kind)
+            && !words(&self.kind).iter().any(|word| is_later(&word))
+    }
 }
 
 /// What a value is.
@@ -131,6 +157,7 @@ const YES_NO: Kind = Kind::Flag;
 const ANY_COUNT: Kind = Kind::Count(0, 10_000_000);
 const TEXTS: Kind = Kind::List(&Kind::Text);
 
+pub use json::json_schema;
 pub(crate) use service::LATER_SECTIONS;
 
 /// Every section, in the order of the manual.

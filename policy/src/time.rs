@@ -196,6 +196,17 @@ impl Zone {
 pub struct Clock(TimeZone);
 
 impl Clock {
+    /// The seconds since 1970, UTC, at which this clock shows the moment. A minute that it skips is the one that it shows
+    /// instead; of one that it shows twice the first.
+    pub fn seconds(&self, moment: &Moment) -> i64 {
+        let time = |minute: u16| {
+            let (hour, minute) = (i8::try_from(minute / 60).ok()?, i8::try_from(minute % 60).ok()?);
+            let shown = moment.date()?.at(hour, minute, 0, 0);
+            self.0.to_ambiguous_timestamp(shown).compatible().ok()
+        };
+        time(moment.minute).map_or(0, |time| time.as_second())
+    }
+
     /// The minute that these seconds since 1970, UTC, are in. What is beyond the calendar is its end.
     pub fn moment(&self, seconds: i64) -> Moment {
         let end = if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX };

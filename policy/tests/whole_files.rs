@@ -2,7 +2,7 @@
 use common::{facts, judged};
 use policy::acl::{self, Decision};
 use policy::conditions::Facts;
-use policy::load::{LoadOptions, Loaded, example, load};
+use policy::load::{LoadOptions, Loaded, Severity, example, load};
 use policy::model::{MailAction, PlugTo};
 use policy::status::{Status, StatusSet};
 use std::path::Path;
@@ -12,6 +12,14 @@ mod common;
 fn loaded(text: &str) -> Loaded {
     let options = LoadOptions { demo: false, cores: 4 };
     match load(Path::new("mailward.toml"), text, &|_| Err("no files here".to_owned()), options) {
+        Ok(loaded) => loaded,
+        Err(problems) => panic!("{problems:#?}"),
+    }
+}
+
+fn loaded_with_includes(text: &str) -> Loaded {
+    let options = LoadOptions { demo: false, cores: 4 };
+    match load(Path::new("mailward.toml"), text, &|_| Ok(Vec::new()), options) {
         Ok(loaded) => loaded,
         Err(problems) => panic!("{problems:#?}"),
     }
@@ -150,6 +158,19 @@ fn a_slice_judges_as_the_whole_policy_does() {
 }
 
 #[test]
+fn the_shipped_rules_are_the_toml_that_is_shown() {
+    let written = format!(
+        "{}\n{}",
+        example().replace("version = 1", "version = 1\nstandard-rules = false"),
+        policy::load::standard_rules()
+    );
+    let (written, shipped) = (loaded(&written).policy, loaded(example()).policy);
+    assert_eq!(written.mail_acls, shipped.mail_acls);
+    assert_eq!(written.doc_acls, shipped.doc_acls);
+    assert_eq!((shipped.doc_acls.len(), shipped.mail_acls.len()), (2, 3));
+}
+
+#[test]
 fn the_first_rule_that_matches_decides() {
     let Loaded { policy, .. } = loaded(TENANTS);
     let guest = facts("203.0.113.9:4000");
@@ -243,4 +264,52 @@ fn a_demonstration_may_use_the_test_signature_and_any_port() {
         |demo| load(Path::new("demo.toml"), &text, &|_| Ok(Vec::new()), LoadOptions { demo, cores: 1 });
     assert_eq!(load_as(true).unwrap().policy.listeners[0].addresses, ["127.0.0.1:0".parse().unwrap()]);
     assert_eq!(load_as(false).unwrap_err().len(), 2);
+}
+
+/// Every item of the language, in sections that belong together.
+const WHOLE: &str = include_str!("whole.toml");
+
+#[test]
+fn a_file_with_every_item_is_right() {
+    let Loaded { policy, notes, files } = loaded_with_includes(WHOLE);
+    let wrong: Vec<_> = notes.iter().filter(|note| note.severity == Severity::Error).collect();
+    assert_eq!(wrong, Vec::<&policy::load::Diagnostic>::new());
+    assert_eq!(policy.doc_acls.len(), 4 + 2, "one's own and the shipped ones");
+    assert!(files.iter().any(|file| file.secret && file.path.ends_with("mail.key")));
+    assert!(files.iter().any(|file| !file.secret && file.path.ends_with("mail.pem")));
+}
+
+#[test]
+fn every_item_of_the_language_stands_in_that_file() {
+    let mut missing = Vec::new();
+    for section in policy::schema::sections() {
+        // With several tenants only lookup can have an account of its own.
+        for entry in section.entries.iter().filter(|_| section.place != "service.accounts") {
+            let there = WHOLE.lines().any(|line| {
+                let words = line.split(['=', '{', ',', '[', ']', '.', ' ']).map(str::trim);
+                words.into_iter().any(|word| word == entry.name)
+            });
+            if !there {
+                missing.push(format!("`{}` of {}", entry.name, policy::schema::title(section.place)));
+            }
+        }
+    }
+    assert_eq!(missing, Vec::<String>::new());
+}
+
+#[test]
+fn what_this_version_cannot_honour_is_right_and_not_whole() {
+    let text = format!("{}\n[metrics]\nlisten = \"127.0.0.1:9187\"\n", example());
+    let loaded = loaded(&text);
+    assert!(!loaded.is_whole());
+    assert_eq!(loaded.notes.len(), 1);
+}
+
+#[test]
+fn the_schema_in_the_manual_is_current() {
+    let written = include_str!("../../docs/mailward.schema.json");
+    assert!(
+        written == policy::schema::json_schema(),
+        "docs/mailward.schema.json is old: `mailward schema` prints the new one"
+    );
 }

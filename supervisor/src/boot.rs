@@ -201,7 +201,7 @@ pub(crate) fn install(wanted: &[Wanted], journal: &mut Journal) -> Result<Redire
 }
 
 /// The roles that this policy needs, with their users and limits.
-fn plan(policy: &Policy, identities: Option<&Identities>, descriptors: u64) -> Vec<GroupPlan> {
+pub(crate) fn plan(policy: &Policy, identities: Option<&Identities>, descriptors: u64) -> Vec<GroupPlan> {
     let service = &policy.service;
     let id = |role, tenant| identities.and_then(|identities| identities.of(role, tenant));
     let mut groups = Vec::new();

@@ -24,6 +24,11 @@ pub fn settle_zone(policy: &mut Policy) {
     policy.service.zone.get_or_insert_with(system_zone);
 }
 
+/// Seconds since 1970 that this policy's clock shows as this moment; a minute that the clock skips is the nearest one.
+pub fn seconds(policy: &Policy, moment: &Moment) -> i64 {
+    policy.service.zone.clone().unwrap_or_else(system_zone).clock().seconds(moment)
+}
+
 /// The minute that it is by this clock.
 pub fn now(clock: &Clock) -> Moment {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());

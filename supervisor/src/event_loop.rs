@@ -18,7 +18,7 @@ use ipc::ids::{LeaseId, SessionId};
 use ipc::link::LinkError;
 use ipc::log::Level;
 use ipc::supervisor_lookup::ToLookup;
-use ipc::supervisor_scanner::{Purpose, ToScanner};
+use ipc::supervisor_scanner::Purpose;
 use ipc::supervisor_worker::{NoServer, ToWorker};
 use policy::model::Policy;
 use policy::time::Clock;
@@ -251,7 +251,7 @@ impl Supervisor {
             Role::Worker => self.slices.worker(tenant).is_some_and(|(fd, len)| {
                 self.children.tell_worker(id, ToWorker::Policy { generation, len }, vec![fd])
             }),
-            Role::Scanner => self.prepare_scanner(id, tenant),
+            Role::Scanner => self.slices.prepare_scanner(&mut self.children, id, tenant, generation),
             Role::Lookup => self.prepare_lookup(id),
         };
         if !begun {
@@ -264,16 +264,6 @@ impl Supervisor {
             Role::Lookup => self.ask_again(),
         }
         self.announce();
-    }
-
-    fn prepare_scanner(&mut self, id: ChildId, tenant: u16) -> bool {
-        let generation = self.generation;
-        let Some((fd, len)) = self.slices.scanner(tenant) else { return false };
-        let mut begun = self.children.tell_scanner(id, ToScanner::Policy { generation, len }, vec![fd]);
-        for (name, file) in self.slices.signatures() {
-            begun = begun && self.children.tell_scanner(id, ToScanner::Signatures { name }, vec![file]);
-        }
-        begun && self.children.tell_scanner(id, ToScanner::Serve, Vec::new())
     }
 
     fn prepare_lookup(&mut self, id: ChildId) -> bool {

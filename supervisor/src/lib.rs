@@ -28,6 +28,7 @@ mod confinement;
 mod dial;
 mod engines;
 mod event_loop;
+mod examine;
 #[cfg(test)]
 mod fixtures;
 mod handover;
@@ -46,6 +47,7 @@ mod report;
 mod slices;
 mod spool_file;
 
+pub use examine::examine;
 use policy::model::Policy;
 use std::fmt;
 use std::os::fd::OwnedFd;

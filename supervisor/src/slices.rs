@@ -1,4 +1,6 @@
 //! What each role is given to know, as descriptors: slices in sealed memfds, signature files opened read-only (D23).
+use crate::children::{ChildId, Children};
+use ipc::supervisor_scanner::ToScanner;
 use ipc::wire;
 use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl, open};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -65,6 +67,23 @@ impl Slices {
         self.lookup.again()
     }
 
+    /// Gives a fresh scanner its rules and signatures. Whether it takes them.
+    pub(crate) fn prepare_scanner(
+        &self,
+        children: &mut Children,
+        id: ChildId,
+        tenant: u16,
+        generation: u64,
+    ) -> bool {
+        let Some((fd, len)) = self.scanner(tenant) else { return false };
+        children.tell_scanner(id, ToScanner::Policy { generation, len }, vec![fd])
+            && self
+                .signatures()
+                .into_iter()
+                .all(|(name, file)| children.tell_scanner(id, ToScanner::Signatures { name }, vec![file]))
+            && children.tell_scanner(id, ToScanner::Serve, Vec::new())
+    }
+
     /// The signature files, each with an offset of its own: children that start together must not read past each other.
     pub(crate) fn signatures(&self) -> Vec<(String, OwnedFd)> {
         self.signatures.iter().filter_map(|(name, file)| Some((name.clone(), reopen(file).ok()?))).collect()
@@ -87,13 +106,18 @@ fn reopen(file: &OwnedFd) -> io::Result<OwnedFd> {
 fn sealed<S: Serialize>(slice: &S) -> io::Result<Slice> {
     let bytes = wire::encode_slice(slice).map_err(io::Error::other)?;
     let len = u32::try_from(bytes.len()).map_err(io::Error::other)?;
-    let memfd = memfd_create("policy", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
+    Ok(Slice { memfd: sealed_file("policy", &bytes)?, len })
+}
+
+/// A memory file of these octets that nobody can change.
+pub(crate) fn sealed_file(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
+    let memfd = memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
     let mut file = File::from(memfd);
-    file.write_all(&bytes)?;
+    file.write_all(bytes)?;
     let seals =
         SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_SEAL;
     fcntl(file.as_fd(), FcntlArg::F_ADD_SEALS(seals))?;
-    Ok(Slice { memfd: file.into(), len })
+    Ok(file.into())
 }
 
 fn open_signatures(policy: &Policy) -> Result<Vec<(String, OwnedFd)>, String> {

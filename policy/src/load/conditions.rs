@@ -81,7 +81,7 @@ fn words<T: Copy>(table: &mut Table<'_>, key: &'static str, known: &[(&str, T)])
 
 /// A list of patterns; not given: everything.
 pub(super) fn patterns(item: Option<Item<'_>>, case: Case) -> Patterns {
-    let items = item.and_then(|item| item.some_strings()).unwrap_or_default();
+    let Some(items) = item.and_then(|item| item.some_strings()) else { return Patterns::default() };
     Patterns::new(items.iter().map(|(_, text)| *text), case)
 }
 

@@ -236,7 +236,7 @@ fn statuses(item: &Item<'_>, place: &str) -> StatusSet {
 
 /// Types of documents: "image/*", "!text/plain".
 fn types(item: Option<Item<'_>>) -> Patterns {
-    let items = item.and_then(|item| item.some_strings()).unwrap_or_default();
+    let Some(items) = item.and_then(|item| item.some_strings()) else { return Patterns::default() };
     for (item, text) in &items {
         if *text != "*" && text.matches('/').count() != 1 {
             item.error(

@@ -81,7 +81,7 @@ const DOC_ACL: &[Entry] = &[
         "",
         "What becomes of the part; \"deny\" and \"defer\" are about the whole mail. Required.",
     ),
-    now("replace-file", Kind::Template, "\"builtin:removed\"", "What stands in the part's place."),
+    now("replace-file", Kind::Template, "\"builtin:removed\"", "replace: what stands in the part's place."),
     now("html-filter", Kind::Name("html-filter", &[]), "", "The [html-filter.NAME] to use."),
     later(
         "document-types",

@@ -16,7 +16,7 @@ const TOP: &[Entry] = &[
         "version",
         Kind::Count(1, 1),
         "",
-        "The version of the language, which is 1. Required, as the first line.",
+        "The version of the language, which is 1, as the first line. Required.",
     ),
     now(
         "include",
@@ -225,7 +225,12 @@ const RESOLVER: &[Entry] = &[
 const REDIS: &[Entry] = &[now("url", Kind::Text, "", "Where throttling, affinity and answers are shared.")];
 
 const QUARANTINE: &[Entry] = &[
-    now("enabled", YES_NO, "true", "Keep a copy of every mail that is replaced or refused."),
+    now(
+        "enabled",
+        YES_NO,
+        "false",
+        "Keep a copy of every mail that is replaced or refused. This version keeps none; a later one does by default.",
+    ),
     now(
         "without-quarantine",
         Kind::Word(&[word("refuse-delete"), word("allow")]),

@@ -1,4 +1,5 @@
 //! The command line. `--help`, the man pages and the completions are made from this file.
+use crate::test::Question;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ const EXAMPLES: &str = "\
 Examples:
   mailward demo                         see it work, on loopback only
   mailward check -c mailward.toml       find every error in a configuration
+  mailward test --from 10.1.2.3         what would happen to this client
   mailward run -c mailward.toml         serve until SIGTERM or SIGINT
 
 Exit status:
@@ -17,7 +19,7 @@ Exit status:
   1  the configuration is wrong (each error names file, line and remedy)
   2  the command line is wrong
   3  the service cannot start or cannot go on
-  4  the demonstration broke a promise";
+  4  the demonstration broke a promise, or an expectation was not met";
 
 /// POP3 security proxy: nothing reaches a mail client that was not scanned.
 #[derive(Debug, Parser)]
@@ -41,6 +43,17 @@ pub(crate) enum Command {
     /// Prints all errors and warnings at once, each with file, line, column and remedy.
     #[command(short_flag = 't')]
     Check(Config),
+    /// Ask what would happen, before it does.
+    ///
+    /// Walks all phases of the policy for the client, user, time and mail of the question, and prints for each the rules
+    /// tried, the condition that failed, the rule that matched and what follows. With --mail a real scanner judges the
+    /// mail in its sandbox, with the engines of the policy. With --file a file of expectations is run like a test suite.
+    Test(Box<Test>),
+    /// Show the rules, the configuration or its hash, as they take effect.
+    ///
+    /// Included files are merged and the shipped rules stand after one's own, as the TOML that they are. The hash is of
+    /// what takes effect: comments, the order of items and the cut into files do not change it.
+    Show(Show),
     /// See it work: a sample mailbox, Mailward in front of it, and a client.
     ///
     /// Needs no network, no engine and no file outside a temporary directory. Stays up until Ctrl-C, so that you can
@@ -56,6 +69,8 @@ pub(crate) enum Command {
         /// worker, scanner or lookup.
         name: String,
     },
+    /// Print the JSON Schema of the configuration, for editors.
+    Schema,
     /// Print completions for a shell.
     Completions {
         /// Which shell.
@@ -73,6 +88,48 @@ pub(crate) struct Config {
     /// The configuration file.
     #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// What to show.
+    pub(crate) what: What,
+    #[command(flatten)]
+    pub(crate) file: Config,
+    /// With config: fill in every default.
+    #[arg(long)]
+    pub(crate) defaults: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What `show` shows.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum What {
+    /// The rules of all phases.
+    Rules,
+    /// The whole configuration.
+    Config,
+    /// A hash of it.
+    Hash,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    #[command(flatten)]
+    pub(crate) file: Config,
+    /// A file of expectations: [[test]] tables with a name, the question, and expect = { outcome, session-acl, ... }.
+    #[arg(long = "file", value_name = "FILE", conflicts_with = "from")]
+    pub(crate) expectations: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) question: Question,
+    /// Print JSON, an object on a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Permit what only a demonstration may do.
+    #[arg(long, hide = true)]
+    pub(crate) demo: bool,
 }
 
 #[derive(Debug, Args)]

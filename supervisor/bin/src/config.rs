@@ -16,6 +16,8 @@ const MAX_FILE: u64 = 16 * 1024 * 1024;
 pub(crate) struct Configuration {
     pub(crate) loaded: Loaded,
     texts: HashMap<PathBuf, String>,
+    /// The main file, and what it includes.
+    order: Vec<PathBuf>,
 }
 
 /// Loads a configuration and prints every error. `None`: it is wrong.
@@ -35,9 +37,11 @@ pub(crate) fn load(path: &Path, options: LoadOptions) -> Option<Configuration> {
         Ok(files)
     };
     let outcome = load::load(path, &text, &include, options);
+    let mut order = vec![path.to_owned()];
+    order.extend(included.borrow().iter().map(|(path, _)| path.clone()));
     texts.extend(included.into_inner());
     match outcome {
-        Ok(loaded) => Some(Configuration { loaded, texts }),
+        Ok(loaded) => Some(Configuration { loaded, texts, order }),
         Err(diagnostics) => {
             print(&diagnostics, &texts);
             None
@@ -46,6 +50,11 @@ pub(crate) fn load(path: &Path, options: LoadOptions) -> Option<Configuration> {
 }
 
 impl Configuration {
+    /// The texts of the files in the order of their reading.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.order.iter().filter_map(|path| self.texts.get(path)).map(String::as_str)
+    }
+
     /// Prints warnings, and what this version cannot honour.
     pub(crate) fn print_notes(&self) {
         print(&self.loaded.notes, &self.texts);
@@ -88,7 +97,7 @@ fn print(diagnostics: &[Diagnostic], texts: &HashMap<PathBuf, String>) {
     }
 }
 
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     // Nobody can be told that standard error is closed.
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }

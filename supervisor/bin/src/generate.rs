@@ -1,5 +1,6 @@
 //! Man pages and completions, from the same source as `--help`.
 use crate::args::Arguments;
+use crate::manual;
 use clap::CommandFactory;
 use clap_complete::Shell;
 use std::io::{self, Write};
@@ -11,8 +12,15 @@ pub(crate) fn completions(shell: Shell) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+pub(crate) fn schema() -> ExitCode {
+    crate::test::print::out(&policy::schema::json_schema());
+    ExitCode::SUCCESS
+}
+
 pub(crate) fn man(directory: &Path) -> ExitCode {
-    match clap_mangen::generate_to(Arguments::command(), directory) {
+    let written = clap_mangen::generate_to(Arguments::command(), directory)
+        .and_then(|()| std::fs::write(directory.join("mailward.toml.5"), manual::page()));
+    match written {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "mailward: {}: {error}", directory.display());

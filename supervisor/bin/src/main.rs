@@ -8,8 +8,11 @@ mod args;
 mod check;
 mod config;
 mod generate;
+mod manual;
 mod role;
 mod run;
+mod show;
+mod test;
 
 use args::{Arguments, Command};
 use clap::Parser;
@@ -19,8 +22,11 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Show(arguments) => show::show(&arguments),
+        Command::Test(arguments) => test::test(*arguments),
         Command::Demo { once } => demo::run(demo::Options { once }),
         Command::Role { name } => role::run(&name),
+        Command::Schema => generate::schema(),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { directory } => generate::man(&directory),
     }

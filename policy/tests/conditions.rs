@@ -1,0 +1,305 @@
+//! Each condition of each kind of rule: what it takes and what it leaves. The rules are written as an operator writes
+//! them, so that reading and deciding are tested together.
+use common::{facts, found};
+use policy::acl::{self, Decision};
+use policy::conditions::{Certificate, Facts, Verdict};
+use policy::judge::{self, Mail, Part};
+use policy::load::{LoadOptions, load};
+use policy::model::{MailAction, PartAction, Policy};
+use policy::names::{Direction, Protocol};
+use policy::status::{Status, StatusSet};
+use policy::time::Moment;
+use std::path::Path;
+
+mod common;
+
+/// A file with these rules; the listeners are "pop3" (0) and, of tenant acme (1), "nat" (1).
+fn policy(rules: &str) -> Policy {
+    let text = format!(
+        "version = 1\n{rules}\n\
+         [[tenant]]\nname = \"acme\"\n\
+         [[listener]]\nname = \"pop3\"\nprotocol = \"pop3\"\ntls = \"off\"\n\
+         [[listener]]\nname = \"nat\"\nprotocol = \"pop3\"\ntls = \"off\"\ntenant = \"acme\"\naddress = [\"*:10110\"]\n\
+         transparent = {{ method = \"redirect\" }}\n\
+         [antivirus.clamd]\n"
+    );
+    let options = LoadOptions { demo: false, cores: 1 };
+    match load(Path::new("m.toml"), &text, &|_| Ok(Vec::new()), options) {
+        Ok(loaded) => loaded.policy,
+        Err(problems) => panic!("{rules}\n{problems:#?}"),
+    }
+}
+
+const ANY_COMMAND: &str = "[[command-acl]]\nplug-to = [\"192.0.2.7\"]\nserver-tls = \"off\"\n";
+
+/// Whether a session-acl with this condition takes the connection.
+fn connects(condition: &str, facts: &Facts<'_>) -> bool {
+    let policy = policy(&format!("[[session-acl]]\n{condition}\n{ANY_COMMAND}"));
+    acl::session(&policy, facts, &mut ()) == Decision::Accept(0)
+}
+
+fn command(condition: &str, facts: &Facts<'_>) -> Decision {
+    let rule =
+        format!("[[session-acl]]\nname = \"a\"\n[[session-acl]]\nname = \"b\"\n{ANY_COMMAND}{condition}\n");
+    acl::command(&policy(&rule), facts, 0, &mut ())
+}
+
+/// What becomes of a mail when a rule with this condition denies, and nothing else is written.
+fn mail_meets(condition: &str, facts: &Facts<'_>, mail: &Mail<'_>) -> bool {
+    let policy =
+        policy(&format!("[[session-acl]]\n{ANY_COMMAND}[[mail-acl]]\naction = \"deny\"\n{condition}\n"));
+    judge::mail(&policy.mail_acls, facts, 0, mail, &mut ()).action == MailAction::Deny
+}
+
+fn part_meets(condition: &str, action: &str, part: &Part<'_>) -> bool {
+    let rules = format!("[[session-acl]]\n{ANY_COMMAND}[[doc-acl]]\naction = \"{action}\"\n{condition}\n");
+    let policy = policy(&rules);
+    let rule = judge::part(&policy.doc_acls, &facts("10.1.2.3:4"), 0, part, &mut ());
+    rule.is_some_and(|rule| rule.name == "doc-acl-1")
+}
+
+fn certificate() -> Certificate {
+    Certificate {
+        subject: "CN=Ann,OU=Staff,O=Example".to_owned(),
+        issuer: "CN=Users CA,O=Example".to_owned(),
+        names: vec!["ann@example.net".to_owned(), "a.lan.example.net".to_owned()],
+        fingerprint: "ab".repeat(32),
+    }
+}
+
+#[test]
+fn a_session_acl_takes_what_all_its_conditions_hold_for() {
+    let plain = facts("10.1.2.3:4000");
+    let nat = Facts { listener: 1, tenant: 1, transparent: true, ..plain };
+    let sunday = Facts { moment: Moment::new(2026, 5, 10, 600).unwrap(), ..plain };
+    for (condition, of, expected) in [
+        ("", &plain, true),
+        ("from = [\"10.0.0.0/8\"]", &plain, true),
+        ("from = [\"!10.0.0.0/8\"]", &plain, false),
+        ("to = [\"192.0.2.1\"]", &plain, true),
+        ("to = [\"192.0.2.2\"]", &plain, false),
+        ("listener = [\"pop3\"]", &plain, true),
+        ("listener = [\"pop3\"]", &nat, false),
+        ("listener = [\"pop3\", \"nat\"]", &nat, true),
+        ("tenant = [\"default\"]", &plain, true),
+        ("tenant = [\"default\"]", &nat, false),
+        ("tenant = [\"acme\"]", &nat, true),
+        ("transparent = true", &plain, false),
+        ("transparent = true", &nat, true),
+        ("transparent = false", &nat, false),
+        ("time = [\"mon-fri\"]", &plain, true),
+        ("time = [\"mon-fri\"]", &sunday, false),
+        ("time = [\"!sun\"]", &sunday, false),
+        ("time = [\"09:00-10:00\"]", &plain, true),
+        ("time = [\"09:00-09:30\"]", &plain, false),
+        ("from = [\"10.0.0.0/8\"]\nto = [\"192.0.2.2\"]", &plain, false),
+        ("action = \"deny\"", &plain, false),
+    ] {
+        assert_eq!(connects(condition, of), expected, "{condition} for {of:?}");
+    }
+}
+
+#[test]
+fn a_command_acl_takes_what_all_its_conditions_hold_for() {
+    let anonymous = facts("10.1.2.3:4000");
+    let certificate = certificate();
+    let groups = ["staff".to_owned()];
+    let ann = Facts {
+        user: Some("ann@Example.NET"),
+        groups: Some(&groups),
+        certificate: Some(Some(&certificate)),
+        ..anonymous
+    };
+    let bare = Facts { certificate: Some(None), ..anonymous };
+    let (yes, no) = (Decision::Accept(0), Decision::NoMatch);
+    for (condition, of, expected) in [
+        ("session-acl = [\"a\"]", &anonymous, yes),
+        ("session-acl = [\"b\"]", &anonymous, no),
+        ("session-acl = [\"a\", \"b\"]", &anonymous, yes),
+        ("protocol = [\"pop3\"]", &anonymous, yes),
+        ("protocol = [\"imap\"]", &anonymous, no),
+        ("protocol = [\"imap\"]", &Facts { protocol: Protocol::Imap, ..anonymous }, yes),
+        ("from = [\"192.0.2.0/24\"]", &anonymous, no),
+        ("time = [\"fri 09:00-10:00\"]", &anonymous, yes),
+        ("time = [\"fri 10:00-11:00\"]", &anonymous, no),
+        ("user = [\"*@example.net\"]", &anonymous, Decision::Waits(0, "user")),
+        ("user = [\"*@example.net\"]", &ann, yes),
+        ("user = [\"Ann@example.net\"]", &ann, no),
+        ("user = [\"!ann@example.net\"]", &ann, no),
+        ("group = [\"staff\"]", &anonymous, Decision::Waits(0, "group")),
+        ("group = [\"staff\"]", &ann, yes),
+        ("group = [\"Staff\"]", &ann, no),
+        (
+            "client-certificate = [{ subject = \"*,ou=staff,*\" }]",
+            &anonymous,
+            Decision::Waits(0, "client-certificate"),
+        ),
+        ("client-certificate = [{ subject = \"*,ou=staff,*\" }]", &ann, yes),
+        ("client-certificate = [{ subject = \"*,ou=staff,*\" }]", &bare, no),
+        ("client-certificate = [{ issuer = \"CN=Users CA,*\", san = \"*@example.net\" }]", &ann, yes),
+        ("client-certificate = [{ issuer = \"CN=Other CA,*\", san = \"*@example.net\" }]", &ann, no),
+        ("client-certificate = [{ san = \"*.example.net\" }]", &ann, yes),
+        ("client-certificate = [{ san = \"*.net\" }]", &ann, yes),
+        ("client-certificate = [{ san = \"a.*.example.net\" }]", &ann, yes),
+        ("client-certificate = [{ san = \"b.*\" }, { subject = \"CN=Ann,*\" }]", &ann, yes),
+        // A condition that fails decides before one that waits.
+        ("user = [\"*\"]\nfrom = [\"192.0.2.0/24\"]", &anonymous, no),
+    ] {
+        assert_eq!(command(condition, of), expected, "{condition}");
+    }
+    let fingerprint = "AB:".repeat(31) + "AB";
+    assert_eq!(command(&format!("client-certificate = [{{ fingerprint = \"{fingerprint}\" }}]"), &ann), yes);
+}
+
+#[test]
+fn a_decision_waits_only_for_the_first_rule_that_may_match() {
+    let rules = "[[session-acl]]\n\
+         [[command-acl]]\nname = \"elsewhere\"\nfrom = [\"192.0.2.0/24\"]\nuser = [\"x\"]\naction = \"deny\"\n\
+         [[command-acl]]\nname = \"here\"\nfrom = [\"10.0.0.0/8\"]\nplug-to = [\"192.0.2.7\"]\nserver-tls = \"off\"\n\
+         [[command-acl]]\nname = \"users\"\nuser = [\"y\"]\naction = \"deny\"\n";
+    let policy = policy(rules);
+    let mut tried = Vec::new();
+    assert_eq!(acl::command(&policy, &facts("10.1.2.3:4"), 0, &mut tried), Decision::Accept(1));
+    assert_eq!(tried, [(0, Verdict::Fails("from")), (1, Verdict::Holds)]);
+    assert_eq!(acl::command(&policy, &facts("172.16.0.1:4"), 0, &mut ()), Decision::Waits(2, "user"));
+    let named = Facts { user: Some("z"), ..facts("172.16.0.1:4") };
+    assert_eq!(acl::command(&policy, &named, 0, &mut ()), Decision::NoMatch);
+}
+
+#[test]
+fn a_mail_acl_takes_what_all_its_conditions_hold_for() {
+    let ann = Facts { user: Some("ann@example.net"), ..facts("10.1.2.3:4000") };
+    let nobody = facts("10.1.2.3:4000");
+    let infected = Mail {
+        viruses: &["PUA.Toolbar", "Eicar-Test-Signature"],
+        size: 2048,
+        header: &[("Subject", "hello"), ("X-Bulk", "Yes, indeed")],
+        senders: &["Bob@example.org"],
+        ..found(StatusSet::of(Status::Infected))
+    };
+    let scored = Mail { spam_score: Some(5_000), ..infected };
+    for (condition, facts, mail, expected) in [
+        ("", &nobody, &infected, true),
+        ("virus = [\"infected\"]", &nobody, &infected, true),
+        ("virus = [\"clean\", \"error\"]", &nobody, &infected, false),
+        ("virus-name = [\"Eicar*\"]", &nobody, &infected, true),
+        ("virus-name = [\"eicar*\"]", &nobody, &infected, true),
+        ("virus-name = [\"!PUA.*\"]", &nobody, &infected, true),
+        ("virus-name = [\"Win.*\"]", &nobody, &infected, false),
+        ("direction = [\"download\"]", &nobody, &infected, true),
+        ("direction = [\"upload\"]", &nobody, &infected, false),
+        ("size = \"> 1KiB\"", &nobody, &infected, true),
+        ("size = \"> 2KiB\"", &nobody, &infected, false),
+        ("size = \">= 2KiB\"", &nobody, &infected, true),
+        ("size = \"< 3000\"", &nobody, &infected, true),
+        ("size = \"= 2048\"", &nobody, &infected, true),
+        ("header = [{ name = \"x-bulk\" }]", &nobody, &infected, true),
+        ("header = [{ name = \"x-*\", match = \"yes*\" }]", &nobody, &infected, true),
+        ("header = [{ name = \"X-Bulk\", match = \"no*\" }]", &nobody, &infected, false),
+        (
+            "header = [{ name = \"X-None\" }, { name = \"Subject\", match = \"hello\" }]",
+            &nobody,
+            &infected,
+            true,
+        ),
+        ("sender = [\"*@example.org\"]", &nobody, &infected, true),
+        ("sender = [\"bob@example.org\"]", &nobody, &infected, false),
+        ("sender = [\"!*@example.org\"]", &nobody, &infected, false),
+        ("spam-score = \">= 5.0\"", &nobody, &scored, true),
+        ("spam-score = \"> 5\"", &nobody, &scored, false),
+        ("spam-score = \">= 5.0\"", &nobody, &infected, false),
+        ("spam-score = \"unknown\"", &nobody, &infected, true),
+        ("spam-score = \"unknown\"", &nobody, &scored, false),
+        ("from = [\"10.0.0.0/8\"]", &nobody, &infected, true),
+        ("from = [\"!10.0.0.0/8\"]", &nobody, &infected, false),
+        ("time = [\"fri\"]", &nobody, &infected, true),
+        ("time = [\"sat\"]", &nobody, &infected, false),
+        ("user = [\"*@example.net\"]", &ann, &infected, true),
+        ("user = [\"!*@example.net\"]", &ann, &infected, false),
+        // When a mail is judged, who has no name will have none.
+        ("user = [\"!*@example.net\"]", &nobody, &infected, false),
+        ("listener = [\"nat\"]", &nobody, &infected, false),
+        ("tenant = [\"default\"]", &nobody, &infected, true),
+        ("protocol = [\"pop3\"]", &nobody, &infected, true),
+        ("command-acl = [\"command-acl-1\"]", &nobody, &infected, true),
+    ] {
+        assert_eq!(mail_meets(condition, facts, mail), expected, "{condition}");
+    }
+}
+
+#[test]
+fn a_doc_acl_takes_what_all_its_conditions_hold_for() {
+    let part = Part {
+        direction: Direction::Download,
+        statuses: StatusSet::of(Status::Clean),
+        viruses: &[],
+        types: &["application/pdf", "text/plain"],
+        filenames: &["report.txt", "setup.EXE"],
+        mismatch: true,
+        polyglot: false,
+        size: 100,
+    };
+    let nameless = Part { filenames: &[], ..part };
+    for (condition, action, part, expected) in [
+        ("", "deny", &part, true),
+        ("mime-type = [\"application/*\"]", "deny", &part, true),
+        ("mime-type = [\"application/*\"]", "accept", &part, false),
+        ("mime-type = [\"application/*\", \"text/*\"]", "accept", &part, true),
+        ("filename = [\"*.exe\"]", "replace", &part, true),
+        ("filename = [\"*.txt\"]", "accept", &part, false),
+        ("filename = [\"*.exe\", \"!report*\"]", "replace", &part, true),
+        ("filename = [\"*.exe\"]", "replace", &nameless, false),
+        ("filename = [\"!*.exe\"]", "replace", &nameless, true),
+        ("mismatch = true", "defer", &part, true),
+        ("mismatch = false", "defer", &part, false),
+        ("polyglot = true", "defer", &part, false),
+        ("size = \"> 1KiB\"", "replace", &part, false),
+        ("virus = [\"infected\"]", "replace", &part, false),
+        ("virus = [\"clean\"]", "replace", &part, true),
+        ("direction = [\"upload\"]", "replace", &part, false),
+    ] {
+        assert_eq!(part_meets(condition, action, part), expected, "{condition}, {action}");
+    }
+}
+
+#[test]
+fn the_strongest_decision_about_a_part_wins_and_no_rule_leaves_it() {
+    let rules = format!(
+        "standard-rules = false\n[[session-acl]]\n{ANY_COMMAND}\
+         [[doc-acl]]\nvirus = [\"infected\"]\naction = \"replace\"\n\
+         [[doc-acl]]\nvirus = [\"error\"]\naction = \"defer\"\n"
+    );
+    let policy = policy(&rules);
+    let part = |statuses: &[Status]| Part {
+        direction: Direction::Download,
+        statuses: statuses.iter().copied().collect(),
+        viruses: &[],
+        types: &[],
+        filenames: &[],
+        mismatch: false,
+        polyglot: false,
+        size: 0,
+    };
+    let judged = |statuses: &[Status]| {
+        judge::part(&policy.doc_acls, &facts("10.1.2.3:4"), 0, &part(statuses), &mut ())
+            .map(|rule| rule.action)
+    };
+    assert_eq!(judged(&[Status::Infected]), Some(PartAction::Replace));
+    assert_eq!(judged(&[Status::Infected, Status::Error]), Some(PartAction::Defer));
+    assert_eq!(judged(&[Status::Clean]), None);
+}
+
+#[test]
+fn a_rule_that_accepts_must_match_every_virus() {
+    let rules = format!(
+        "[[session-acl]]\n{ANY_COMMAND}\
+         [[mail-acl]]\nvirus = [\"infected\", \"clean\"]\nvirus-name = [\"PUA.*\"]\naction = \"accept\"\n"
+    );
+    let policy = policy(&rules);
+    let with = |viruses: &[&str]| {
+        let mail = Mail { viruses, ..found(StatusSet::of(Status::Infected)) };
+        judge::mail(&policy.mail_acls, &facts("10.1.2.3:4"), 0, &mail, &mut ()).action
+    };
+    assert_eq!(with(&["PUA.Toolbar"]), MailAction::Accept);
+    assert_eq!(with(&["PUA.Toolbar", "Eicar"]), MailAction::Replace);
+}

@@ -1,0 +1,217 @@
+//! A question, as it is written on the command line or in a file of expectations, and what it means to a policy.
+use policy::conditions::Certificate;
+use policy::model::Policy;
+use policy::names::Direction;
+use policy::status::{Status, StatusSet};
+use policy::time::Moment;
+use serde::Deserialize;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use x509_parser::objects::{oid_registry, oid2abbrev};
+use x509_parser::prelude::{AttributeTypeAndValue, FromDer, GeneralName, Pem, X509Certificate, X509Name};
+
+/// Who does what, when. What is left out is not known yet, or does not matter.
+#[derive(Clone, Debug, Default, clap::Args, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct Question {
+    /// The client's address, with a port if that matters.
+    #[arg(long, value_name = "ADDRESS")]
+    from: Option<String>,
+    /// Where the client wanted to go; by default the listener's address.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    to: Option<String>,
+    /// The listener's name; may be left out where there is only one.
+    #[arg(long)]
+    listener: Option<String>,
+    /// NAT brought the connection.
+    #[arg(long)]
+    transparent: bool,
+    /// The name that the client logs in with.
+    #[arg(long)]
+    user: Option<String>,
+    /// A group of the user; may be given several times.
+    #[arg(long)]
+    group: Vec<String>,
+    /// A file with the certificate that the client shows, PEM.
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
+    /// "mon 09:30", "2026-05-08 09:30", "09:30"; by default now.
+    #[arg(long)]
+    time: Option<String>,
+    /// download or upload.
+    #[arg(long)]
+    direction: Option<String>,
+    /// A mail, which a real scanner judges in its sandbox.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["virus", "virus_name", "size", "sender", "header"])]
+    pub(crate) mail: Option<PathBuf>,
+    /// A status that a mail has: instead of --mail; may be given several times.
+    #[arg(long, value_name = "STATUS")]
+    pub(crate) virus: Vec<String>,
+    /// The name of a virus in it.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) virus_name: Vec<String>,
+    /// Its octets.
+    #[arg(long)]
+    pub(crate) size: Option<u64>,
+    /// The address in its From.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) sender: Vec<String>,
+    /// A field of its header, "Name: value".
+    #[arg(long, value_name = "FIELD")]
+    pub(crate) header: Vec<String>,
+    /// A part of it has this type.
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) mime_type: Vec<String>,
+    /// A part of it bears this name.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) filename: Vec<String>,
+}
+
+/// The facts of a question.
+pub(crate) struct Asked {
+    pub(crate) listener: u16,
+    pub(crate) client: SocketAddr,
+    pub(crate) destination: SocketAddr,
+    pub(crate) transparent: bool,
+    pub(crate) moment: Moment,
+    pub(crate) user: Option<String>,
+    pub(crate) groups: Option<Vec<String>>,
+    pub(crate) certificate: Option<Certificate>,
+    pub(crate) direction: Direction,
+    pub(crate) statuses: StatusSet,
+}
+
+impl Question {
+    /// What the question means to this policy.
+    ///
+    /// # Errors
+    /// A sentence: what cannot be understood, and what could be.
+    pub(crate) fn asked(&self, policy: &Policy) -> Result<Asked, String> {
+        let from = self.from.as_deref().ok_or("--from is missing: the client's address")?;
+        let client = address(from, 0).ok_or_else(|| format!("--from {from} is no address"))?;
+        let listener = self.listener(policy)?;
+        let settings = policy.listeners.get(usize::from(listener));
+        let first = settings.and_then(|listener| listener.addresses.first().copied());
+        let first = first.unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0));
+        let destination = match self.to.as_deref() {
+            Some(to) => address(to, first.port()).ok_or_else(|| format!("--to {to} is no address"))?,
+            None => first,
+        };
+        let clock = policy.service.zone.clone().unwrap_or_else(supervisor::clock::system_zone).clock();
+        let now = supervisor::clock::now(&clock);
+        let moment = match self.time.as_deref() {
+            Some(time) => Moment::parse(time, &now).ok_or_else(|| {
+                format!("--time {time} is no time: write \"mon 09:30\" or \"2026-05-08 09:30\"")
+            })?,
+            None => now,
+        };
+        let direction = match self.direction.as_deref() {
+            None | Some("download") => Direction::Download,
+            Some("upload") => Direction::Upload,
+            Some(other) => return Err(format!("--direction {other} is neither download nor upload")),
+        };
+        Ok(Asked {
+            listener,
+            client,
+            destination,
+            transparent: self.transparent,
+            moment,
+            user: self.user.clone(),
+            groups: (!self.group.is_empty()).then(|| self.group.clone()),
+            certificate: self.certificate.as_deref().map(certificate).transpose()?,
+            direction,
+            statuses: self.statuses()?,
+        })
+    }
+
+    fn listener(&self, policy: &Policy) -> Result<u16, String> {
+        let names: Vec<&str> = policy.listeners.iter().map(|listener| listener.name.as_str()).collect();
+        let index = match (&self.listener, names.as_slice()) {
+            (Some(wanted), names) => names.iter().position(|name| name == wanted),
+            (None, [_]) => Some(0),
+            (None, _) => None,
+        };
+        let index = index.and_then(|index| u16::try_from(index).ok());
+        index.ok_or_else(|| {
+            let wrong =
+                self.listener.as_ref().map_or_else(String::new, |wanted| format!(" not {wanted}, but"));
+            format!("--listener must be{wrong} one of: {}", names.join(", "))
+        })
+    }
+
+    fn statuses(&self) -> Result<StatusSet, String> {
+        let one = |word: &String| {
+            let known = || Status::ALL.map(Status::name).join(", ");
+            Status::ALL
+                .into_iter()
+                .find(|status| status.name() == word)
+                .ok_or_else(|| format!("--virus {word} is no status: there are {}", known()))
+        };
+        self.virus.iter().map(one).collect()
+    }
+}
+
+fn address(text: &str, port: u16) -> Option<SocketAddr> {
+    text.parse().ok().or_else(|| Some(SocketAddr::new(text.parse().ok()?, port)))
+}
+
+/// What rules can ask of the first certificate of a file.
+fn certificate(path: &Path) -> Result<Certificate, String> {
+    let wrong = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
+    let text = std::fs::read(path).map_err(|error| wrong(&error))?;
+    let pem = Pem::iter_from_buffer(&text)
+        .flatten()
+        .find(|pem| pem.label == "CERTIFICATE")
+        .ok_or_else(|| wrong(&"there is no certificate in PEM in it"))?;
+    let (_, parsed) = X509Certificate::from_der(&pem.contents).map_err(|error| wrong(&error))?;
+    let names = parsed.subject_alternative_name().map_err(|error| wrong(&error))?;
+    let names = names.iter().flat_map(|names| &names.value.general_names).filter_map(|name| {
+        if let GeneralName::DNSName(name) | GeneralName::RFC822Name(name) = name {
+            return Some((*name).to_owned());
+        }
+        let GeneralName::IPAddress(octets) = name else { return None };
+        let v4 = <[u8; 4]>::try_from(*octets).map(IpAddr::from);
+        v4.or_else(|_| <[u8; 16]>::try_from(*octets).map(IpAddr::from))
+            .ok()
+            .map(|address| address.to_string())
+    });
+    let fingerprint = <sha2::Sha256 as sha2::Digest>::digest(&pem.contents);
+    Ok(Certificate {
+        subject: rfc4514(parsed.subject()),
+        issuer: rfc4514(parsed.issuer()),
+        names: names.collect(),
+        fingerprint: fingerprint.iter().map(|octet| format!("{octet:02x}")).collect(),
+    })
+}
+
+/// The name as RFC 4514 writes it: its last element first, what has a meaning in the text escaped.
+fn rfc4514(name: &X509Name<'_>) -> String {
+    let mut elements: Vec<String> = name
+        .iter_rdn()
+        .map(|element| {
+            let one = |attribute: &AttributeTypeAndValue<'_>| {
+                let kind = attribute.attr_type();
+                let kind =
+                    oid2abbrev(kind, oid_registry()).map_or_else(|_| kind.to_id_string(), str::to_owned);
+                format!("{kind}={}", escaped(attribute.as_str().unwrap_or_default()))
+            };
+            element.iter().map(one).collect::<Vec<_>>().join("+")
+        })
+        .collect();
+    elements.reverse();
+    elements.join(",")
+}
+
+/// RFC 4514 section 2.4.
+fn escaped(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    let last = value.chars().count().saturating_sub(1);
+    for (at, character) in value.chars().enumerate() {
+        let edge = (at == 0 && matches!(character, ' ' | '#')) || (at == last && character == ' ');
+        if edge || matches!(character, '"' | '+' | ',' | ';' | '<' | '>' | '\\') {
+            text.push('\\');
+        }
+        text.push(character);
+    }
+    text
+}
