@@ -50,7 +50,7 @@ pub struct Service {
     pub workers: usize,
     /// `spare-workers`, with `isolation = "session"`.
     pub spare_workers: usize,
-    /// `scanners`, per tenant; "auto" is one per core.
+    /// `scanners`, per tenant; "auto" is three for two cores.
     pub scanners: usize,
     /// `scanner-lives`: mails per scanner process.
     pub scanner_lives: u32,

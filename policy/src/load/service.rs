@@ -52,7 +52,8 @@ pub(super) fn service(document: &mut Document<'_>, options: LoadOptions) -> (Ser
         process_per_session: false,
         workers: options.cores,
         spare_workers: 8,
-        scanners: options.cores,
+        // A scanner that waits for an engine leaves its core to another: half as many more keep the engine busy.
+        scanners: options.cores + options.cores.div_ceil(2),
         scanner_lives: 20,
         require_full_sandbox: None,
         uid_range: UID_RANGE,

@@ -40,7 +40,7 @@ const SERVICE: &[Entry] = &[
         "scanners",
         PROCESSES,
         "\"auto\"",
-        "Scanner processes for each tenant; \"auto\" is one for each core.",
+        "Scanner processes for each tenant; \"auto\" is three for every two cores.",
     ),
     now(
         "scanner-lives",
