@@ -255,7 +255,7 @@ pub(crate) fn mailward(
         &configuration,
         format!(
             "version = 1\n[service]\nstate-dir = \"{b}/state\"\nspool-dir = \"{b}/state/spool\"\nisolation = \"{isolation}\"\n\
-             [log]\nlevel = \"warn\"\n\
+             [control]\nsocket = \"{b}/control.sock\"\n[log]\nlevel = \"warn\"\n\
              [[listener]]\nprotocol = \"pop3\"\naddress = [\"{address}\"]\ntls = \"off\"\n\
              [[session-acl]]\nfrom = [\"*\"]\n\
              [[command-acl]]\nplug-to = [\"{server}\"]\nserver-tls = \"off\"\n[command-acl.download]\n{scan}\n{engine}",

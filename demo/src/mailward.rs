@@ -114,6 +114,8 @@ fn configuration(directory: &TempDir, listen: SocketAddr, server: SocketAddr) ->
          spool-dir = \"{base}/spool\"\n\
          scanners = 2\n\
          workers = 2\n\n\
+         [control]\n\
+         socket = \"{base}/control.sock\"\n\n\
          [[listener]]\n\
          name = \"pop3\"\n\
          protocol = \"pop3\"\n\

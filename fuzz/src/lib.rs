@@ -3,8 +3,8 @@ use policy::load::{LoadOptions, load};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
-use worker_proto::machine::{Event, Input, Machine, Output, Side, Verdict};
-use worker_proto::pop3::{Pop3, Settings};
+use worker_proto::machine::{Event, Input, Machine, Output, Side, Verdict, Settings};
+use worker_proto::pop3::Pop3;
 
 /// Stands in every mail of the ordinary server; every mail is deferred, so the client must never see it.
 pub const SECRET: &[u8] = b"unjudged-content";

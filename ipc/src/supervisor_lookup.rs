@@ -55,6 +55,8 @@ pub enum FromLookup {
     Dial {
         /// Which session.
         session: SessionId,
+        /// The generation that was asked for.
+        generation: u64,
         /// The rule that was asked for.
         rule: u16,
         /// Where.

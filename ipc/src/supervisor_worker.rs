@@ -84,6 +84,15 @@ pub enum ToWorker {
         /// Octets.
         len: u32,
     },
+    /// No descriptor: the policy was reloaded, and the session is under another rule of another generation.
+    Renew {
+        /// Which session.
+        session: SessionId,
+        /// The generation, which was sent before.
+        generation: u64,
+        /// Index into the worker slice's command-acl rules.
+        rule: u16,
+    },
     /// One descriptor: the client.
     Session(Box<Session>),
     /// One descriptor: the connected server.
@@ -173,6 +182,7 @@ impl Message for ToWorker {
             | Self::Changed { .. }
             | Self::Stored { .. }
             | Self::Kick { .. }
+            | Self::Renew { .. }
             | Self::Drain => 0,
         }
     }

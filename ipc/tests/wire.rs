@@ -85,6 +85,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
     line(&mut out, &ToWorker::Changed { session, entries: vec![entry.clone()], more: false });
     line(&mut out, &ToWorker::Stored { session, mail, safe: true });
     line(&mut out, &ToWorker::Kick { session });
+    line(&mut out, &ToWorker::Renew { session, generation: 2, rule: 1 });
     line(&mut out, &ToWorker::Drain);
 
     line(&mut out, &FromWorker::LoggedIn { session, user: "u".into() });
@@ -160,7 +161,12 @@ fn the_bytes_of_every_message_stay_what_they_are() {
     line(&mut out, &ToLookup::Resolve { session, generation: 1, rule: 2 });
     line(
         &mut out,
-        &FromLookup::Dial { session, rule: 2, candidates: vec![Candidate { address: client, item: 0 }] },
+        &FromLookup::Dial {
+            session,
+            generation: 1,
+            rule: 2,
+            candidates: vec![Candidate { address: client, item: 0 }],
+        },
     );
 
     line(

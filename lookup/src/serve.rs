@@ -75,7 +75,7 @@ pub(crate) async fn serve(link: Supervisor, log: Log) -> Result<(), LinkError> {
                 let (lookup, policy) = (Rc::clone(&lookup), policy.clone());
                 tokio::task::spawn_local(async move {
                     let policy = policy.filter(|policy| policy.generation == generation);
-                    lookup.answer(policy.as_deref(), session, rule).await;
+                    lookup.answer(policy.as_deref(), session, generation, rule).await;
                 });
             }
         }
@@ -94,12 +94,12 @@ impl Lookup {
         }
     }
 
-    async fn answer(&self, policy: Option<&Policy>, session: SessionId, rule: u16) {
+    async fn answer(&self, policy: Option<&Policy>, session: SessionId, generation: u64, rule: u16) {
         let candidates = match policy {
             Some(policy) => self.candidates(policy, session, rule).await,
             None => Vec::new(),
         };
-        let message = FromLookup::Dial { session, rule, candidates };
+        let message = FromLookup::Dial { session, generation, rule, candidates };
         // A lost link ends the receiving side too.
         let _ = self.link.send(&message, &[]).await;
     }

@@ -110,6 +110,7 @@ fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Po
     let log = service::log(&mut document);
     let login = service::login(&mut document);
     let resolver = service::resolver(&mut document);
+    let control = service::control(&mut document);
     let refuse_delete = service::quarantine(&mut document);
     let listeners = service::listeners(&mut document, &tenants, options);
     let errors = sink.errors();
@@ -141,6 +142,7 @@ fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Po
         log,
         login,
         resolver,
+        control,
         refuse_delete,
         tenants: tenants.values,
         listeners: listeners.values,

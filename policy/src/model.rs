@@ -21,6 +21,8 @@ pub struct Policy {
     pub login: Login,
     /// `[resolver]`.
     pub resolver: Resolver,
+    /// `[control]`.
+    pub control: Control,
     /// `[quarantine]`, of which this version has `without-quarantine`.
     pub refuse_delete: bool,
     /// Tenant names; "default" is the first.
@@ -42,7 +44,7 @@ pub struct Policy {
 }
 
 /// `[service]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
     /// `isolation = "session"`: a worker process for each session.
     pub process_per_session: bool,
@@ -82,8 +84,17 @@ pub struct Service {
     pub zone: Option<Zone>,
 }
 
+/// `[control]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// `socket`, absolute.
+    pub socket: PathBuf,
+    /// `group`: its members may use the socket, as root may.
+    pub group: String,
+}
+
 /// `[log]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {
     /// `level`: error warn info debug trace.
     pub level: String,
@@ -114,7 +125,7 @@ pub struct Resolver {
 }
 
 /// One `[[listener]]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
     /// `name`.
     pub name: String,
@@ -130,7 +141,7 @@ pub struct Listener {
 }
 
 /// `transparent = { method, ports, interfaces }`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transparent {
     /// `method = "redirect"`: we install it; "none": the administrator has.
     pub redirect: bool,

@@ -20,6 +20,8 @@ name = \"acme\"
 <log>
 [login]
 <login>
+[control]
+<control>
 [resolver]
 <resolver>
 [quarantine]
@@ -95,6 +97,7 @@ fn section_of(line: &str) -> Option<&'static str> {
         ("## `[[tenant]]`", "tenant"),
         ("## `[log]`", "log"),
         ("## `[login]`", "login"),
+        ("## `[control]`", "control"),
         ("## `[resolver]`", "resolver"),
         ("## `[quarantine]`", "quarantine"),
         ("## `[[listener]]`", "listener"),

@@ -71,18 +71,9 @@ pub(crate) struct Admission {
 impl Admission {
     /// Decides, and counts the session if it is admitted; [`Admission::release`] must follow its end.
     pub(crate) fn admit(&mut self, policy: &Policy, facts: &Facts<'_>) -> Result<Admitted, Refusal> {
+        let admitted = decide(policy, facts)?;
         let client = facts.client.ip().to_canonical();
-        let session_rule = match acl::session(policy, facts, &mut ()) {
-            Decision::Accept(index) => index,
-            Decision::Deny(index) | Decision::Waits(index, _) => return Err(Refusal::Session(Some(index))),
-            Decision::NoMatch => return Err(Refusal::Session(None)),
-        };
-        let command_rule = match acl::command(policy, facts, session_rule, &mut ()) {
-            Decision::Accept(index) => index,
-            // A rule that waits for the login is not in this version, and the loader says so: nobody gets in by one.
-            Decision::Deny(index) | Decision::Waits(index, _) => return Err(Refusal::Command(Some(index))),
-            Decision::NoMatch => return Err(Refusal::Command(None)),
-        };
+        let session_rule = admitted.session_rule;
         let reached = |count: Option<&usize>, limit: usize| limit > 0 && count.is_some_and(|n| *n >= limit);
         if reached(self.clients.get(&client), policy.service.max_sessions_per_client) {
             return Err(Refusal::ClientSessions);
@@ -92,9 +83,15 @@ impl Admission {
         if reached(self.by_rule.get(&(session_rule, client)), of_rule) {
             return Err(Refusal::RuleClientSessions(session_rule));
         }
+        self.count(client, session_rule);
+        Ok(admitted)
+    }
+
+    /// Counts a session, whatever the limits are.
+    pub(crate) fn count(&mut self, client: IpAddr, session_rule: u16) {
+        let client = client.to_canonical();
         *self.clients.entry(client).or_default() += 1;
         *self.by_rule.entry((session_rule, client)).or_default() += 1;
-        Ok(Admitted { session_rule, command_rule })
     }
 
     /// An admitted session is over.
@@ -103,6 +100,22 @@ impl Admission {
         count_down(&mut self.clients, client);
         count_down(&mut self.by_rule, (session_rule, client));
     }
+}
+
+/// What the rules of both phases say.
+pub(crate) fn decide(policy: &Policy, facts: &Facts<'_>) -> Result<Admitted, Refusal> {
+    let session_rule = match acl::session(policy, facts, &mut ()) {
+        Decision::Accept(index) => index,
+        Decision::Deny(index) | Decision::Waits(index, _) => return Err(Refusal::Session(Some(index))),
+        Decision::NoMatch => return Err(Refusal::Session(None)),
+    };
+    let command_rule = match acl::command(policy, facts, session_rule, &mut ()) {
+        Decision::Accept(index) => index,
+        // A rule that waits for the login is not in this version, and the loader says so: nobody gets in by one.
+        Decision::Deny(index) | Decision::Waits(index, _) => return Err(Refusal::Command(Some(index))),
+        Decision::NoMatch => return Err(Refusal::Command(None)),
+    };
+    Ok(Admitted { session_rule, command_rule })
 }
 
 fn count_down<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: K) {

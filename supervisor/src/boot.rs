@@ -4,6 +4,7 @@ use crate::changed::Index;
 use crate::children::{Children, GroupPlan};
 use crate::clock::settle_zone;
 use crate::confinement;
+use crate::control;
 use crate::dial::{Balance, OwnAddresses};
 use crate::engines::Engines;
 use crate::event_loop::{EVENTS, Event, Supervisor};
@@ -63,6 +64,15 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
     let index = Index::open(&service.state_dir).map_err(|error| in_directory(&service.state_dir, error))?;
     let spool =
         SpoolDir::open(&service.spool_dir).map_err(|error| in_directory(&service.spool_dir, error))?;
+    let (hearing, control) = match control::open(&policy.control) {
+        Ok((hearing, control)) => (Some(hearing), Some(control)),
+        Err(error) if root => return Err(error),
+        Err(error) => {
+            let fields = [("why", error.to_string())];
+            journal.note(Level::Warn, "no control socket: send SIGHUP to reload", &fields);
+            (None, None)
+        }
+    };
     let listeners = bind(&policy)?;
     let listening: Vec<SocketAddr> = listeners.iter().map(|bound| bound.address).collect();
 
@@ -88,6 +98,9 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
         0 => Semaphore::MAX_PERMITS,
         limit => limit.min(Semaphore::MAX_PERMITS),
     };
+    if let Some(hearing) = hearing {
+        tokio::task::spawn_local(control::serve(hearing, events.clone()));
+    }
     let places = Arc::new(Semaphore::new(most));
     let accepting = listeners
         .into_iter()
@@ -103,6 +116,9 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
         })
         .collect();
     let supervisor = Supervisor {
+        load: options.load,
+        identities,
+        descriptors,
         generation: 1,
         events,
         journal,
@@ -121,6 +137,7 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
         wanted,
         redirect,
         _lock: lock,
+        control,
         accepting,
         started,
         announced: false,
@@ -135,6 +152,7 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
 /// Removes what would outlive the service.
 pub(crate) fn clean_up(supervisor: &mut Supervisor) {
     supervisor.redirect = None;
+    supervisor.control = None;
     if let Some(path) = &supervisor.policy.service.pid_file {
         let _ = std::fs::remove_file(path);
     }

@@ -18,8 +18,9 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// Messages that wait for a child; one that lets more pile up is stuck and is killed.
-const OUTBOX: usize = 4096;
+/// Messages that wait for a child; one that lets more pile up is stuck and is killed. A reload says something to every
+/// session at once.
+const OUTBOX: usize = 32_768;
 /// How long a child may take from its start to `Ready`. Far beyond what any takes: the machine may be busy.
 const BOOT: Duration = Duration::from_secs(20);
 
@@ -179,6 +180,38 @@ impl Children {
         };
         self.groups.push(Group { plan, backoff: Backoff::default(), jail, paused: false });
         Ok(())
+    }
+
+    /// The roles that another policy needs: groups that are missing are added, the others get their new plan, and what no
+    /// plan names is wanted no more.
+    ///
+    /// # Errors
+    /// A sentence; nothing was changed.
+    pub(crate) fn replan(&mut self, plans: &[GroupPlan]) -> Result<(), String> {
+        for plan in plans {
+            if self.group(plan).is_none() {
+                let role = plan.role;
+                self.add_group(GroupPlan { wanted: 0, ..*plan })
+                    .map_err(|error| format!("the walls of {role} cannot be built: {error}"))?;
+            }
+        }
+        for group in &mut self.groups {
+            let same = |plan: &&GroupPlan| plan.role == group.plan.role && plan.tenant == group.plan.tenant;
+            match plans.iter().find(same) {
+                Some(plan) => group.plan = *plan,
+                None => group.plan.wanted = 0,
+            }
+        }
+        Ok(())
+    }
+
+    fn group(&self, plan: &GroupPlan) -> Option<&Group> {
+        self.groups.iter().find(|group| group.plan.role == plan.role && group.plan.tenant == plan.tenant)
+    }
+
+    /// The octets that a file of a running worker may have, by the limit that its process was given; `None`: it has none.
+    pub(crate) fn file_limit(&self, plan: &GroupPlan) -> Option<u64> {
+        self.group(plan).and_then(|group| group.plan.limits.file_size)
     }
 
     pub(crate) fn plans(&self) -> impl Iterator<Item = &GroupPlan> {
@@ -468,7 +501,7 @@ impl Children {
 impl Child {
     /// Whether this child will still be there for the next task, so that no replacement is needed.
     fn stays(&self, role: Role) -> bool {
-        self.phase != Phase::Leaving && (role != Role::Scanner || self.lease.is_none() || self.lives > 1)
+        self.phase != Phase::Leaving && (role != Role::Scanner || self.lease.is_none() || self.lives > 0)
     }
 }
 

@@ -70,12 +70,13 @@ mod tests {
     }
 
     #[test]
-    fn the_system_service_leaves_exactly_these_and_what_binding_needs() {
+    fn the_system_service_leaves_exactly_these_and_what_the_start_needs() {
         let unit = include_str!("../../dist/mailward.service");
         let set = unit.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet=")).unwrap();
         let mut left: Vec<String> = set.split(' ').map(str::to_owned).collect();
         let mut kept: Vec<String> = KEPT.iter().map(|(capability, _)| capability.to_string()).collect();
         kept.push(Capability::CAP_NET_BIND_SERVICE.to_string());
+        kept.push(Capability::CAP_CHOWN.to_string());
         left.sort();
         kept.sort();
         assert_eq!(left, kept);

@@ -25,6 +25,17 @@ pub(crate) struct Target {
     pub(crate) name: Option<String>,
 }
 
+impl Target {
+    /// What the index of changed mails calls this server: the name as it is configured, which survives a change of its
+    /// address, or the address.
+    pub(crate) fn key(&self) -> String {
+        match &self.name {
+            Some(host) => format!("{host}:{}", self.address.port()),
+            None => self.address.to_string(),
+        }
+    }
+}
+
 /// A connected server.
 #[derive(Debug)]
 pub(crate) struct Dialled {

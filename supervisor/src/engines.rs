@@ -104,6 +104,21 @@ impl Engines {
         Self { records }
     }
 
+    /// Of another policy: what was learnt of an engine that it has too, with the same settings, is still true. Probes that
+    /// are under way belong to the former policy.
+    #[must_use]
+    pub(crate) fn renewed(&self, former: &Policy, policy: &Policy) -> Self {
+        let mut renewed = Self::new(policy);
+        for ((tenant, index), record) in &mut renewed.records {
+            let engine = policy.engines.get(usize::from(*index));
+            let known = former.engines.iter().zip(0..).find(|(known, _)| Some(*known) == engine);
+            if let Some(known) = known.and_then(|(_, index)| self.records.get(&(*tenant, index))) {
+                record.take_over(known);
+            }
+        }
+        renewed
+    }
+
     /// How an engine takes part in the lease of a mail.
     pub(crate) fn part(&self, tenant: u16, engine: u16) -> Part {
         match self.records.get(&(tenant, engine)).map(|record| record.health) {
@@ -227,6 +242,16 @@ impl Record {
             asked_encrypted: false,
             probing: false,
             suspect: false,
+        }
+    }
+
+    fn take_over(&mut self, known: &Self) {
+        let largest = self.largest;
+        *self = Self { probing: false, largest, ..known.clone() };
+        if known.largest != largest && known.health == Health::Proven {
+            // Larger mails are permitted now, or only smaller ones: the series begins again.
+            self.health = Health::Unproven;
+            self.become_(Health::Proven);
         }
     }
 

@@ -3,9 +3,11 @@
 use crate::admission::Admission;
 use crate::changed::Index;
 use crate::children::{ChildId, Children, Death, FromChild, Phase};
+use crate::control::{Answer, Request, Socket};
 use crate::dial::{Balance, Dialled, OwnAddresses};
 use crate::engines::Engines;
 use crate::handover::Sessions;
+use crate::identity::Identities;
 use crate::journal::Journal;
 use crate::lease::{EngineDialled, Leases};
 use crate::listener::Accepted;
@@ -27,7 +29,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 /// Events that may wait; a full queue slows children and accepting down, never the loop.
@@ -76,6 +78,8 @@ pub(crate) enum Event {
     },
     /// An engine was dialled to see whether a probe makes sense.
     ProbeDialled {
+        /// The policy generation that the engine's index is of.
+        generation: u64,
         /// Whose.
         tenant: u16,
         /// Which.
@@ -84,6 +88,15 @@ pub(crate) enum Event {
         purpose: Purpose,
         /// Connected, or the error number.
         outcome: Result<(), i32>,
+    },
+    /// An operator asks over the control socket.
+    Asked {
+        /// Who.
+        by: String,
+        /// What.
+        request: Request,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Answer>,
     },
     /// The pause of a group of children is over.
     Refill {
@@ -97,6 +110,11 @@ pub(crate) struct Supervisor {
     pub(crate) policy: Rc<Policy>,
     /// In the zone of the policy.
     pub(crate) clock: Clock,
+    /// Reads the configuration again.
+    pub(crate) load: crate::Load,
+    pub(crate) identities: Option<Identities>,
+    /// How many descriptors a process may have.
+    pub(crate) descriptors: u64,
     pub(crate) generation: u64,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) journal: Journal,
@@ -117,6 +135,7 @@ pub(crate) struct Supervisor {
     pub(crate) wanted: Vec<Wanted>,
     pub(crate) redirect: Option<Redirect>,
     pub(crate) _lock: InstanceLock,
+    pub(crate) control: Option<Socket>,
     pub(crate) accepting: Vec<AbortHandle>,
     pub(crate) started: Instant,
     /// Every child of the start is at work and it was said.
@@ -147,7 +166,10 @@ pub(crate) async fn run(supervisor: &mut Supervisor, mut events: mpsc::Receiver<
             },
             _ = child.recv() => supervisor.reap(),
             _ = tick.tick() => supervisor.tick(),
-            _ = hangup.recv() => supervisor.journal.note(Level::Warn, "reload is not in this version: restart", &[]),
+            _ = hangup.recv() => {
+                // The log says what came of it.
+                let _ = supervisor.reload("SIGHUP", false);
+            }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
@@ -191,8 +213,15 @@ impl Supervisor {
             Event::Child { id, what } => self.child_did(id, what),
             Event::Dialled { session, outcome, failed } => self.dialled(session, outcome, &failed),
             Event::EnginesDialled { lease, engines } => self.engines_dialled(lease, engines),
-            Event::ProbeDialled { tenant, engine, purpose, outcome } => {
-                self.probe_dialled(tenant, engine, purpose, outcome);
+            Event::ProbeDialled { generation, tenant, engine, purpose, outcome } => {
+                if generation == self.generation {
+                    self.probe_dialled(tenant, engine, purpose, outcome);
+                }
+            }
+            Event::Asked { by, request, reply } => {
+                let answer = self.asked_by(&by, request);
+                // An operator who left has the answer in the log.
+                let _ = reply.send(answer);
             }
             Event::Refill { group } => {
                 self.children.resume(group);
@@ -266,7 +295,7 @@ impl Supervisor {
         self.announce();
     }
 
-    fn prepare_lookup(&mut self, id: ChildId) -> bool {
+    pub(crate) fn prepare_lookup(&mut self, id: ChildId) -> bool {
         let generation = self.generation;
         let Some((fd, len)) = self.slices.lookup() else { return false };
         let mut begun = self.children.tell_lookup(id, ToLookup::Policy { generation, len }, vec![fd]);

@@ -6,6 +6,7 @@ use crate::children::ChildId;
 use crate::dial::{self, Dialled, Target};
 use crate::event_loop::Supervisor;
 use crate::listener::Accepted;
+use crate::original_dst::OriginalDst;
 use crate::records::{Acl, SessionEnd, SessionStart};
 use ipc::boot::Role;
 use ipc::ids::{MailId, SessionId};
@@ -15,7 +16,7 @@ use ipc::supervisor_worker::{
     ChangedMail, Counters, End, FromWorker, NoServer, Plan, Session as SessionRecord, ToWorker,
 };
 use policy::conditions::Facts;
-use policy::model::PlugTo;
+use policy::model::{Listener, PlugTo};
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -39,12 +40,13 @@ const LOOKUP_GRACE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) tenant: u16,
+    /// Index of its `[[command-acl]]`.
     pub(crate) rule: u16,
-    session_rule: u16,
-    listener: u16,
-    client: SocketAddr,
-    destination: SocketAddr,
-    redirected: bool,
+    /// Index of its `[[session-acl]]`.
+    pub(crate) session_rule: u16,
+    pub(crate) listener: u16,
+    pub(crate) client: SocketAddr,
+    pub(crate) destination: OriginalDst,
     at_ns: u64,
     /// The worker that has it.
     pub(crate) worker: Option<ChildId>,
@@ -59,6 +61,13 @@ pub(crate) struct Session {
     user: String,
     started: Instant,
     _place: OwnedSemaphorePermit,
+}
+
+impl Session {
+    /// Whether lookup was asked for its server.
+    pub(crate) const fn is_asked(&self) -> bool {
+        matches!(self.server, Server::Asked { .. })
+    }
 }
 
 /// The way to the server.
@@ -77,7 +86,7 @@ enum Server {
 /// Every live session, and what waits for a worker.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
-    live: HashMap<SessionId, Session>,
+    pub(crate) live: HashMap<SessionId, Session>,
     waiting: HashMap<u16, VecDeque<SessionId>>,
     /// Live sessions by maildrop, to tell them what others changed.
     readers: HashMap<Maildrop, Vec<SessionId>>,
@@ -100,22 +109,11 @@ impl Supervisor {
         let policy = Rc::clone(&self.policy);
         let Some(listener) = policy.listeners.get(usize::from(accepted.listener)) else { return };
         let destination = accepted.destination;
-        let facts = Facts {
-            listener: accepted.listener,
-            tenant: listener.tenant,
-            protocol: listener.protocol,
-            client: accepted.client,
-            destination: destination.address,
-            transparent: destination.redirected,
-            moment: crate::clock::now(&self.clock),
-            certificate: None,
-            user: None,
-            groups: None,
-        };
+        let facts = self.facts(listener, accepted.listener, accepted.client, destination);
         let Admitted { session_rule, command_rule } = match self.admission.admit(&policy, &facts) {
             Ok(admitted) => admitted,
             Err(refusal) => {
-                self.refused(&facts, &listener.name, refusal);
+                self.refused(None, &facts, &listener.name, refusal);
                 return;
             }
         };
@@ -127,8 +125,7 @@ impl Supervisor {
             session_rule,
             listener: accepted.listener,
             client: accepted.client,
-            destination: destination.address,
-            redirected: destination.redirected,
+            destination,
             at_ns: accepted.at_ns,
             worker: None,
             socket: Some(accepted.socket),
@@ -146,8 +143,8 @@ impl Supervisor {
             tenant: policy.tenants.get(usize::from(session.tenant)).map_or("", |name| name),
             listener: &listener.name,
             client: session.client,
-            destination: session.destination,
-            transparent: session.redirected,
+            destination: session.destination.address,
+            transparent: session.destination.redirected,
             session_rule: policy.session_acls.get(usize::from(session_rule)).map_or("", |rule| &rule.name),
             command_rule: policy
                 .command_acls
@@ -159,10 +156,38 @@ impl Supervisor {
         self.route(id);
     }
 
-    fn refused(&mut self, facts: &Facts<'_>, listener: &str, refusal: Refusal) {
+    /// What is known of a connection before its client said anything.
+    pub(crate) fn facts(
+        &self,
+        listener: &Listener,
+        index: u16,
+        client: SocketAddr,
+        destination: OriginalDst,
+    ) -> Facts<'static> {
+        Facts {
+            listener: index,
+            tenant: listener.tenant,
+            protocol: listener.protocol,
+            client,
+            destination: destination.address,
+            transparent: destination.redirected,
+            moment: crate::clock::now(&self.clock),
+            certificate: None,
+            user: None,
+            groups: None,
+        }
+    }
+
+    pub(crate) fn refused(
+        &mut self,
+        session: Option<SessionId>,
+        facts: &Facts<'_>,
+        listener: &str,
+        refusal: Refusal,
+    ) {
         self.journal.acl(&Acl {
             phase: refusal.phase(),
-            session: None,
+            session,
             listener,
             client: facts.client,
             destination: facts.destination,
@@ -215,7 +240,7 @@ impl Supervisor {
             listener: session.listener,
             protocol: listener.protocol,
             client: session.client,
-            destination: session.destination,
+            destination: session.destination.address,
             session_rule: policy
                 .session_acls
                 .get(usize::from(session.session_rule))
@@ -268,13 +293,13 @@ impl Supervisor {
     }
 
     /// Finds out where a session goes, and begins to dial.
-    fn route(&mut self, id: SessionId) {
+    pub(crate) fn route(&mut self, id: SessionId) {
         let policy = Rc::clone(&self.policy);
         let Some(session) = self.sessions.live.get_mut(&id) else { return };
         let Some(rule) = policy.command_acls.get(usize::from(session.rule)) else { return };
         if rule.plug_to.is_empty() {
-            let target = Target { address: session.destination, item: None, name: None };
-            let targets = if session.redirected { vec![target] } else { Vec::new() };
+            let target = Target { address: session.destination.address, item: None, name: None };
+            let targets = if session.destination.redirected { vec![target] } else { Vec::new() };
             self.dial(id, targets, NoServer::Loop);
             return;
         }
@@ -339,7 +364,11 @@ impl Supervisor {
 
     /// Lookup answered. Taken only for a session that asked, once, for its own rule, and only within what the rule says.
     pub(crate) fn lookup_said(&mut self, child: ChildId, message: FromLookup) {
-        let FromLookup::Dial { session: id, rule, candidates } = message;
+        let FromLookup::Dial { session: id, generation, rule, candidates } = message;
+        if generation != self.generation {
+            // The policy was reloaded meanwhile, and what it says now was asked again.
+            return;
+        }
         let policy = Rc::clone(&self.policy);
         let Some(session) = self.sessions.live.get(&id) else { return };
         if !matches!(session.server, Server::Asked { .. }) {
@@ -392,20 +421,13 @@ impl Supervisor {
 
     /// A dial ended.
     pub(crate) fn dialled(&mut self, id: SessionId, outcome: Result<Dialled, NoServer>, failed: &[u16]) {
-        let policy = Rc::clone(&self.policy);
         let Some(session) = self.sessions.live.get_mut(&id) else { return };
         session.dialling = None;
         let reached = outcome.as_ref().ok().and_then(|server| server.target.item);
         self.balance.outcome(session.rule, failed, reached, Instant::now());
         if let Ok(server) = &outcome {
             session.upstream = Some(server.target.address);
-            let items =
-                policy.command_acls.get(usize::from(session.rule)).map_or(&[][..], |rule| &rule.plug_to);
-            session.server_key = match server.target.item.and_then(|item| items.get(usize::from(item))) {
-                Some(PlugTo::Name { host, port }) => format!("{host}:{port}"),
-                Some(PlugTo::Address(address)) => address.to_string(),
-                None => server.target.address.to_string(),
-            };
+            session.server_key = server.target.key();
         }
         session.server = Server::Waiting(outcome);
         self.tell_server(id);
@@ -597,15 +619,18 @@ impl Supervisor {
 
     /// Asks every session to end in its protocol.
     pub(crate) fn kick_all(&mut self) {
-        let all: Vec<(SessionId, Option<ChildId>)> =
-            self.sessions.live.iter().map(|(id, session)| (*id, session.worker)).collect();
-        for (session, worker) in all {
-            match worker {
-                Some(worker) => {
-                    self.children.tell_worker(worker, ToWorker::Kick { session }, Vec::new());
-                }
-                None => self.end(session, End::Kicked, &Counters::default()),
+        let all: Vec<SessionId> = self.sessions.live.keys().copied().collect();
+        all.into_iter().for_each(|session| self.kick(session));
+    }
+
+    /// Asks a session to end in its protocol.
+    pub(crate) fn kick(&mut self, session: SessionId) {
+        match self.sessions.live.get(&session).map(|live| live.worker) {
+            Some(Some(worker)) => {
+                self.children.tell_worker(worker, ToWorker::Kick { session }, Vec::new());
             }
+            Some(None) => self.end(session, End::Kicked, &Counters::default()),
+            None => {}
         }
     }
 }

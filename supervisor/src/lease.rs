@@ -33,7 +33,6 @@ pub(crate) struct MailJob {
     mail: MailId,
     worker: ChildId,
     sha256: Sha256,
-    engines: Rc<[u16]>,
     /// Scanners that were lost with it.
     lost: u8,
 }
@@ -49,6 +48,8 @@ enum Job {
 #[derive(Debug)]
 struct Lease {
     tenant: u16,
+    /// The policy generation that the engines' indices are of.
+    generation: u64,
     scanner: ChildId,
     job: Job,
     /// From the grant; `None` while the engines are dialled.
@@ -111,20 +112,12 @@ impl Supervisor {
         _size: u64,
         sha256: Sha256,
     ) {
-        let Some((tenant, rule)) = self.sessions.get(session).map(|found| (found.tenant, found.rule)) else {
-            return;
-        };
-        let engines: Rc<[u16]> = self
-            .policy
-            .command_acls
-            .get(usize::from(rule))
-            .map(|rule| Rc::from(rule.session.download.engines.as_slice()))
-            .unwrap_or_default();
+        let Some(tenant) = self.sessions.get(session).map(|found| found.tenant) else { return };
         if self.leases.stopping {
             self.no_lease(worker, session, mail, NoLease::Stopping);
             return;
         }
-        let job = MailJob { session, mail, worker, sha256, engines, lost: 0 };
+        let job = MailJob { session, mail, worker, sha256, lost: 0 };
         if self.leases.queue.push(tenant, session, job).is_err() {
             self.no_lease(worker, session, mail, NoLease::Busy);
             return;
@@ -174,12 +167,14 @@ impl Supervisor {
         let id = LeaseId(self.leases.next);
         let parts: Vec<(u16, Part)> = match &job {
             Job::Mail(mail) => {
-                mail.engines.iter().map(|engine| (*engine, self.engines.part(tenant, *engine))).collect()
+                let engines = self.engines_of(mail.session).into_iter();
+                engines.map(|engine| (engine, self.engines.part(tenant, engine))).collect()
             }
             Job::Probe { engine, .. } => vec![(*engine, Part::Dial)],
         };
         let lease = Lease {
             tenant,
+            generation: self.generation,
             scanner,
             job,
             deadline: None,
@@ -234,12 +229,30 @@ impl Supervisor {
         });
     }
 
+    /// The engines that the rule of a session demands.
+    fn engines_of(&self, session: SessionId) -> Vec<u16> {
+        let rule = self.sessions.get(session).map(|session| usize::from(session.rule));
+        let rule = rule.and_then(|rule| self.policy.command_acls.get(rule));
+        rule.map(|rule| rule.session.download.engines.clone()).unwrap_or_default()
+    }
+
     /// The engines of a lease are connected as far as they can be: grant it.
     pub(crate) fn engines_dialled(&mut self, id: LeaseId, engines: Vec<EngineDialled>) {
         let policy = Rc::clone(&self.policy);
         // Gone meanwhile: the session ended or the scanner died.
         let Some(lease) = self.leases.live.get_mut(&id) else { return };
         let (tenant, scanner) = (lease.tenant, lease.scanner);
+        if lease.generation != self.generation {
+            // Other engines may be demanded by now: the mail begins again, and goes first.
+            if let Job::Mail(mail) = &lease.job
+                && self.sessions.get(mail.session).is_some()
+            {
+                let mail = mail.clone();
+                self.leases.queue.push_front(tenant, mail.session, mail);
+            }
+            self.finish(id);
+            return;
+        }
         let mut grants = Vec::new();
         let mut connections = Vec::new();
         let mut failures = Vec::new();
@@ -339,6 +352,10 @@ impl Supervisor {
         let (tenant, phase, lease) = (child.tenant, child.phase, child.lease);
         match message {
             FromScanner::Serving { signatures, faults } => {
+                if phase == Phase::Leaving {
+                    // A reload replaced its signatures while it compiled them.
+                    return;
+                }
                 if phase != Phase::Preparing {
                     self.condemn(scanner, "begins to serve twice");
                     return;
@@ -390,6 +407,9 @@ impl Supervisor {
     fn done(&mut self, tenant: u16, id: LeaseId, answers: &[EngineAnswer]) {
         let policy = Rc::clone(&self.policy);
         let Some(lease) = self.leases.live.get(&id) else { return };
+        if lease.generation != self.generation {
+            return;
+        }
         let answer_of = |engine: u16| {
             let name = policy.engines.get(usize::from(engine)).map(|engine| engine.name.as_str());
             answers.iter().find(|answer| Some(answer.engine.as_str()) == name)
@@ -433,7 +453,10 @@ impl Supervisor {
         };
         let tenant = lease.tenant;
         match lease.job {
-            Job::Probe { engine, .. } => self.engines.abandoned(tenant, engine),
+            Job::Probe { engine, .. } if lease.generation == self.generation => {
+                self.engines.abandoned(tenant, engine);
+            }
+            Job::Probe { .. } => {}
             Job::Mail(mut mail) => {
                 mail.lost = mail.lost.saturating_add(1);
                 let was_poison = self.leases.poison.contains(tenant, mail.sha256);
@@ -480,6 +503,11 @@ impl Supervisor {
         self.leases.queue.forget(tenant, session);
     }
 
+    /// The policy was reloaded: probes that wait are of the former one's engines.
+    pub(crate) fn forget_probes(&mut self) {
+        self.leases.probes.clear();
+    }
+
     /// The service stops: nothing new is lent.
     pub(crate) fn refuse_all_leases(&mut self) {
         self.leases.stopping = true;
@@ -491,6 +519,7 @@ impl Supervisor {
         if self.leases.stopping {
             return;
         }
+        let generation = self.generation;
         for (tenant, engine, purpose) in self.engines.due() {
             let (policy, events) = (Rc::clone(&self.policy), self.events.clone());
             tokio::task::spawn_local(async move {
@@ -498,7 +527,8 @@ impl Supervisor {
                     Some(settings) => crate::engines::dial(settings).await.map(drop),
                     None => Err(nix::errno::Errno::ENOENT as i32),
                 };
-                let _ = events.send(Event::ProbeDialled { tenant, engine, purpose, outcome }).await;
+                let _ =
+                    events.send(Event::ProbeDialled { generation, tenant, engine, purpose, outcome }).await;
             });
         }
     }

@@ -9,6 +9,7 @@
 //! children.rs     backoff.rs, identity.rs, slices.rs                         the roles
 //! changed.rs      what clients hold of changed mails      spool_file.rs      mails too large for memory
 //! redirect.rs     NAT rules that die with us              lock.rs          one instance for each state-dir
+//! control.rs      the operator's socket -> reload.rs      another policy
 //! records.rs      the log    report.rs  notify.rs         confinement.rs     what root keeps
 //! ```
 //!
@@ -25,6 +26,7 @@ pub mod changed;
 mod children;
 pub mod clock;
 mod confinement;
+pub mod control;
 mod dial;
 mod engines;
 mod event_loop;
@@ -43,6 +45,7 @@ mod poison;
 mod queue;
 pub mod records;
 mod redirect;
+mod reload;
 mod report;
 mod slices;
 mod spool_file;
@@ -53,11 +56,15 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+/// Reads the configuration again: the policy and the loader's warnings, or what is wrong; both drawn for people.
+pub type Load = Box<dyn Fn() -> Result<(Policy, String), String>>;
+
 /// What a start needs.
-#[derive(Debug)]
 pub struct Options {
     /// The policy, loaded and checked.
     pub policy: Policy,
+    /// For a reload.
+    pub load: Load,
     /// Where it came from, for the log.
     pub configuration: PathBuf,
     /// Where to report children and addresses as JSON lines.

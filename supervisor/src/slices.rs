@@ -31,7 +31,13 @@ pub(crate) struct Slices {
     scanners: Vec<Slice>,
     lookup: Slice,
     signatures: Vec<(String, OwnedFd)>,
+    /// What tells the signatures from others.
+    prints: Vec<Print>,
 }
+
+/// What tells one signature file from another, and from itself when it was changed: the source that names it, device,
+/// inode, octets, change time.
+type Print = (String, u64, u64, i64, (i64, i64));
 
 impl Slices {
     /// Encodes the slices and opens every signature file, which must belong to root or to us and be writable by its
@@ -40,6 +46,7 @@ impl Slices {
     /// # Errors
     /// A sentence that names the file.
     pub(crate) fn new(policy: &Policy) -> Result<Self, String> {
+        let (signatures, prints) = open_signatures(policy)?;
         let tenants = 0..u16::try_from(policy.tenants.len()).unwrap_or(u16::MAX);
         let slice = |result: io::Result<Slice>| result.map_err(|error| format!("policy slice: {error}"));
         Ok(Self {
@@ -51,7 +58,8 @@ impl Slices {
                 .map(|tenant| slice(sealed(&policy.scanner_slice(tenant))))
                 .collect::<Result<_, _>>()?,
             lookup: slice(sealed(&policy.lookup_slice()))?,
-            signatures: open_signatures(policy)?,
+            signatures,
+            prints,
         })
     }
 
@@ -65,6 +73,11 @@ impl Slices {
 
     pub(crate) fn lookup(&self) -> Option<(OwnedFd, u32)> {
         self.lookup.again()
+    }
+
+    /// Whether scanners that compiled the signatures of the other would know the same.
+    pub(crate) fn same_signatures(&self, other: &Self) -> bool {
+        self.prints == other.prints
     }
 
     /// Gives a fresh scanner its rules and signatures. Whether it takes them.
@@ -120,13 +133,21 @@ pub(crate) fn sealed_file(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-fn open_signatures(policy: &Policy) -> Result<Vec<(String, OwnedFd)>, String> {
-    let mut files = Vec::new();
+type Signatures = (Vec<(String, OwnedFd)>, Vec<Print>);
+
+fn open_signatures(policy: &Policy) -> Result<Signatures, String> {
+    let (mut files, mut prints) = (Vec::new(), Vec::new());
     for engine in &policy.engines {
         let EngineKind::Builtin { signatures } = &engine.kind else { continue };
+        if signatures.iter().any(|source| source == BUILTIN_TEST) {
+            prints.push((BUILTIN_TEST.to_owned(), 0, 0, 0, (0, 0)));
+        }
         for source in signatures.iter().filter(|source| *source != BUILTIN_TEST) {
             for path in expand(Path::new(source)).map_err(|error| format!("{source}: {error}"))? {
                 let file = open_checked(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+                let stat = fstat(&file).map_err(|error| format!("{}: {error}", path.display()))?;
+                let changed = (stat.st_ctime, stat.st_ctime_nsec);
+                prints.push((source.clone(), stat.st_dev, stat.st_ino, stat.st_size, changed));
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 files.push((ipc::log::printable(&name, 255), file));
             }
@@ -135,7 +156,7 @@ fn open_signatures(policy: &Policy) -> Result<Vec<(String, OwnedFd)>, String> {
     if files.len() > MOST_FILES {
         return Err(format!("{} signature files where {MOST_FILES} are allowed: join some", files.len()));
     }
-    Ok(files)
+    Ok((files, prints))
 }
 
 /// The file itself, or the files of a directory by name, without hidden ones.

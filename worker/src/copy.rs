@@ -57,6 +57,8 @@ impl AsFd for Copy {
 #[derive(Default)]
 pub(crate) struct Copies {
     held: VecDeque<(u32, Rc<Copy>)>,
+    /// Copies of these messages were judged by rules that do not apply any more.
+    outdated: Vec<u32>,
 }
 
 impl Copies {
@@ -65,9 +67,20 @@ impl Copies {
         self.held.iter().find(|(held, _)| *held == number).map(|(_, copy)| Rc::clone(copy))
     }
 
+    /// The copy of a message that the rules of now judged.
+    pub(crate) fn current(&self, number: u32) -> Option<Rc<Copy>> {
+        self.get(number).filter(|_| !self.outdated.contains(&number))
+    }
+
+    /// The rules changed. What is being delivered is delivered to its end.
+    pub(crate) fn outdate(&mut self) {
+        self.outdated = self.held.iter().map(|(number, _)| *number).collect();
+    }
+
     /// Keeps a copy, and forgets the oldest that no longer fit into `bound` octets beside it.
     pub(crate) fn keep(&mut self, number: u32, copy: Rc<Copy>, bound: u64) {
         self.held.retain(|(held, _)| *held != number);
+        self.outdated.retain(|outdated| *outdated != number);
         let mut others: u64 = self.held.iter().map(|(_, held)| held.length).fold(0, u64::saturating_add);
         while others > bound || self.held.len() >= COPIES {
             let Some((_, oldest)) = self.held.pop_front() else { break };

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use worker_proto::pop3::Settings;
+use worker_proto::machine::Settings;
 
 /// One generation, cut into what a session needs.
 pub(crate) struct Generation {
@@ -60,9 +60,16 @@ impl Generations {
         }
     }
 
-    /// The one that a session names.
-    pub(crate) fn get(&self, number: u64) -> Option<Rc<Generation>> {
-        self.known.borrow().get(&number).cloned()
+    /// Whether it was forgotten for newer ones.
+    pub(crate) fn is_past(&self, number: u64) -> bool {
+        self.known.borrow().first_key_value().is_some_and(|(oldest, _)| number < *oldest)
+    }
+
+    /// The one that a session names, and its rule in it.
+    pub(crate) fn rule(&self, number: u64, rule: u16) -> Option<(Rc<Generation>, Rc<Settings>)> {
+        let generation = self.known.borrow().get(&number).cloned()?;
+        let settings = generation.rules.get(usize::from(rule))?.clone()?;
+        Some((generation, settings))
     }
 }
 

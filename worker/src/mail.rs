@@ -62,7 +62,7 @@ impl InHand {
 impl<M: Machine> Session<M> {
     /// The client asks for a mail: a copy that is held, a judgement that is on its way, or else the server's mail.
     pub(crate) fn want_mail(&mut self, number: u32) {
-        if let Some(copy) = self.copies.get(number) {
+        if let Some(copy) = self.copies.current(number) {
             self.serve(copy);
         } else if let Some(hand) = self.hand.as_mut().filter(|hand| hand.number == number) {
             // Its client ran out of patience before; the scan went on.

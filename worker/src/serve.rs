@@ -7,7 +7,7 @@ use crate::panics;
 use crate::session::{self, Admitted};
 use ipc::ids::SessionId;
 use ipc::log::{Level, Log};
-use ipc::supervisor_worker::{Counters, End, FromWorker, ToWorker};
+use ipc::supervisor_worker::{Counters, End, FromWorker, Plan, ToWorker};
 use ipc::{Link, LinkError};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -103,7 +103,9 @@ fn take(worker: &Rc<Worker>, message: ToWorker, fds: Vec<OwnedFd>) {
             if let Some(client) = fds.into_iter().next() {
                 let inbox = Rc::new(Inbox::default());
                 worker.sessions.borrow_mut().insert(admission.id, Rc::clone(&inbox));
-                let admitted = Admitted { admission, client, inbox };
+                let Plan::Early { rule } = admission.plan;
+                let rules = worker.generations.rule(admission.generation, rule);
+                let admitted = Admitted { admission, rules, client, inbox };
                 tokio::task::spawn_local(run_guarded(Rc::clone(worker), admitted));
             }
         }
@@ -119,6 +121,7 @@ fn take(worker: &Rc<Worker>, message: ToWorker, fds: Vec<OwnedFd>) {
         | ToWorker::NoLease { session, .. }
         | ToWorker::Changed { session, .. }
         | ToWorker::Stored { session, .. }
+        | ToWorker::Renew { session, .. }
         | ToWorker::Kick { session } => {
             // A session may have ended while this was on its way: its descriptors close here.
             if let Some(inbox) = worker.sessions.borrow().get(&session) {

@@ -22,13 +22,15 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
-use worker_proto::machine::{Changed, Event, Input, Machine};
-use worker_proto::pop3::{Pop3, Settings};
+use worker_proto::machine::{Changed, Event, Input, Machine, Settings};
+use worker_proto::pop3::Pop3;
 
 /// An admitted client, as the supervisor handed it over.
 pub(crate) struct Admitted {
     /// What was decided.
     pub(crate) admission: Box<ipc::supervisor_worker::Session>,
+    /// The rules that were named, as they are known when the client comes.
+    pub(crate) rules: Option<(Rc<Generation>, Rc<Settings>)>,
     /// The connection.
     pub(crate) client: OwnedFd,
     /// What the supervisor sends later.
@@ -38,21 +40,19 @@ pub(crate) struct Admitted {
 /// Serves one session to its end.
 pub(crate) async fn run(worker: Rc<Worker>, admitted: Admitted) -> (End, Counters) {
     let started = Instant::now();
-    let Admitted { admission, client, inbox } = admitted;
+    let Admitted { admission, rules, client, inbox } = admitted;
     let counters = Counters { handover_us: micros_since(admission.accepted_ns), ..Counters::default() };
     let Ok(client) = Peer::new(client) else { return (End::Internal, counters) };
 
-    let Plan::Early { rule } = admission.plan;
-    let generation = worker.generations.get(admission.generation);
-    let settings = generation.as_ref().and_then(|known| known.rules.get(usize::from(rule))?.clone());
-    let (Some(generation), Some(settings)) = (generation, settings) else {
+    let Some((generation, settings)) = rules else {
         worker.log.note(Level::Error, Some(admission.id), "session names an unknown policy or rule", "");
         say_farewell(client, INTERNAL).await;
         return (End::Internal, counters);
     };
 
     // The supervisor is dialling meanwhile. The login deadline includes it, whatever `connect-timeout` says.
-    let dialled = timeout(settings.login.deadline, dialled(&inbox)).await;
+    let mut renewed = None;
+    let dialled = timeout(settings.login.deadline, dialled(&inbox, &mut renewed)).await;
     let server = match dialled.unwrap_or(Err(NotDialled::NoServer(NoServer::TimedOut))) {
         Ok(server) => server,
         Err(NotDialled::NoServer(why)) => {
@@ -93,6 +93,9 @@ pub(crate) async fn run(worker: Rc<Worker>, admitted: Admitted) -> (End, Counter
         storing: None,
         counters,
     });
+    if let Some((generation, rule)) = renewed {
+        session.renew(generation, rule);
+    }
     let (end, farewell) = session.relay().await;
     session.close(end, farewell).await;
     (end, session.counters)
@@ -206,6 +209,7 @@ impl<M: Machine> Session<M> {
             }
             ToWorker::NoLease { session: _, mail, why } => self.not_leased(mail, why),
             ToWorker::Stored { session: _, mail, safe } => self.stored(mail, safe),
+            ToWorker::Renew { session: _, generation, rule } => self.renew(generation, rule),
             ToWorker::Kick { session: _ } => self.driver.tell(Input::Kick),
             // A server or its absence was already told, or is for the worker as a whole.
             ToWorker::Server { .. }
@@ -214,6 +218,24 @@ impl<M: Machine> Session<M> {
             | ToWorker::Policy { .. }
             | ToWorker::Drain => self.note(Level::Error, "message out of place", ""),
         }
+    }
+
+    /// The policy was reloaded: another generation applies from the next command and the next mail on.
+    fn renew(&mut self, number: u64, rule: u16) {
+        let Some((generation, settings)) = self.worker.generations.rule(number, rule) else {
+            if self.worker.generations.is_past(number) {
+                // Policies came faster than this session reads: what follows tells of a newer one.
+                return;
+            }
+            self.note(Level::Error, "session is renewed by an unknown policy or rule", "");
+            self.driver.tell(Input::Kick);
+            return;
+        };
+        self.generation = generation;
+        self.settings = Rc::clone(&settings);
+        self.admission.plan = Plan::Early { rule };
+        self.copies.outdate();
+        self.driver.tell(Input::Settings(settings));
     }
 
     /// The server took the login. Where mails are scanned, the client learns of it once it is known which of this
@@ -267,8 +289,8 @@ enum NotDialled {
     Kicked,
 }
 
-/// Waits for the server that the supervisor dials.
-async fn dialled(inbox: &Inbox) -> Result<OwnedFd, NotDialled> {
+/// Waits for the server that the supervisor dials. A policy that comes meanwhile is left in `renewed`.
+async fn dialled(inbox: &Inbox, renewed: &mut Option<(u64, u16)>) -> Result<OwnedFd, NotDialled> {
     loop {
         let (message, fds) = poll_fn(|cx| inbox.poll(cx)).await;
         match message {
@@ -277,6 +299,7 @@ async fn dialled(inbox: &Inbox) -> Result<OwnedFd, NotDialled> {
             }
             ToWorker::NoServer { session: _, why } => return Err(NotDialled::NoServer(why)),
             ToWorker::Kick { .. } => return Err(NotDialled::Kicked),
+            ToWorker::Renew { session: _, generation, rule } => *renewed = Some((generation, rule)),
             // Nothing of these was asked for yet.
             ToWorker::Policy { .. }
             | ToWorker::Session(_)

@@ -3,7 +3,7 @@ use super::document::Document;
 use super::{LoadOptions, Named, Place};
 use crate::diagnostic::At;
 use crate::host::socket_address;
-use crate::model::{Listener, LogSettings, Login, Resolver, Service, Transparent};
+use crate::model::{Control, Listener, LogSettings, Login, Resolver, Service, Transparent};
 use crate::names::Protocol;
 use crate::read::{Item, Table};
 use crate::time::Zone;
@@ -170,6 +170,18 @@ pub(super) fn resolver(document: &mut Document<'_>) -> Resolver {
     resolver.timeout = table.duration("timeout", resolver.timeout, Duration::from_millis(100));
     table.finish();
     resolver
+}
+
+pub(super) fn control(document: &mut Document<'_>) -> Control {
+    let mut control =
+        Control { socket: PathBuf::from("/run/mailward/control.sock"), group: "root".to_owned() };
+    let Some(mut table) = document.table("control") else { return control };
+    control.socket = path(&mut table, "socket").unwrap_or(control.socket);
+    if let Some(group) = table.take("group").and_then(|item| item.filled().map(str::to_owned)) {
+        control.group = group;
+    }
+    table.finish();
+    control
 }
 
 /// Whether deleting a replaced mail is refused while there is no copy of it.

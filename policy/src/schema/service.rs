@@ -371,7 +371,6 @@ pub(super) const SECTIONS: &[Section] = &[
 /// Sections of which this version has nothing: (place, what to do instead).
 pub(crate) const LATER_SECTIONS: &[(&str, &str)] = &[
     ("metrics", REMOVE),
-    ("control", REMOVE),
     ("redis", REMOVE),
     ("network", REMOVE),
     ("client-tls", super::tls::CLEAR_TEXT),

@@ -13,6 +13,7 @@ Examples:
   mailward check -c mailward.toml       find every error in a configuration
   mailward test --from 10.1.2.3         what would happen to this client
   mailward run -c mailward.toml         serve until SIGTERM or SIGINT
+  mailward reload                       apply a changed configuration
 
 Exit status:
   0  all is well
@@ -54,6 +55,12 @@ pub(crate) enum Command {
     /// Included files are merged and the shipped rules stand after one's own, as the TOML that they are. The hash is of
     /// what takes effect: comments, the order of items and the cut into files do not change it.
     Show(Show),
+    /// Apply a changed configuration to the running service.
+    ///
+    /// The service reads and checks the configuration that it was started with; if anything is wrong, nothing changes and
+    /// the errors are printed here. Mail rules, engines and limits apply from the next mail of every session; sessions that
+    /// the rules deny now are ended in their protocol. SIGHUP does the same.
+    Reload(Reload),
     /// See it work: a sample mailbox, Mailward in front of it, and a client.
     ///
     /// Needs no network, no engine and no file outside a temporary directory. Stays up until Ctrl-C, so that you can
@@ -88,6 +95,22 @@ pub(crate) struct Config {
     /// The configuration file.
     #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reload {
+    /// Where the control socket is named.
+    #[command(flatten)]
+    pub(crate) file: Config,
+    /// The control socket, if the configuration cannot be read.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// Let sessions stay under the rules that they are under, even if these would not let them in any more.
+    #[arg(long)]
+    pub(crate) keep_sessions: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

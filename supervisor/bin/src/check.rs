@@ -8,8 +8,9 @@ pub(crate) fn check(arguments: &args::Config) -> ExitCode {
     let Some(configuration) = config::load(&arguments.config, LoadOptions::default()) else {
         return ExitCode::from(1);
     };
-    configuration.print_notes();
-    if !configuration.files_are_usable() {
+    config::say(&configuration.notes());
+    if let Err(problems) = configuration.files_are_usable() {
+        config::say(&problems);
         return ExitCode::from(1);
     }
     let but =

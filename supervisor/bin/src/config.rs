@@ -18,17 +18,25 @@ pub(crate) struct Configuration {
     texts: HashMap<PathBuf, String>,
     /// The main file, and what it includes.
     order: Vec<PathBuf>,
+    colour: bool,
 }
 
 /// Loads a configuration and prints every error. `None`: it is wrong.
 pub(crate) fn load(path: &Path, options: LoadOptions) -> Option<Configuration> {
-    let text = match read(path) {
-        Ok(text) => text,
-        Err(error) => {
-            say(&format!("mailward: {}: {error}\n", path.display()));
-            return None;
-        }
-    };
+    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    draw(path, options, colour).map_err(|drawn| say(&drawn)).ok()
+}
+
+/// The policy of a configuration, for a service that runs already, and the warnings.
+///
+/// # Errors
+/// Everything that is wrong, drawn.
+pub(crate) fn policy(path: &Path, options: LoadOptions) -> Result<(Policy, String), String> {
+    draw(path, options, false)?.whole()
+}
+
+fn draw(path: &Path, options: LoadOptions, colour: bool) -> Result<Configuration, String> {
+    let text = read(path).map_err(|error| format!("mailward: {}: {error}\n", path.display()))?;
     let mut texts = HashMap::from([(path.to_owned(), text.clone())]);
     let included = std::cell::RefCell::new(Vec::new());
     let include = |pattern: &Path| {
@@ -41,11 +49,8 @@ pub(crate) fn load(path: &Path, options: LoadOptions) -> Option<Configuration> {
     order.extend(included.borrow().iter().map(|(path, _)| path.clone()));
     texts.extend(included.into_inner());
     match outcome {
-        Ok(loaded) => Some(Configuration { loaded, texts, order }),
-        Err(diagnostics) => {
-            print(&diagnostics, &texts);
-            None
-        }
+        Ok(loaded) => Ok(Configuration { loaded, texts, order, colour }),
+        Err(diagnostics) => Err(drawn(&diagnostics, &texts, colour)),
     }
 }
 
@@ -55,13 +60,16 @@ impl Configuration {
         self.order.iter().filter_map(|path| self.texts.get(path)).map(String::as_str)
     }
 
-    /// Prints warnings, and what this version cannot honour.
-    pub(crate) fn print_notes(&self) {
-        print(&self.loaded.notes, &self.texts);
+    /// Warnings, and what this version cannot honour, drawn.
+    pub(crate) fn notes(&self) -> String {
+        drawn(&self.loaded.notes, &self.texts, self.colour)
     }
 
-    /// Tries every file that the configuration mentions, and prints what is wrong with them. Whether nothing is.
-    pub(crate) fn files_are_usable(&self) -> bool {
+    /// Tries every file that the configuration mentions.
+    ///
+    /// # Errors
+    /// What is wrong with them, drawn.
+    pub(crate) fn files_are_usable(&self) -> Result<(), String> {
         let problems: Vec<Diagnostic> = self
             .loaded
             .files
@@ -71,30 +79,31 @@ impl Configuration {
                 Some(Diagnostic { message: format!("{}: {why}", problem.message), ..problem.clone() })
             })
             .collect();
-        print(&problems, &self.texts);
-        problems.is_empty()
+        if problems.is_empty() { Ok(()) } else { Err(drawn(&problems, &self.texts, self.colour)) }
     }
 
-    /// The policy, for a service; `None`: this version cannot honour all of it, which is said.
-    pub(crate) fn into_policy(self) -> Option<Policy> {
-        self.print_notes();
-        if !self.files_are_usable() {
-            return None;
+    /// The policy and the warnings, for a service.
+    ///
+    /// # Errors
+    /// Files that cannot be used, or what this version cannot honour.
+    pub(crate) fn whole(self) -> Result<(Policy, String), String> {
+        let notes = self.notes();
+        if let Err(problems) = self.files_are_usable() {
+            return Err(notes + &problems);
         }
         if !self.loaded.is_whole() {
-            say("mailward: not started: this version cannot honour what is marked `later` above\n");
-            return None;
+            return Err(notes + "mailward: this version cannot honour what is marked `later` above\n");
         }
-        Some(self.loaded.policy)
+        Ok((self.loaded.policy, notes))
     }
 }
 
-fn print(diagnostics: &[Diagnostic], texts: &HashMap<PathBuf, String>) {
-    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    for diagnostic in diagnostics {
+fn drawn(diagnostics: &[Diagnostic], texts: &HashMap<PathBuf, String>, colour: bool) -> String {
+    let one = |diagnostic: &Diagnostic| {
         let text = texts.get(&diagnostic.file).map(String::as_str).unwrap_or_default();
-        say(&format!("{}\n", load::render(diagnostic, text, colour).trim_end()));
-    }
+        format!("{}\n", load::render(diagnostic, text, colour).trim_end())
+    };
+    diagnostics.iter().map(one).collect()
 }
 
 pub(crate) fn say(text: &str) {

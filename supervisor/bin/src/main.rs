@@ -9,6 +9,7 @@ mod check;
 mod config;
 mod generate;
 mod manual;
+mod reload;
 mod role;
 mod run;
 mod show;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Reload(arguments) => reload::reload(&arguments),
         Command::Show(arguments) => show::show(&arguments),
         Command::Test(arguments) => test::test(*arguments),
         Command::Demo { once } => demo::run(demo::Options { once }),

@@ -7,14 +7,26 @@ use std::process::ExitCode;
 
 pub(crate) fn run(arguments: &args::Run) -> ExitCode {
     let options = LoadOptions { demo: arguments.demo, ..LoadOptions::default() };
-    let loaded = config::load(&arguments.file.config, options);
-    let Some(policy) = loaded.and_then(config::Configuration::into_policy) else { return ExitCode::from(1) };
+    let Some(configuration) = config::load(&arguments.file.config, options) else { return ExitCode::from(1) };
+    let policy = match configuration.whole() {
+        Ok((policy, notes)) => {
+            config::say(&notes);
+            policy
+        }
+        Err(why) => {
+            config::say(&why);
+            config::say("mailward: not started\n");
+            return ExitCode::from(1);
+        }
+    };
     let report = match arguments.report_fd.map(|_| io::stdout().as_fd().try_clone_to_owned()).transpose() {
         Ok(report) => report,
         Err(error) => return fail(&error),
     };
     let configuration = arguments.file.config.clone();
-    match supervisor::run(supervisor::Options { policy, configuration, report }) {
+    let again = configuration.clone();
+    let load = Box::new(move || config::policy(&again, options));
+    match supervisor::run(supervisor::Options { policy, load, configuration, report }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }

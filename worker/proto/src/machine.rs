@@ -1,6 +1,19 @@
 //! What goes into a protocol machine and what comes out of it. The driver in `worker` is the only caller.
+use policy::model::{Login, SessionRules};
 use policy::status::StatusSet;
+use std::rc::Rc;
 use std::time::Duration;
+
+/// What one configuration says about a session; shared by the sessions of a worker.
+#[derive(Debug)]
+pub struct Settings {
+    /// The command-acl rule that was decided at admission.
+    pub rules: SessionRules,
+    /// `[login]`.
+    pub login: Login,
+    /// `without-quarantine = "refuse-delete"`.
+    pub refuse_delete: bool,
+}
 
 /// Which peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +40,8 @@ pub enum Input<'a> {
     Judged(Verdict),
     /// The next piece of the judged copy, in order from its start; fed while `wants_copy()`. Empty: the copy is at its end.
     Copy(&'a [u8]),
+    /// The rules changed: these apply from the next command on. Whether mails are scanned is as it was.
+    Settings(Rc<Settings>),
     /// The supervisor ends the session.
     Kick,
     /// `now` reached `deadline()`.

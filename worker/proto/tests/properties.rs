@@ -8,10 +8,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use std::rc::Rc;
 use std::time::Duration;
-use worker_proto::machine::{Input, Machine, Output, Side, Verdict};
+use worker_proto::machine::{Input, Machine, Output, Settings, Side, Verdict};
+use worker_proto::pop3::Pop3;
 use worker_proto::pop3::command::{Command, Verb};
 use worker_proto::pop3::multiline::{Cut as TopCut, Stuffer, Terminator, Unstuffer};
-use worker_proto::pop3::{Pop3, Settings};
 
 /// Octets of which the interesting ones are frequent.
 fn mail_octets() -> impl Strategy<Value = Vec<u8>> {

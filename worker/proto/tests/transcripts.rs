@@ -30,8 +30,7 @@ use pair::{Cut, Judgement, Pair, Record, settings, unescape};
 use policy::list::NameList;
 use std::path::Path;
 use std::time::Duration;
-use worker_proto::machine::{Changed, Side};
-use worker_proto::pop3::Settings;
+use worker_proto::machine::{Changed, Settings, Side};
 
 const LOGIN: &str = "S: +OK ready\nc: +OK ready\nC: USER alice\ns: USER alice\nS: +OK\nc: +OK\nC: PASS secret word\n\
                      s: PASS secret word\nS: +OK hello\nc: +OK hello\nevent: LoggedIn { user: \"alice\" }";

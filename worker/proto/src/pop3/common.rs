@@ -1,8 +1,8 @@
 //! What is true in every state of a session.
-use super::Settings;
 use super::command::VerbSet;
+use super::listing;
 use crate::capability::CapabilitySet;
-use crate::machine::Side;
+use crate::machine::{Settings, Side};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -34,7 +34,21 @@ pub(super) struct Common {
     pub(super) active: Duration,
 }
 
+/// The commands and capabilities that agree with each other under these rules.
+pub(super) fn permitted(settings: &Settings) -> (VerbSet, CapabilitySet) {
+    let mut verbs = VerbSet::permitted(&settings.rules.commands);
+    let mut capabilities = CapabilitySet::permitted(&settings.rules.capabilities);
+    listing::agree(&mut capabilities, &mut verbs);
+    (verbs, capabilities)
+}
+
 impl Common {
+    /// Other rules apply from here on; what the session did and was told stays.
+    pub(super) fn take_settings(&mut self, settings: Rc<Settings>) {
+        (self.verbs, self.capabilities) = permitted(&settings);
+        self.settings = settings;
+    }
+
     pub(super) fn max_time(&self) -> Option<Duration> {
         self.settings.rules.max_time.map(|time| self.started.saturating_add(time))
     }

@@ -19,34 +19,21 @@ mod state;
 mod transaction;
 mod update;
 
-use crate::capability::CapabilitySet;
 use crate::line::{self, Inbox, LineError};
-use crate::machine::{Close, Event, Fault, Input, Machine, Output, Side};
-use command::{Command, Refusal, Verb, VerbSet};
+use crate::machine::{Close, Event, Fault, Input, Machine, Output, Settings, Side};
+use command::{Command, Refusal, Verb};
 use common::{Broken, Common};
 use greeting::Greeting;
-use policy::model::{Login, SessionRules};
 use state::{Expects, State, end};
 use std::rc::Rc;
 use std::time::Duration;
-
-/// What one configuration says about a session; shared by the sessions of a worker.
-#[derive(Debug)]
-pub struct Settings {
-    /// The command-acl rule that was decided at admission.
-    pub rules: SessionRules,
-    /// `[login]`.
-    pub login: Login,
-    /// `without-quarantine = "refuse-delete"`.
-    pub refuse_delete: bool,
-}
 
 /// A POP3 session.
 ///
 /// ```
 /// use std::{rc::Rc, time::Duration};
-/// use worker_proto::machine::{Input, Machine, Output, Side};
-/// use worker_proto::pop3::{Pop3, Settings};
+/// use worker_proto::machine::{Input, Machine, Output, Settings, Side};
+/// use worker_proto::pop3::Pop3;
 ///
 /// fn greeted(settings: Rc<Settings>) -> Vec<u8> {
 ///     let mut out = Output::default();
@@ -75,9 +62,7 @@ const SERVER_FAULT: &[u8] = b"-ERR [SYS/TEMP] the mail server does not speak POP
 impl Pop3 {
     /// A session admitted at `now`.
     pub fn new(settings: Rc<Settings>, now: Duration) -> Self {
-        let mut verbs = VerbSet::permitted(&settings.rules.commands);
-        let mut capabilities = CapabilitySet::permitted(&settings.rules.capabilities);
-        listing::agree(&mut capabilities, &mut verbs);
+        let (verbs, capabilities) = common::permitted(&settings);
         Self {
             common: Common {
                 settings,
@@ -120,6 +105,7 @@ impl Pop3 {
                 self.common.active = self.common.now;
                 self.step(|state, _common| Ok(state.copy(piece, out)))?;
             }
+            Input::Settings(settings) => self.common.take_settings(settings),
             Input::Kick => self.close(
                 Close::Kicked,
                 b"-ERR [SYS/TEMP] this session was ended by the administrator\r\n",

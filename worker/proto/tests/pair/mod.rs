@@ -7,8 +7,8 @@ use policy::model::{Login, Scanning, SessionRules};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
-use worker_proto::machine::{Changed, Event, Fault, Input, Machine, Output, Side, Verdict};
-use worker_proto::pop3::{Pop3, Settings};
+use worker_proto::machine::{Changed, Event, Fault, Input, Machine, Output, Settings, Side, Verdict};
+use worker_proto::pop3::Pop3;
 
 /// How bytes are cut on their way.
 #[derive(Clone, Copy, Debug)]

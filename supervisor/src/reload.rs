@@ -1,0 +1,342 @@
+//! Another policy for a running service: read and checked whole, then swapped in one turn of the event loop (D32). Until
+//! the swap nothing has changed, so whatever is wrong changes nothing.
+//!
+//! Mail rules, engines and limits apply from the next mail of every session. The rules of the first two phases are asked
+//! again about each session; one that they deny now is ended in its protocol.
+use crate::admission::{self, Admission, Admitted};
+use crate::boot;
+use crate::children::{ChildId, GroupPlan, Phase};
+use crate::clock::settle_zone;
+use crate::dial::Balance;
+use crate::event_loop::Supervisor;
+use crate::journal::Journal;
+use crate::records::Writer;
+use crate::slices::Slices;
+use ipc::boot::Role;
+use ipc::ids::SessionId;
+use ipc::log::{self, Level};
+use ipc::supervisor_scanner::ToScanner;
+use ipc::supervisor_worker::ToWorker;
+use policy::model::{Policy, Service};
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::time::Instant;
+
+/// Octets of an explanation in the log; the operator who asked gets all of it.
+const LOGGED: usize = 2000;
+
+/// What a reload did.
+#[derive(Debug)]
+pub(crate) struct Reloaded {
+    /// The number of the policy that applies now; a start has the first.
+    pub(crate) generation: u64,
+    /// Sessions that go on.
+    pub(crate) kept: usize,
+    /// Sessions that the new rules ended.
+    pub(crate) ended: usize,
+    /// Warnings of the loader, drawn.
+    pub(crate) notes: String,
+}
+
+/// A policy that can take effect, with all that might still have failed.
+struct Prepared {
+    policy: Policy,
+    slices: Slices,
+    plans: Vec<GroupPlan>,
+}
+
+impl Supervisor {
+    /// Reads the configuration again and lets it take effect. `keep_sessions`: sessions stay under the rules that they are
+    /// under, by name, whether these would still let them in or not.
+    ///
+    /// # Errors
+    /// What is wrong, for the operator; nothing has changed.
+    pub(crate) fn reload(&mut self, by: &str, keep_sessions: bool) -> Result<Reloaded, String> {
+        let started = Instant::now();
+        let outcome = self.prepare().and_then(|(prepared, notes)| {
+            let (kept, ended) = self.take_effect(prepared, keep_sessions)?;
+            Ok(Reloaded { generation: self.generation, kept, ended, notes })
+        });
+        match &outcome {
+            Ok(done) => {
+                let fields = [
+                    ("by", by.to_owned()),
+                    ("generation", done.generation.to_string()),
+                    ("sessions-kept", done.kept.to_string()),
+                    ("sessions-ended", done.ended.to_string()),
+                    ("reload-ms", started.elapsed().as_millis().to_string()),
+                ];
+                self.journal.note(Level::Info, "reloaded", &fields);
+            }
+            Err(why) => {
+                let fields = [("by", by.to_owned()), ("why", log::printable(&one_line(why), LOGGED))];
+                self.journal.note(Level::Error, "not reloaded: nothing was changed", &fields);
+            }
+        }
+        outcome
+    }
+
+    fn prepare(&self) -> Result<(Prepared, String), String> {
+        let (mut policy, notes) = (self.load)()?;
+        settle_zone(&mut policy);
+        let differences = needs_restart(&self.policy, &policy);
+        if !differences.is_empty() {
+            return Err(format!(
+                "a reload cannot change {}: restart Mailward to apply it",
+                differences.join(", ")
+            ));
+        }
+        let plans = boot::plan(&policy, self.identities.as_ref(), self.descriptors);
+        for plan in plans.iter().filter(|plan| plan.role == Role::Worker) {
+            if self.children.file_limit(plan) < plan.limits.file_size {
+                return Err(
+                    "a reload cannot raise the largest `max-mail`: running workers are bound by the former one; restart \
+                     Mailward to apply it"
+                        .to_owned(),
+                );
+            }
+        }
+        let slices = Slices::new(&policy)?;
+        Ok((Prepared { policy, slices, plans }, notes))
+    }
+
+    /// The swap. Returns how many sessions go on and how many end.
+    fn take_effect(&mut self, prepared: Prepared, keep_sessions: bool) -> Result<(usize, usize), String> {
+        let Prepared { policy, slices, mut plans } = prepared;
+        let same_scanners = slices.same_signatures(&self.slices) && self.same_limits(&plans);
+        // A limit of files that is smaller now stays what it is: the workers that run have it.
+        for plan in plans.iter_mut().filter(|plan| plan.role == Role::Worker) {
+            plan.limits.file_size = self.children.file_limit(plan).max(plan.limits.file_size);
+        }
+        self.children.replan(&plans)?;
+        let former = std::mem::replace(&mut self.policy, Rc::new(policy));
+        self.generation += 1;
+        self.clock = self.policy.service.zone.clone().unwrap_or_default().clock();
+        self.slices = slices;
+        self.engines = self.engines.renewed(&former, &self.policy);
+        self.forget_probes();
+        self.balance = Balance::default();
+        if former.log != self.policy.log {
+            self.journal = Journal::new(Writer::new(&self.policy.log));
+        }
+        self.tell_children(same_scanners);
+        let counts = self.renew_sessions(&former, keep_sessions);
+        self.fill();
+        self.start_probes();
+        Ok(counts)
+    }
+
+    fn same_limits(&self, plans: &[GroupPlan]) -> bool {
+        let scanners = |plan: &&GroupPlan| plan.role == Role::Scanner;
+        let all = |plan: &GroupPlan| (plan.tenant, plan.limits.file_size, plan.limits.memory);
+        let former: HashSet<_> = self.children.plans().filter(scanners).map(all).collect();
+        former == plans.iter().filter(scanners).map(all).collect()
+    }
+
+    /// Gives every child at work its slice; those that are still starting get it with their first message. Scanners that
+    /// compiled other signatures, or are bound by other limits, are replaced: at once, or after the mail that they have.
+    fn tell_children(&mut self, same_scanners: bool) {
+        let generation = self.generation;
+        let all: Vec<(ChildId, Role, u16, Phase)> = self
+            .children
+            .iter()
+            .filter(|(_, child)| child.phase != Phase::Booting)
+            .map(|(id, child)| (id, child.role, child.tenant, child.phase))
+            .collect();
+        for (id, role, tenant, phase) in all {
+            match role {
+                Role::Worker => {
+                    let told = self.slices.worker(tenant).is_some_and(|(fd, len)| {
+                        self.children.tell_worker(id, ToWorker::Policy { generation, len }, vec![fd])
+                    });
+                    if !told {
+                        self.condemn(id, "cannot be given its policy");
+                    }
+                }
+                Role::Scanner if phase == Phase::Leaving => {}
+                Role::Scanner if same_scanners => {
+                    let told = self.slices.scanner(tenant).is_some_and(|(fd, len)| {
+                        self.children.tell_scanner(id, ToScanner::Policy { generation, len }, vec![fd])
+                    });
+                    if !told {
+                        self.condemn(id, "cannot be given its policy");
+                    }
+                }
+                Role::Scanner => self.retire_scanner(id),
+                Role::Lookup => {
+                    if !self.prepare_lookup(id) {
+                        self.condemn(id, "cannot be given its policy");
+                    }
+                }
+            }
+        }
+    }
+
+    fn retire_scanner(&mut self, id: ChildId) {
+        let Some(scanner) = self.children.get_mut(id) else { return };
+        scanner.lives = 0;
+        if scanner.lease.is_none() {
+            scanner.phase = Phase::Leaving;
+            self.children.kill(id);
+        }
+    }
+
+    /// Asks the rules about every session again.
+    fn renew_sessions(&mut self, former: &Policy, keep: bool) -> (usize, usize) {
+        self.admission = Admission::default();
+        let all: Vec<SessionId> = self.sessions.live.keys().copied().collect();
+        let (mut kept, mut ended) = (0, 0);
+        for id in all {
+            if self.renew_session(id, former, keep) {
+                kept += 1;
+            } else {
+                ended += 1;
+            }
+        }
+        (kept, ended)
+    }
+
+    /// Whether the session goes on.
+    fn renew_session(&mut self, id: SessionId, former: &Policy, keep: bool) -> bool {
+        let policy = Rc::clone(&self.policy);
+        let Some(session) = self.sessions.live.get(&id) else { return false };
+        let Some(listener) = policy.listeners.get(usize::from(session.listener)) else { return false };
+        let (client, old_rule, worker) = (session.client, session.rule, session.worker);
+        let facts = self.facts(listener, session.listener, client, session.destination);
+        let named = if keep { same_names(former, &policy, session.session_rule, old_rule) } else { None };
+        let decided = named.map_or_else(|| admission::decide(&policy, &facts), Ok);
+        let scans = |policy: &Policy, rule: u16| {
+            policy.command_acls.get(usize::from(rule)).map(|rule| rule.session.download.scan)
+        };
+        let going_on = match decided {
+            Err(refusal) => {
+                self.refused(Some(id), &facts, &listener.name, refusal);
+                None
+            }
+            // A maildrop that was not followed from the login on cannot be scanned from the middle on.
+            Ok(admitted) if scans(former, old_rule) != scans(&policy, admitted.command_rule) => {
+                let fields = [("session", id.to_string())];
+                self.journal.note(Level::Info, "session ends: mail is scanned otherwise now", &fields);
+                None
+            }
+            Ok(admitted) => Some(admitted),
+        };
+        // One that ends counts for its client until it has ended, and for no rule.
+        let session_rule = going_on.map_or(u16::MAX, |admitted| admitted.session_rule);
+        self.admission.count(client.ip(), session_rule);
+        let Some(session) = self.sessions.live.get_mut(&id) else { return false };
+        session.session_rule = session_rule;
+        let Some(Admitted { command_rule: rule, .. }) = going_on else {
+            self.kick(id);
+            return false;
+        };
+        session.rule = rule;
+        let asked = session.is_asked();
+        if let Some(worker) = worker {
+            let message = ToWorker::Renew { session: id, generation: self.generation, rule };
+            self.children.tell_worker(worker, message, Vec::new());
+        }
+        if asked {
+            // What lookup was asked was of the former rules.
+            self.route(id);
+        }
+        true
+    }
+}
+
+/// What the loader drew, without the drawing.
+fn one_line(drawn: &str) -> String {
+    let words = |line: &&str| !line.starts_with(|first: char| first == '|' || first.is_ascii_digit());
+    drawn.lines().map(str::trim).filter(words).collect::<Vec<_>>().join(" ")
+}
+
+/// The rules of the same names, where both are there.
+fn same_names(former: &Policy, policy: &Policy, session_rule: u16, command_rule: u16) -> Option<Admitted> {
+    let index = |found: Option<usize>| found.and_then(|index| u16::try_from(index).ok());
+    let session = &former.session_acls.get(usize::from(session_rule))?.name;
+    let command = &former.command_acls.get(usize::from(command_rule))?.session.name;
+    Some(Admitted {
+        session_rule: index(policy.session_acls.iter().position(|rule| rule.name == *session))?,
+        command_rule: index(policy.command_acls.iter().position(|rule| rule.session.name == *command))?,
+    })
+}
+
+/// What differs and was given to the kernel or to children once, in the operator's words.
+fn needs_restart(former: &Policy, policy: &Policy) -> Vec<String> {
+    let mut differences = Vec::new();
+    for listener in &former.listeners {
+        match policy.listeners.iter().find(|other| other.name == listener.name) {
+            Some(other) if other == listener => {}
+            Some(_) | None => differences.push(format!("[[listener]] {}", listener.name)),
+        }
+    }
+    let known = |name: &str| former.listeners.iter().any(|listener| listener.name == name);
+    let added = policy.listeners.iter().filter(|listener| !known(&listener.name));
+    differences.extend(added.map(|listener| format!("[[listener]] {}", listener.name)));
+    if differences.is_empty() && former.listeners != policy.listeners {
+        differences.push("the order of [[listener]]".to_owned());
+    }
+    if former.tenants != policy.tenants {
+        differences.push("[[tenant]]".to_owned());
+    }
+    if former.control != policy.control {
+        differences.push("[control]".to_owned());
+    }
+    let (old, new) = (&former.service, &policy.service);
+    type Same = fn(&Service, &Service) -> bool;
+    let items: [(&str, Same); 9] = [
+        ("isolation", |a, b| a.process_per_session == b.process_per_session),
+        ("require-sandbox", |a, b| a.require_full_sandbox == b.require_full_sandbox),
+        ("uid-range", |a, b| a.uid_range == b.uid_range),
+        ("accounts", |a, b| a.accounts == b.accounts),
+        ("state-dir", |a, b| a.state_dir == b.state_dir),
+        ("spool-dir", |a, b| a.spool_dir == b.spool_dir),
+        ("max-sessions", |a, b| a.max_sessions == b.max_sessions),
+        ("backlog", |a, b| a.backlog == b.backlog),
+        ("pid-file", |a, b| a.pid_file == b.pid_file),
+    ];
+    let changed = items.iter().filter(|(_, same)| !same(old, new));
+    differences.extend(changed.map(|(name, _)| format!("`{name}` in [service]")));
+    differences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures;
+
+    #[test]
+    fn rules_engines_and_limits_need_no_restart() {
+        let former = fixtures::policy(1);
+        let mut policy = former.clone();
+        policy.session_acls.clear();
+        policy.engines.clear();
+        policy.service.scanners += 1;
+        policy.service.workers += 1;
+        policy.log.level = "debug".to_owned();
+        assert!(needs_restart(&former, &policy).is_empty());
+    }
+
+    #[test]
+    fn what_was_bound_or_given_away_needs_a_restart_and_is_named() {
+        let former = fixtures::policy(1);
+        let mut policy = former.clone();
+        policy.listeners[0].addresses.push("192.0.2.1:110".parse().unwrap());
+        policy.service.state_dir = "/elsewhere".into();
+        policy.tenants.push("other".to_owned());
+        let listener = format!("[[listener]] {}", former.listeners[0].name);
+        assert_eq!(needs_restart(&former, &policy), [&listener, "[[tenant]]", "`state-dir` in [service]"]);
+    }
+
+    #[test]
+    fn rules_are_found_again_by_name_wherever_they_stand() {
+        let former = fixtures::policy(1);
+        let mut policy = former.clone();
+        policy.session_acls.insert(0, former.session_acls[0].clone());
+        policy.session_acls[0].name = "first".to_owned();
+        let found = same_names(&former, &policy, 0, 0);
+        assert_eq!(found, Some(Admitted { session_rule: 1, command_rule: 0 }));
+        policy.command_acls.clear();
+        assert_eq!(same_names(&former, &policy, 0, 0), None);
+    }
+}
