@@ -19,9 +19,10 @@ const FIRST_LIMIT: u64 = 1 << 20;
 /// The mails that it is shown, growing; the largest `max-mail` ends the series.
 const SIZES: [u64; 5] = [1 << 20, 4 << 20, 16 << 20, 32 << 20, 64 << 20];
 /// Where `auto` looks: Debian, its older releases, Fedora, and the daemon's usual port.
-const USUAL_PATHS: [&str; 3] =
+pub const USUAL_PATHS: [&str; 3] =
     ["/run/clamav/clamd.ctl", "/var/run/clamav/clamd.ctl", "/run/clamd.scan/clamd.sock"];
-const USUAL_PORT: (&str, u16) = ("127.0.0.1", 3310);
+/// clamd's usual port.
+pub const USUAL_PORT: (&str, u16) = ("127.0.0.1", 3310);
 
 /// What an engine was last seen to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -50,6 +50,7 @@ mod report;
 mod slices;
 mod spool_file;
 
+pub use engines::{USUAL_PATHS as CLAMD_PATHS, USUAL_PORT as CLAMD_PORT};
 pub use examine::examine;
 use policy::model::Policy;
 use std::fmt;

@@ -9,6 +9,7 @@ const DEFAULT_CONFIG: &str = "/etc/mailward/mailward.toml";
 
 const EXAMPLES: &str = "\
 Examples:
+  mailward init                         write the first configuration
   mailward demo                         see it work, on loopback only
   mailward check -c mailward.toml       find every error in a configuration
   mailward test --from 10.1.2.3         what would happen to this client
@@ -39,6 +40,11 @@ pub(crate) enum Command {
     /// ends. As root every role gets a uid, namespaces and an empty root of its own; as an ordinary user it runs with
     /// the walls that a user can build and says which are missing.
     Run(Run),
+    /// Write the first configuration.
+    ///
+    /// Looks for clamd, rspamd, certificates and a mail server on this machine, asks at most four questions, and writes a
+    /// short commented file. It never overwrites one. Flags answer questions beforehand; without a terminal nothing is asked.
+    Init(Init),
     /// Find every error in a configuration, without the network.
     ///
     /// Prints all errors and warnings at once, each with file, line, column and remedy.
@@ -95,6 +101,30 @@ pub(crate) struct Config {
     /// The configuration file.
     #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    #[command(flatten)]
+    pub(crate) file: Config,
+    /// The mail server: a name or an address, with a port if it is not 110.
+    #[arg(long, value_name = "HOST")]
+    pub(crate) server: Option<String>,
+    /// Networks whose clients may connect; may be given several times.
+    #[arg(long, value_name = "NETWORK", value_delimiter = ',')]
+    pub(crate) clients: Vec<String>,
+    /// Where clients connect: "*:110"; may be given several times.
+    #[arg(long, value_name = "ADDRESS:PORT", value_delimiter = ',')]
+    pub(crate) listen: Vec<String>,
+    /// Where clamd listens, if it is not where it usually is.
+    #[arg(long, value_name = "PATH|ADDRESS:PORT")]
+    pub(crate) clamd: Option<String>,
+    /// Ask nothing: take what was found.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Print the file instead of writing it.
+    #[arg(long)]
+    pub(crate) print: bool,
 }
 
 #[derive(Debug, Args)]

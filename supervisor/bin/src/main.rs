@@ -8,6 +8,7 @@ mod args;
 mod check;
 mod config;
 mod generate;
+mod init;
 mod manual;
 mod reload;
 mod role;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Init(arguments) => init::init(&arguments),
         Command::Reload(arguments) => reload::reload(&arguments),
         Command::Show(arguments) => show::show(&arguments),
         Command::Test(arguments) => test::test(*arguments),
