@@ -9,6 +9,7 @@ mod mail;
 mod measure;
 mod peers;
 mod rows;
+mod rules;
 mod scan_ref;
 
 use clap::{Parser, Subcommand};
@@ -31,7 +32,7 @@ struct Arguments {
     /// Rounds of every measurement; the median counts.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Only the measurements whose name contains this (storm, dovecot, bulk, latency, idle, session, scan).
+    /// Only the measurements whose name contains this (storm, dovecot, bulk, latency, idle, session, scan, rules).
     #[arg(long)]
     only: Option<String>,
     #[command(subcommand)]

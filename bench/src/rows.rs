@@ -53,6 +53,9 @@ pub(crate) async fn run(settings: &Settings) -> io::Result<()> {
     let canned = backend(3, SMALL)?;
     let wanted = |name: &str| settings.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
 
+    if wanted("rules") {
+        crate::rules::run()?;
+    }
     if wanted("storm") {
         let plan = plan(settings, canned.address, 64, 3);
         let auth = auth(canned.address)?;

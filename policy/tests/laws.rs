@@ -1,11 +1,12 @@
 //! Laws that hold for every list, every set of statuses and every set of rules.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 use common::judged;
-use policy::conditions::Conditions;
+use policy::acl::{self, Decision};
+use policy::conditions::{Conditions, Facts};
 use policy::host::HostList;
 use policy::list::{NameList, matches};
-use policy::load::Severity;
-use policy::model::{MailAcl, MailAction};
+use policy::load::{LoadOptions, Severity};
+use policy::model::{MailAcl, MailAction, SessionAcl};
 use policy::status::{Status, StatusSet};
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -64,6 +65,13 @@ fn rule() -> impl Strategy<Value = MailAcl> {
         action,
         ..MailAcl::default()
     })
+}
+
+fn example() -> policy::model::Policy {
+    let text = policy::load::example();
+    let loaded =
+        policy::load::load("example.toml".as_ref(), text, &|_| Ok(Vec::new()), LoadOptions::default());
+    loaded.unwrap().policy
 }
 
 fn rules() -> impl Strategy<Value = Vec<MailAcl>> {
@@ -130,7 +138,7 @@ proptest! {
 
     #[test]
     fn no_text_makes_the_loader_panic(text in "\\PC{0,200}") {
-        let options = policy::load::LoadOptions { demo: false, cores: 1 };
+        let options = LoadOptions { demo: false, cores: 1 };
         let _ = policy::load::load(std::path::Path::new("x"), &text, &|_| Ok(Vec::new()), options);
     }
 
@@ -139,7 +147,7 @@ proptest! {
         let text = policy::load::example();
         let at = (0..=cut.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         let text = format!("{}{junk}{}", &text[..at], &text[at..]);
-        let options = policy::load::LoadOptions { demo: false, cores: 1 };
+        let options = LoadOptions { demo: false, cores: 1 };
         if let Err(problems) = policy::load::load(std::path::Path::new("x"), &text, &|_| Ok(Vec::new()), options) {
             prop_assert!(problems.iter().any(|problem| problem.severity == Severity::Error));
             for problem in problems {
@@ -200,6 +208,46 @@ proptest! {
         let before = judged(&rules, STAFF, statuses.iter()).action;
         let after = judged(&rules, STAFF, statuses.with(further).iter()).action;
         prop_assert!(after >= before, "{statuses} {before:?}, with {further:?} {after:?}");
+    }
+
+    #[test]
+    fn a_rule_after_those_that_decided_changes_nothing(rules in rules(), further in rule(), statuses in set()) {
+        let judge = |rules: &[MailAcl]| {
+            let judgement = judged(rules, STAFF, statuses.iter());
+            (judgement.action, judgement.rule.cloned())
+        };
+        let every_status_decided = statuses.iter().all(|status| judged(&rules, STAFF, [status]).rule.is_some());
+        prop_assume!(every_status_decided);
+        let before = judge(&rules);
+        prop_assert_eq!(judge(&[&rules[..], &[further]].concat()), before);
+    }
+
+    #[test]
+    fn a_connection_rule_after_the_one_that_decided_changes_nothing(
+        lists in proptest::collection::vec((any::<bool>(), proptest::collection::vec(host_item(), 0..3)), 1..6),
+        further in proptest::collection::vec(host_item(), 0..3),
+        client in address(),
+    ) {
+        let policy = |lists: &[(bool, Vec<String>)]| {
+            let mut policy = example();
+            let rule = policy.session_acls.remove(0);
+            policy.session_acls = lists
+                .iter()
+                .map(|(accept, items)| SessionAcl {
+                    accept: *accept,
+                    when: Conditions { from: hosts(items), ..Conditions::default() },
+                    ..rule.clone()
+                })
+                .collect();
+            policy
+        };
+        let facts = Facts { client: (client, 4000).into(), ..common::facts("10.1.2.3:4000") };
+        let before = acl::session(&policy(&lists), &facts, &mut ());
+        prop_assume!(before != Decision::NoMatch);
+        for accept in [true, false] {
+            let longer = [&lists[..], &[(accept, further.clone())]].concat();
+            prop_assert_eq!(acl::session(&policy(&longer), &facts, &mut ()), before);
+        }
     }
 
     #[test]

@@ -101,6 +101,74 @@ fn two_tenants_never_share_a_process_or_a_uid() {
 }
 
 #[test]
+fn no_process_of_a_tenant_has_another_tenants_rules_in_its_memory() {
+    if !root_or_skip("no_process_of_a_tenant_has_another_tenants_rules_in_its_memory") {
+        return;
+    }
+    let server = Server::start(vec![mails::infected()], &[]);
+    let second = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut config = Config::scanning(server.address());
+    write!(
+        config.rest,
+        "[[tenant]]\nname = \"acme\"\n[[listener]]\nname = \"acme\"\nprotocol = \"pop3\"\naddress = [\"{second}\"]\n\
+         tls = \"off\"\ntenant = \"acme\"\n"
+    )
+    .unwrap();
+    for tenant in ["default", "acme"] {
+        write!(
+            config.rest,
+            "[[command-acl]]\nname = \"session-of-{tenant}\"\ntenant = [\"{tenant}\"]\nplug-to = [\"{}\"]\n\
+             server-tls = \"off\"\n[[mail-acl]]\nname = \"mail-of-{tenant}\"\ntenant = [\"{tenant}\"]\n\
+             virus = [\"infected\"]\naction = \"deny\"\n",
+            server.address()
+        )
+        .unwrap();
+    }
+    config.command = "tenant = [\"default\"]\nfrom = [\"192.0.2.1\"]\n".into();
+    let mailward = Mailward::start(&config);
+    for address in [mailward.address(), second] {
+        assert!(Client::login(address).command("RETR 1").starts_with("-ERR"), "the tenant's own rule denies");
+    }
+    let reports = mailward.reports();
+    let mut searched = 0;
+    for (tenant, other) in [("default", "acme"), ("acme", "default")] {
+        for report in reports.iter().filter(|report| report["tenant"] == tenant) {
+            let role = report["role"].as_str().unwrap();
+            let Some(memory) = memory(report["pid"].as_u64().unwrap()) else { continue };
+            let rule = match role {
+                "worker" => "session",
+                "scanner" => "mail",
+                _ => continue,
+            };
+            let (own, others) = (format!("{rule}-of-{tenant}"), format!("{rule}-of-{other}"));
+            let has = |text: &str| memchr::memmem::find(&memory, text.as_bytes()).is_some();
+            assert!(has(&own), "a {role} of {tenant} must know its own rules, or this test finds nothing");
+            assert!(!has(&others), "a {role} of {tenant} knows a rule of {other}");
+            searched += 1;
+        }
+    }
+    assert!(searched >= 4, "{reports:?}");
+}
+
+/// All that a process has in its memory; `None`: it has ended.
+fn memory(pid: u64) -> Option<Vec<u8>> {
+    use std::os::unix::fs::FileExt;
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
+    let file = fs::File::open(format!("/proc/{pid}/mem")).ok()?;
+    let mut all = Vec::new();
+    for line in maps.lines().filter(|line| line.contains(" r")) {
+        let (first, last) = line.split(' ').next()?.split_once('-')?;
+        let [first, last] = [first, last].map(|bound| u64::from_str_radix(bound, 16).unwrap());
+        let mut piece = vec![0; usize::try_from(last - first).unwrap()];
+        // Some mappings, such as the kernel's own, cannot be read.
+        if file.read_exact_at(&mut piece, first).is_ok() {
+            all.extend(piece);
+        }
+    }
+    Some(all)
+}
+
+#[test]
 fn with_isolation_session_every_session_has_a_process_of_its_own() {
     let server = Server::start(vec![mails::plain("fine", "body")], &[]);
     let mut config = Config::scanning(server.address());
