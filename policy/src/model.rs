@@ -84,6 +84,24 @@ pub struct Service {
     pub zone: Option<Zone>,
 }
 
+/// A worker has at least this much memory for mail, octets.
+const LEAST_SHARE: u64 = 64 * 1024;
+/// Sessions that are reckoned with where `max-sessions` is none.
+const MANY_SESSIONS: u64 = 20_000;
+
+impl Service {
+    /// What each worker of a tenant has of `spool-memory`: with `isolation = "session"` there may be as many workers as
+    /// sessions.
+    pub fn spool_share(&self) -> u64 {
+        let workers = match (self.process_per_session, self.max_sessions as u64) {
+            (false, _) => self.workers as u64,
+            (true, 0) => MANY_SESSIONS,
+            (true, sessions) => sessions,
+        };
+        (self.spool_memory / workers.max(1)).max(LEAST_SHARE)
+    }
+}
+
 /// `[control]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Control {

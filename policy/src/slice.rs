@@ -20,6 +20,8 @@ pub struct WorkerSlice {
     pub login: Login,
     /// `spool-file-above`.
     pub spool_file_above: u64,
+    /// This worker's share of `spool-memory`.
+    pub spool_memory: u64,
     /// `copy-cache`.
     pub copy_cache: u64,
     /// `without-quarantine = "refuse-delete"`.
@@ -77,6 +79,7 @@ impl Policy {
                 .collect(),
             login: self.login.clone(),
             spool_file_above: self.service.spool_file_above,
+            spool_memory: self.service.spool_share(),
             copy_cache: self.service.copy_cache,
             refuse_delete: self.refuse_delete,
             engines: self.engines.iter().map(|engine| engine.name.clone()).collect(),

@@ -213,7 +213,7 @@ server-tls = "off"
 [[command-acl]]
 server-tls = "off"
 session-acl = ["caught"]
-commands = ["*", "UNKNOWN", "!AP*"]
+commands = ["*", "!AP*"]
 [command-acl.download]
 no-mail-scanning = true
 [antivirus.clamd]
@@ -231,7 +231,7 @@ no-mail-scanning = true
     let strange = Facts { destination: "192.0.2.7:110".parse().unwrap(), ..caught };
     assert_eq!(acl::session(&policy, &strange, &mut ()), Decision::NoMatch);
     let session = &policy.command_acls[1].session;
-    assert!(session.commands.allows("unknown"));
+    assert!(!session.commands.allows("unknown"));
     assert!(!session.commands.allows("APOP"));
     assert!(!session.download.scan);
 }

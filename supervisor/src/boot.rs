@@ -141,6 +141,7 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
         accepting,
         started,
         announced: false,
+        killed: 0,
         missing_walls: Vec::new(),
         fatal: None,
         policy,

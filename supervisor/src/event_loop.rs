@@ -140,6 +140,8 @@ pub(crate) struct Supervisor {
     pub(crate) started: Instant,
     /// Every child of the start is at work and it was said.
     pub(crate) announced: bool,
+    /// Children that were killed because they broke the contract or were stuck, since the start.
+    pub(crate) killed: u64,
     /// Walls that some child reported as missing.
     pub(crate) missing_walls: Vec<String>,
     /// Set when the service cannot be.
@@ -314,10 +316,12 @@ impl Supervisor {
     /// Kills a child that broke the contract or is stuck.
     pub(crate) fn condemn(&mut self, id: ChildId, why: &str) {
         if let Some(child) = self.children.get(id) {
+            self.killed += 1;
             let fields = [
                 ("role", child.role.to_string()),
                 ("pid", child.pid.to_string()),
                 ("why", ipc::log::printable(why, 512)),
+                ("killed-since-start", self.killed.to_string()),
             ];
             self.journal.note(Level::Error, "child killed", &fields);
             self.children.kill(id);
@@ -330,8 +334,13 @@ impl Supervisor {
         match error {
             LinkError::Closed => {}
             LinkError::Full | LinkError::Wire(_) | LinkError::Io(_) => {
-                let fields =
-                    [("role", role.to_string()), ("pid", pid.to_string()), ("why", error.to_string())];
+                self.killed += 1;
+                let fields = [
+                    ("role", role.to_string()),
+                    ("pid", pid.to_string()),
+                    ("why", error.to_string()),
+                    ("killed-since-start", self.killed.to_string()),
+                ];
                 self.journal.note(Level::Error, "child broke the contract and is killed", &fields);
             }
         }

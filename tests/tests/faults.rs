@@ -203,3 +203,54 @@ fn sessions_of_others_go_on_while_one_server_is_silent() {
     assert!(greeting.starts_with("+OK"));
     assert!(begun.elapsed() < Duration::from_secs(1));
 }
+
+/// A rule that takes this machine seconds for a large mail.
+const SLOW: &str =
+    "rule slow { condition: for all i in (0..filesize) : (uint8(i) * uint8(i) + i >= 0) and false }\n";
+
+#[test]
+fn a_mail_that_kills_two_scanners_is_replaced_without_being_looked_into_again() {
+    if !root_or_skip("a_mail_that_kills_two_scanners_is_replaced_without_being_looked_into_again") {
+        return;
+    }
+    let deadly = mails::large(12_000_000);
+    let server = Server::start(vec![deadly.clone(), mails::plain("fine", "body")], &[]);
+    let config = Config { service: "scanners = 1\n".into(), ..Config::scanning(server.address()) };
+    let mailward = Mailward::start(&config);
+    fs::write(mailward.directory().join("signatures/slow.yar"), SLOW).unwrap();
+    assert_eq!(mailward.reload(&[]).status.code(), Some(0));
+    let mut client = Client::login(mailward.address());
+    client.send("RETR 1\r\n");
+    let mut killed = Vec::new();
+    for _ in 0..2 {
+        let scanner = until("a scanner to be deep in the mail", 30, || {
+            let scanners = mailward.role("scanner").into_iter();
+            scanners.filter(|pid| !killed.contains(pid)).find(|pid| busy(*pid) >= 30)
+        });
+        killed.push(scanner);
+        end(scanner, Signal::SIGSEGV);
+        let deaths =
+            || mailward.log().iter().filter(|line| line["message"] == "a scanner died with a mail").count();
+        until("the death to be noticed", 10, || (deaths() == killed.len()).then_some(()));
+    }
+    assert!(client.line().starts_with("+OK"));
+    let notice = client.content().unwrap();
+    assert_ne!(notice, deadly);
+    let record = mailward.mail_record(1);
+    assert_eq!(
+        (&record["outcome"], &record["statuses"]),
+        (&"replaced".into(), &"malformed".into()),
+        "{record}"
+    );
+    let log = mailward.log();
+    let deaths: Vec<_> = log.iter().filter(|line| line["message"] == "a scanner died with a mail").collect();
+    assert!(deaths.len() == 2 && deaths.iter().all(|death| death["begun"] == "true"), "{deaths:#?}");
+    assert_eq!(client.retrieve(2), mails::plain("fine", "body"), "the session goes on, and so do scanners");
+}
+
+/// Processor time that a process has used, in hundredths of a second.
+fn busy(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
+}

@@ -5,6 +5,7 @@
 //! read and what is to be sent pass through one pair of buffers per worker, borrowed within one call.
 use crate::copy::{CopyFault, Delivery};
 use crate::limits::{CLOSE, PIECE, PIECES_PER_TURN, QUEUE};
+use crate::memory::Memory;
 use crate::peer::Peer;
 use crate::spool::{Spooling, Wrote};
 use ipc::supervisor_worker::Counters;
@@ -59,7 +60,7 @@ pub(crate) enum Failure {
 /// Moves the bytes of one session.
 pub(crate) struct Driver<M> {
     buffers: Rc<RefCell<Buffers>>,
-    above: u64,
+    memory: Rc<Memory>,
     started: Instant,
     /// `None` after a fault.
     machine: Option<M>,
@@ -76,10 +77,10 @@ pub(crate) struct Driver<M> {
 }
 
 impl<M: Machine> Driver<M> {
-    /// A driver of connected peers. `started` is the machine's time zero, `above` is `spool-file-above`.
+    /// A driver of connected peers. `started` is the machine's time zero, `memory` is where mails are held.
     pub(crate) fn new(
         buffers: Rc<RefCell<Buffers>>,
-        above: u64,
+        memory: Rc<Memory>,
         started: Instant,
         machine: M,
         client: Peer,
@@ -87,7 +88,7 @@ impl<M: Machine> Driver<M> {
     ) -> Self {
         Self {
             buffers,
-            above,
+            memory,
             started,
             machine: Some(machine),
             client,
@@ -310,10 +311,10 @@ impl<M: Machine> Driver<M> {
     /// A mail begins and goes on within one output, never two mails: the machine waits for the judgement of each.
     fn spool(&mut self, output: &Output) -> Wrote {
         if output.events.iter().any(|event| matches!(event, Event::MailBegin { .. })) {
-            self.spooling = Some(Box::new(Spooling::new()));
+            self.spooling = Some(Box::new(Spooling::new(Rc::clone(&self.memory))));
         }
         match &mut self.spooling {
-            Some(spooling) => spooling.write(&output.spool, self.above),
+            Some(spooling) => spooling.write(&output.spool),
             None => Wrote::Fine,
         }
     }

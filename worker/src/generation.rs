@@ -21,6 +21,8 @@ pub(crate) struct Generation {
     pub(crate) passes: StatusSet,
     /// `spool-file-above`, octets.
     pub(crate) spool_file_above: u64,
+    /// Its share of `spool-memory`, octets.
+    pub(crate) spool_memory: u64,
     /// `copy-cache`, octets.
     pub(crate) copy_cache: u64,
 }
@@ -33,6 +35,7 @@ impl From<WorkerSlice> for Generation {
             rules,
             login,
             spool_file_above,
+            spool_memory,
             copy_cache,
             refuse_delete,
             engines,
@@ -40,7 +43,7 @@ impl From<WorkerSlice> for Generation {
         } = slice;
         let settings = |rules| Rc::new(Settings { rules, login: login.clone(), refuse_delete });
         let rules = rules.into_iter().map(|rule| rule.map(settings)).collect();
-        Self { rules, engines, passes, spool_file_above, copy_cache }
+        Self { rules, engines, passes, spool_file_above, spool_memory, copy_cache }
     }
 }
 

@@ -25,6 +25,7 @@ mod inbox;
 mod limits;
 mod mail;
 mod memfd;
+mod memory;
 mod panics;
 mod peer;
 mod scan;
@@ -113,7 +114,7 @@ fn serve(runtime: &LocalRuntime, link: OwnedFd, log: Log, _: &Confined) -> Resul
 
 /// Does once what is probed once: the kernel's memory files, the processor's hash instructions.
 fn warm_up() -> Result<(), Error> {
-    let mut spooling = spool::Spooling::new();
-    spooling.write(b"warm", u64::MAX);
+    let mut spooling = spool::Spooling::new(memory::Memory::new());
+    spooling.write(b"warm");
     spooling.seal().map(drop).map_err(|why| Error::Io(io::Error::other(why)))
 }

@@ -3,6 +3,7 @@
 use crate::driver::Buffers;
 use crate::generation::{self, Generations};
 use crate::inbox::Inbox;
+use crate::memory::Memory;
 use crate::panics;
 use crate::session::{self, Admitted};
 use ipc::ids::SessionId;
@@ -27,6 +28,8 @@ pub(crate) struct Worker {
     pub(crate) log: Log,
     /// The policies that sessions name.
     pub(crate) generations: Generations,
+    /// What mails take of it.
+    pub(crate) memory: Rc<Memory>,
     /// The buffers that sessions borrow.
     pub(crate) buffers: Rc<RefCell<Buffers>>,
     sessions: RefCell<HashMap<SessionId, Rc<Inbox>>>,
@@ -44,6 +47,7 @@ impl Worker {
             link,
             log,
             generations: Generations::default(),
+            memory: Memory::new(),
             buffers: Buffers::new(),
             sessions: RefCell::default(),
             backlog: RefCell::default(),
@@ -95,7 +99,10 @@ fn take(worker: &Rc<Worker>, message: ToWorker, fds: Vec<OwnedFd>) {
             let read =
                 fds.first().ok_or("policy without a file").and_then(|file| generation::read(file, len));
             match read {
-                Ok(slice) => worker.generations.add(generation, slice),
+                Ok(slice) => {
+                    worker.memory.bound(slice.spool_file_above, slice.spool_memory);
+                    worker.generations.add(generation, slice);
+                }
                 Err(why) => worker.log.note(Level::Error, None, "policy refused", why),
             }
         }

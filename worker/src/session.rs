@@ -76,7 +76,7 @@ pub(crate) async fn run(worker: Rc<Worker>, admitted: Admitted) -> (End, Counter
         Protocol::Imap | Protocol::Sieve => return (End::Internal, counters),
     };
     let buffers = Rc::clone(&worker.buffers);
-    let driver = Driver::new(buffers, generation.spool_file_above, started, machine, client, server);
+    let driver = Driver::new(buffers, Rc::clone(&worker.memory), started, machine, client, server);
     let mut session = Box::new(Session {
         id: admission.id,
         worker,

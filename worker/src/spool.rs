@@ -4,17 +4,20 @@
 //! here looks into them.
 use crate::limits::PIECE;
 use crate::memfd;
+use crate::memory::{Hold, Memory};
 use ipc::ids::Sha256;
 use nix::errno::Errno;
 use nix::sys::uio::pread;
 use nix::unistd::write;
 use sha2::Digest;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 /// A mail that is being received.
 pub(crate) struct Spooling {
     hash: sha2::Sha256,
     length: u64,
+    hold: Hold,
     place: Place,
 }
 
@@ -22,7 +25,7 @@ pub(crate) struct Spooling {
 enum Place {
     /// None came yet.
     Nowhere,
-    /// In a memory file, while it is at most `spool-file-above`.
+    /// In a memory file, while it is at most `spool-file-above` and there is room.
     Memory(OwnedFd),
     /// Too large for memory: the supervisor was asked for a file. The server is not read meanwhile, so that what
     /// came with the last piece is all that waits here.
@@ -48,22 +51,25 @@ pub(crate) struct SealedMail {
     length: u64,
     sha256: Sha256,
     is_file: bool,
+    /// Its place in memory; nothing for a file.
+    _hold: Hold,
 }
 
 impl Spooling {
     /// Begins a mail.
-    pub(crate) fn new() -> Self {
-        Self { hash: sha2::Sha256::new(), length: 0, place: Place::Nowhere }
+    pub(crate) fn new(memory: Rc<Memory>) -> Self {
+        Self { hash: sha2::Sha256::new(), length: 0, hold: Hold::new(memory), place: Place::Nowhere }
     }
 
-    /// Takes the next octets. `above` is `spool-file-above`.
-    pub(crate) fn write(&mut self, bytes: &[u8], above: u64) -> Wrote {
+    /// Takes the next octets.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Wrote {
         if bytes.is_empty() || matches!(self.place, Place::Lost(_)) {
             return Wrote::Fine;
         }
         self.hash.update(bytes);
         self.length = self.length.saturating_add(bytes.len() as u64);
-        let outgrown = self.length > above;
+        let in_memory = matches!(self.place, Place::Nowhere | Place::Memory(_));
+        let outgrown = in_memory && !self.hold.grow(bytes.len() as u64);
         match &mut self.place {
             Place::Nowhere if outgrown => {
                 self.place = Place::Between { memory: None, rest: bytes.to_vec() };
@@ -139,7 +145,8 @@ impl Spooling {
         if !is_file {
             memfd::seal(&fd).map_err(|_| "cannot seal the spool")?;
         }
-        Ok(SealedMail { fd, length: self.length, sha256: Sha256(self.hash.finalize().into()), is_file })
+        let sha256 = Sha256(self.hash.finalize().into());
+        Ok(SealedMail { fd, length: self.length, sha256, is_file, _hold: self.hold })
     }
 }
 

@@ -181,7 +181,12 @@ fn command_list(item: Option<Item<'_>>, scan: bool) -> NameList {
             None => (false, upper),
         };
         if name == UNKNOWN {
-            if !negative && scan {
+            if !negative && !scan {
+                item.later_value(
+                    "`UNKNOWN` is not in this version: whether its answer has one line or more cannot be known",
+                    "remove it; commands that Mailward does not implement are refused",
+                );
+            } else if !negative {
                 item.error(
                     "`UNKNOWN` would let mail past the scanner",
                     "remove it; it is allowed only with no-mail-scanning = true in [command-acl.download]",

@@ -32,7 +32,7 @@ impl<'a> Item<'a> {
     }
 
     /// Notes that this version cannot honour the value.
-    pub(crate) fn later_value(&self, message: String, help: &str) {
+    pub(crate) fn later_value(&self, message: impl Into<String>, help: &str) {
         self.sink.later(&self.at, message, help);
     }
 

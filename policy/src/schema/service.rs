@@ -73,7 +73,7 @@ const SERVICE: &[Entry] = &[
         "spool-memory",
         Kind::Size,
         "\"512MiB\"",
-        "Memory for mails that wait for their scan, for each tenant.",
+        "Memory for mails that wait or are served, for each tenant, divided between its workers; what does not fit waits in a file.",
     ),
     now("spool-file-above", Kind::Size, "\"16MiB\"", "Larger mails wait in a file; at most `spool-memory`."),
     now("max-sessions", ANY_COUNT, "20000", "Sessions at once; 0: no limit."),

@@ -1,6 +1,7 @@
 //! A scanner that lies, a server that breaks off: nothing that was not scanned arrives as a mail.
 use super::lab::{ID, Job, Lab, connection, mail, run, slice};
 use crate::driver::{Buffers, Driver};
+use crate::memory::Memory;
 use crate::peer::Peer;
 use ipc::ids::{LeaseId, Sha256};
 use ipc::log::Outcome;
@@ -200,7 +201,14 @@ fn what_a_panicking_session_left_is_never_sent_to_another() {
         let driver = |panics| {
             let peer = |fd: &Rc<std::os::fd::OwnedFd>| Peer::new(fd.try_clone().unwrap()).unwrap();
             let now = tokio::time::Instant::now();
-            Driver::new(Rc::clone(&buffers), 0, now, Parrot { panics }, peer(&ours), peer(&theirs))
+            Driver::new(
+                Rc::clone(&buffers),
+                Memory::new(),
+                now,
+                Parrot { panics },
+                peer(&ours),
+                peer(&theirs),
+            )
         };
         let mut first = driver(true);
         assert!(catch_unwind(AssertUnwindSafe(|| first.tell(Input::Tick))).is_err());

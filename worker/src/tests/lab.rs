@@ -72,6 +72,7 @@ pub(crate) fn slice() -> WorkerSlice {
             failure_delay: Duration::ZERO,
         },
         spool_file_above: 1 << 20,
+        spool_memory: 8 << 20,
         copy_cache: 1 << 20,
         refuse_delete: true,
         engines: vec!["other".into(), "builtin".into()],

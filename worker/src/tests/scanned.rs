@@ -307,6 +307,22 @@ fn a_large_mail_continues_in_the_file_it_was_given() {
 }
 
 #[test]
+fn a_mail_for_which_there_is_no_memory_left_goes_to_a_file() {
+    run(async {
+        let mut slice = slice();
+        slice.spool_memory = 10_000;
+        let lab = Lab::start(&slice).await;
+        let sent = mail(100_000);
+        let mut client = lab.logged_in(0, vec![sent.clone()]).await;
+        client.says(b"RETR 1\r\n").await;
+        spool_file(&lab).await;
+        let (scanner, job) = lab.scanning().await;
+        scanner.answers(&job.clean()).await;
+        client.hears(&retrieved(&sent)).await;
+    });
+}
+
+#[test]
 fn a_file_that_changed_after_the_scan_never_arrives_whole() {
     run(async {
         let mut slice = slice();
