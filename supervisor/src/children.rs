@@ -2,6 +2,7 @@
 //! penalty for breaking the contract is the child's life, never the supervisor's.
 use crate::backoff::Backoff;
 use crate::event_loop::Event;
+use crate::post::{Carrier, Post, post};
 use ipc::boot::{Boot, Ready, Role, build};
 use ipc::ids::LeaseId;
 use ipc::link::{Link, LinkError};
@@ -13,14 +14,10 @@ use ipc::wire::Message;
 use sandbox::{Jail, Limits, Namespace, Spec};
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::rc::Rc;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// Messages that wait for a child; one that lets more pile up is stuck and is killed. A reload says something to every
-/// session at once.
-const OUTBOX: usize = 32_768;
 /// How long a child may take from its start to `Ready`. Far beyond what any takes: the machine may be busy.
 const BOOT: Duration = Duration::from_secs(20);
 
@@ -45,12 +42,12 @@ pub(crate) enum FromChild {
     Lost(LinkError),
 }
 
-/// Messages on their way to a child, with their descriptors.
+/// The way to a child.
 #[derive(Debug)]
 enum Outbox {
-    Worker(mpsc::Sender<(ToWorker, Vec<OwnedFd>)>),
-    Scanner(mpsc::Sender<(ToScanner, Vec<OwnedFd>)>),
-    Lookup(mpsc::Sender<(ToLookup, Vec<OwnedFd>)>),
+    Worker(Post<ToWorker, FromWorker>),
+    Scanner(Post<ToScanner, FromScanner>),
+    Lookup(Post<ToLookup, FromLookup>),
 }
 
 /// Where a child stands.
@@ -380,7 +377,7 @@ impl Children {
     pub(crate) fn tell_worker(&mut self, id: ChildId, message: ToWorker, fds: Vec<OwnedFd>) -> bool {
         let Some(child) = self.living.get(&id) else { return false };
         let sent = match &child.outbox {
-            Outbox::Worker(outbox) => outbox.try_send((message, fds)).is_ok(),
+            Outbox::Worker(outbox) => outbox.send(message, fds),
             Outbox::Scanner(_) | Outbox::Lookup(_) => false,
         };
         self.kill_unless(sent, id)
@@ -390,7 +387,7 @@ impl Children {
     pub(crate) fn tell_scanner(&mut self, id: ChildId, message: ToScanner, fds: Vec<OwnedFd>) -> bool {
         let Some(child) = self.living.get(&id) else { return false };
         let sent = match &child.outbox {
-            Outbox::Scanner(outbox) => outbox.try_send((message, fds)).is_ok(),
+            Outbox::Scanner(outbox) => outbox.send(message, fds),
             Outbox::Worker(_) | Outbox::Lookup(_) => false,
         };
         self.kill_unless(sent, id)
@@ -400,7 +397,7 @@ impl Children {
     pub(crate) fn tell_lookup(&mut self, id: ChildId, message: ToLookup, fds: Vec<OwnedFd>) -> bool {
         let Some(child) = self.living.get(&id) else { return false };
         let sent = match &child.outbox {
-            Outbox::Lookup(outbox) => outbox.try_send((message, fds)).is_ok(),
+            Outbox::Lookup(outbox) => outbox.send(message, fds),
             Outbox::Worker(_) | Outbox::Scanner(_) => false,
         };
         self.kill_unless(sent, id)
@@ -529,16 +526,16 @@ fn converse<Tx: Message + 'static, Rx: Message + 'static>(
     socket: OwnedFd,
     wrap: fn(Rx) -> FromChild,
     events: mpsc::Sender<Event>,
-) -> mpsc::Sender<(Tx, Vec<OwnedFd>)> {
-    let (outbox, messages) = mpsc::channel(OUTBOX);
+) -> Post<Tx, Rx> {
+    let (post, carrier) = post();
     tokio::task::spawn_local(async move {
-        let error = match receive(id, ready, socket, wrap, &events, messages).await {
+        let error = match receive(id, ready, socket, wrap, &events, carrier).await {
             Ok(never) => match never {},
             Err(error) => error,
         };
         let _ = events.send(Event::Child { id, what: FromChild::Lost(error) }).await;
     });
-    outbox
+    post
 }
 
 async fn receive<Tx: Message + 'static, Rx: Message + 'static>(
@@ -547,32 +544,16 @@ async fn receive<Tx: Message + 'static, Rx: Message + 'static>(
     socket: OwnedFd,
     wrap: fn(Rx) -> FromChild,
     events: &mpsc::Sender<Event>,
-    messages: mpsc::Receiver<(Tx, Vec<OwnedFd>)>,
+    carrier: Carrier<Tx, Rx>,
 ) -> Result<std::convert::Infallible, LinkError> {
     let first = Link::<Boot, Ready>::new(ready).map_err(LinkError::Io)?;
     let (walls, _) = first.recv().await?;
     drop(first);
-    let link = Rc::new(Link::<Tx, Rx>::new(socket).map_err(LinkError::Io)?);
+    let receiving = carrier.open(socket)?;
     let say = async |what| events.send(Event::Child { id, what }).await.map_err(|_| LinkError::Closed);
     say(FromChild::Ready(Box::new(walls))).await?;
-    tokio::task::spawn_local(carry(Rc::clone(&link), messages));
     loop {
-        // No message of a child carries descriptors: the link passes no control buffer, so none can be installed.
-        let (message, _) = link.recv().await?;
-        say(wrap(message)).await?;
-    }
-}
-
-/// Sends what waits, until the child is gone or is forgotten (the reader reports its end).
-async fn carry<Tx: Message, Rx: Message>(
-    link: Rc<Link<Tx, Rx>>,
-    mut messages: mpsc::Receiver<(Tx, Vec<OwnedFd>)>,
-) {
-    while let Some((message, fds)) = messages.recv().await {
-        let borrowed: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
-        if link.send(&message, &borrowed).await.is_err() {
-            return;
-        }
+        say(wrap(receiving.next().await?)).await?;
     }
 }
 

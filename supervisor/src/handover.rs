@@ -138,22 +138,35 @@ impl Supervisor {
             started: Instant::now(),
             _place: accepted.permit,
         };
+        self.sessions.live.insert(id, session);
+        // The worker is on its way to wake up while the rest is done.
+        self.seat(id);
+        self.route(id);
+        self.record_start(id);
+    }
+
+    fn record_start(&mut self, id: SessionId) {
+        let policy = &self.policy;
+        let Some(session) = self.sessions.live.get(&id) else { return };
         self.journal.session_start(&SessionStart {
             session: id,
             tenant: policy.tenants.get(usize::from(session.tenant)).map_or("", |name| name),
-            listener: &listener.name,
+            listener: policy
+                .listeners
+                .get(usize::from(session.listener))
+                .map_or("", |listener| &listener.name),
             client: session.client,
             destination: session.destination.address,
             transparent: session.destination.redirected,
-            session_rule: policy.session_acls.get(usize::from(session_rule)).map_or("", |rule| &rule.name),
+            session_rule: policy
+                .session_acls
+                .get(usize::from(session.session_rule))
+                .map_or("", |rule| &rule.name),
             command_rule: policy
                 .command_acls
-                .get(usize::from(command_rule))
+                .get(usize::from(session.rule))
                 .map_or("", |rule| &rule.session.name),
         });
-        self.sessions.live.insert(id, session);
-        self.seat(id);
-        self.route(id);
     }
 
     /// What is known of a connection before its client said anything.

@@ -6,7 +6,7 @@
 //! event_loop.rs   the one place where state changes
 //! listener.rs -> original_dst.rs, admission.rs -> handover.rs -> dial.rs     the way of a connection
 //! lease.rs        queue.rs, engines.rs, poison.rs                            the way of a mail
-//! children.rs     backoff.rs, identity.rs, slices.rs                         the roles
+//! children.rs     post.rs, backoff.rs, identity.rs, slices.rs                         the roles
 //! changed.rs      what clients hold of changed mails      spool_file.rs      mails too large for memory
 //! redirect.rs     NAT rules that die with us              lock.rs          one instance for each state-dir
 //! control.rs      the operator's socket -> reload.rs      another policy
@@ -42,6 +42,7 @@ mod lock;
 mod notify;
 mod original_dst;
 mod poison;
+mod post;
 mod queue;
 pub mod records;
 mod redirect;
