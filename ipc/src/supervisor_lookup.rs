@@ -2,7 +2,7 @@
 use crate::ids::SessionId;
 use crate::wire::Message;
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Supervisor to lookup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,13 @@ pub enum ToLookup {
     ResolvConf,
     /// One descriptor: the static host table, opened read-only.
     Hosts,
+    /// A name in a list of hosts: what are its addresses now?
+    Host {
+        /// The policy generation.
+        generation: u64,
+        /// Index into the lookup slice's `hosts`.
+        index: u16,
+    },
     /// The command-acl rule is decided and names its servers: resolve them.
     Resolve {
         /// Which session.
@@ -34,7 +41,7 @@ impl Message for ToLookup {
     fn fd_count(&self) -> usize {
         match self {
             Self::Policy { .. } | Self::ResolvConf | Self::Hosts => 1,
-            Self::Resolve { .. } => 0,
+            Self::Resolve { .. } | Self::Host { .. } => 0,
         }
     }
 }
@@ -51,6 +58,15 @@ pub struct Candidate {
 /// Lookup to supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromLookup {
+    /// The addresses of a name in a list of hosts, at most 256; `None`: it did not resolve.
+    Host {
+        /// The generation that was asked for.
+        generation: u64,
+        /// The index that was asked for.
+        index: u16,
+        /// What it stands for.
+        addresses: Option<Vec<IpAddr>>,
+    },
     /// Where the session may go, best first, at most 16. Empty: nothing resolved.
     Dial {
         /// Which session.

@@ -158,7 +158,9 @@ fn the_bytes_of_every_message_stay_what_they_are() {
     line(&mut out, &ToLookup::Policy { generation: 1, len: 2 });
     line(&mut out, &ToLookup::ResolvConf);
     line(&mut out, &ToLookup::Hosts);
+    line(&mut out, &ToLookup::Host { generation: 1, index: 2 });
     line(&mut out, &ToLookup::Resolve { session, generation: 1, rule: 2 });
+    line(&mut out, &FromLookup::Host { generation: 1, index: 2, addresses: Some(vec![client.ip()]) });
     line(
         &mut out,
         &FromLookup::Dial {

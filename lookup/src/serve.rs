@@ -27,6 +27,9 @@ struct Lookup {
     log: Log,
 }
 
+/// Addresses of one name that count.
+const MAX_ADDRESSES: usize = 256;
+
 /// One policy with the resolver it asks for.
 struct Policy {
     generation: u64,
@@ -65,14 +68,17 @@ pub(crate) async fn serve(link: Supervisor, log: Log) -> Result<(), LinkError> {
                 hosts = file.map(|file| read(&file, MAX_FILE)).unwrap_or_default();
                 policy = None;
             }
+            ToLookup::Host { generation, index } => {
+                let policy = lookup.policy(&mut policy, slice.as_ref(), &resolv_conf, &hosts);
+                let lookup = Rc::clone(&lookup);
+                tokio::task::spawn_local(async move {
+                    let policy = policy.filter(|policy| policy.generation == generation);
+                    lookup.answer_host(policy.as_deref(), generation, index).await;
+                });
+            }
             ToLookup::Resolve { session, generation, rule } => {
-                if policy.is_none()
-                    && let Some((generation, slice)) = slice.clone()
-                {
-                    let resolver = lookup.resolver(&slice, &resolv_conf, &hosts);
-                    policy = Some(Rc::new(Policy { generation, slice, resolver }));
-                }
-                let (lookup, policy) = (Rc::clone(&lookup), policy.clone());
+                let policy = lookup.policy(&mut policy, slice.as_ref(), &resolv_conf, &hosts);
+                let lookup = Rc::clone(&lookup);
                 tokio::task::spawn_local(async move {
                     let policy = policy.filter(|policy| policy.generation == generation);
                     lookup.answer(policy.as_deref(), session, generation, rule).await;
@@ -83,6 +89,54 @@ pub(crate) async fn serve(link: Supervisor, log: Log) -> Result<(), LinkError> {
 }
 
 impl Lookup {
+    /// The policy with its resolver, which is made when it is first needed.
+    fn policy(
+        &self,
+        made: &mut Option<Rc<Policy>>,
+        slice: Option<&(u64, LookupSlice)>,
+        resolv_conf: &[u8],
+        hosts: &[u8],
+    ) -> Option<Rc<Policy>> {
+        if made.is_none()
+            && let Some((generation, slice)) = slice.cloned()
+        {
+            let resolver = self.resolver(&slice, resolv_conf, hosts);
+            *made = Some(Rc::new(Policy { generation, slice, resolver }));
+        }
+        made.clone()
+    }
+
+    /// A name that lists of hosts have.
+    async fn answer_host(&self, policy: Option<&Policy>, generation: u64, index: u16) {
+        let name = policy.and_then(|policy| Some((policy, policy.slice.hosts.get(usize::from(index))?)));
+        let addresses = match name {
+            Some((policy, name)) => {
+                let found =
+                    tokio::time::timeout(policy.slice.resolver.timeout, policy.resolver.resolve(name));
+                match found.await {
+                    Ok(Ok(found)) => Some(found.into_iter().take(MAX_ADDRESSES).collect()),
+                    Ok(Err(why)) => {
+                        let why = printable(&format!("{name}: {why}"), 512);
+                        self.log.note(Level::Warn, None, "a name in a list of hosts did not resolve", &why);
+                        None
+                    }
+                    Err(_) => {
+                        self.log.note(
+                            Level::Warn,
+                            None,
+                            "a name in a list of hosts did not resolve in time",
+                            name,
+                        );
+                        None
+                    }
+                }
+            }
+            None => None,
+        };
+        let message = FromLookup::Host { generation, index, addresses };
+        let _ = self.link.send(&message, &[]).await;
+    }
+
     fn resolver(&self, slice: &LookupSlice, resolv_conf: &[u8], hosts: &[u8]) -> Resolver {
         let table = || Hosts::parse(&String::from_utf8_lossy(hosts));
         match Resolver::new(&slice.resolver, resolv_conf, table()) {

@@ -1,6 +1,7 @@
-//! Lists of hosts: addresses, CIDR, ranges, masks, `*`, `!`, `@list`. Pure; the texts are the operator's, the
-//! addresses that are matched are the clients'.
+//! Lists of hosts: addresses, CIDR, ranges, masks, names, `*`, `!`, `@list`. Pure; the texts are the operator's, the
+//! addresses that are matched are the clients', and what names stand for is filled in by who can ask.
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -29,13 +30,18 @@ enum Hosts {
     All,
     V4(u32, u32),
     V6(u128, u128),
+    /// In lower case, with the addresses that it stands for; `None`: it was not resolved.
+    Name(String, Option<Vec<IpAddr>>),
     List(Arc<HostList>),
 }
+
+/// The addresses of names, in lower case; a name that is missing was not resolved.
+pub type Names = BTreeMap<String, Vec<IpAddr>>;
 
 /// Why an item of a list of hosts was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostError {
-    /// A host name, `*.name` or `/regex/`, which this version does not have.
+    /// `*.name` or `/regex/`, which this version does not have.
     NotInThisVersion(&'static str),
     /// It is nothing that a list of hosts can have; says what is wrong.
     Invalid(String),
@@ -44,11 +50,53 @@ pub enum HostError {
 }
 
 impl HostList {
-    /// Whether the list matches this address (an IPv4-mapped address counts as IPv4).
+    /// Whether the list matches this address (an IPv4-mapped address counts as IPv4). A name that was not resolved
+    /// matches nothing, and behind `!` everything; in a list behind `!@` too.
     pub fn matches(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        (self.positive.is_empty() || self.positive.iter().any(|hosts| hosts.contain(address)))
-            && !self.negative.iter().any(|hosts| hosts.contain(address))
+        self.holds(address.to_canonical()) == Some(true)
+    }
+
+    /// `None`: it depends on a name that was not resolved.
+    fn holds(&self, address: IpAddr) -> Option<bool> {
+        let any = |side: &[Hosts]| {
+            let mut unknown = false;
+            for hosts in side {
+                match hosts.contain(address) {
+                    Some(true) => return Some(true),
+                    Some(false) => {}
+                    None => unknown = true,
+                }
+            }
+            if unknown { None } else { Some(false) }
+        };
+        let inside = if self.positive.is_empty() { Some(true) } else { any(&self.positive) };
+        match (inside, any(&self.negative)) {
+            (Some(false), _) | (_, Some(true)) => Some(false),
+            (Some(true), Some(false)) => Some(true),
+            (None, _) | (_, None) => None,
+        }
+    }
+
+    /// Calls `each` with every name in the list and in the lists that it names.
+    pub fn each_name(&self, each: &mut dyn FnMut(&str)) {
+        for hosts in self.positive.iter().chain(&self.negative) {
+            match hosts {
+                Hosts::Name(name, _) => each(name),
+                Hosts::List(list) => list.each_name(each),
+                Hosts::All | Hosts::V4(..) | Hosts::V6(..) => {}
+            }
+        }
+    }
+
+    /// Fills in what names stand for.
+    pub fn settle(&mut self, names: &Names) {
+        for hosts in self.positive.iter_mut().chain(&mut self.negative) {
+            match hosts {
+                Hosts::Name(name, addresses) => *addresses = names.get(name).cloned(),
+                Hosts::List(list) => Arc::make_mut(list).settle(names),
+                Hosts::All | Hosts::V4(..) | Hosts::V6(..) => {}
+            }
+        }
     }
 
     /// Whether the list matches every address because it restricts nothing.
@@ -79,13 +127,21 @@ impl HostList {
 }
 
 impl Hosts {
-    fn contain(&self, address: IpAddr) -> bool {
+    fn contain(&self, address: IpAddr) -> Option<bool> {
         match (self, address) {
-            (Self::All, _) => true,
-            (Self::V4(first, last), IpAddr::V4(address)) => (*first..=*last).contains(&u32::from(address)),
-            (Self::V6(first, last), IpAddr::V6(address)) => (*first..=*last).contains(&u128::from(address)),
-            (Self::V4(..), IpAddr::V6(_)) | (Self::V6(..), IpAddr::V4(_)) => false,
-            (Self::List(list), address) => list.matches(address),
+            (Self::All, _) => Some(true),
+            (Self::V4(first, last), IpAddr::V4(address)) => {
+                Some((*first..=*last).contains(&u32::from(address)))
+            }
+            (Self::V6(first, last), IpAddr::V6(address)) => {
+                Some((*first..=*last).contains(&u128::from(address)))
+            }
+            (Self::V4(..), IpAddr::V6(_)) | (Self::V6(..), IpAddr::V4(_)) => Some(false),
+            (Self::Name(_, known), address) => {
+                let known = known.as_ref()?;
+                Some(known.iter().any(|known| known.to_canonical() == address))
+            }
+            (Self::List(list), address) => list.holds(address),
         }
     }
 
@@ -107,7 +163,13 @@ impl Hosts {
         {
             return Self::range(first, last);
         }
-        Err(parse_address(text).err().unwrap_or_else(|| invalid("this is not an address")))
+        if text.starts_with("*.") && is_host_pattern(text) {
+            return Err(HostError::NotInThisVersion("a pattern of names"));
+        }
+        if is_host_name(text) && !text.contains(':') {
+            return Ok(Self::Name(text.trim_end_matches('.').to_ascii_lowercase(), None));
+        }
+        Err(parse_address(text).err().unwrap_or_else(|| invalid("this is neither an address nor a name")))
     }
 
     fn range(first: IpAddr, last: IpAddr) -> Result<Self, HostError> {
@@ -179,12 +241,7 @@ fn parse_address(text: &str) -> Result<IpAddr, HostError> {
     if let Ok(address) = text.parse() {
         return Ok(address);
     }
-    let looks_numeric =
-        text.contains(':') || text.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.');
-    if looks_numeric || text.is_empty() || !is_host_pattern(text) {
-        return Err(invalid("this is not an address"));
-    }
-    Err(HostError::NotInThisVersion("a host name"))
+    Err(invalid("this is not an address"))
 }
 
 fn is_host_pattern(text: &str) -> bool {

@@ -16,6 +16,7 @@ pub mod list;
 pub mod load;
 pub mod model;
 mod read;
+mod resolve;
 pub mod schema;
 pub mod slice;
 pub mod time;

@@ -140,6 +140,8 @@ pub struct Resolver {
     pub servers: Vec<SocketAddr>,
     /// `timeout`.
     pub timeout: Duration,
+    /// `startup-timeout`.
+    pub startup_timeout: Duration,
 }
 
 /// One `[[listener]]`.

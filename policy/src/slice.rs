@@ -58,6 +58,8 @@ pub struct ScannerSlice {
 pub struct LookupSlice {
     /// `plug-to` by the policy's index of the command-acl rule.
     pub plug_to: Vec<Vec<PlugTo>>,
+    /// Names in lists of hosts, sorted; asked for by index.
+    pub hosts: Vec<String>,
     /// `[resolver]`.
     pub resolver: Resolver,
 }
@@ -119,6 +121,7 @@ impl Policy {
     pub fn lookup_slice(&self) -> LookupSlice {
         LookupSlice {
             plug_to: self.command_acls.iter().map(|acl| acl.plug_to.clone()).collect(),
+            hosts: self.host_names().into_iter().collect(),
             resolver: self.resolver.clone(),
         }
     }

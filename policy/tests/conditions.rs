@@ -303,3 +303,38 @@ fn a_rule_that_accepts_must_match_every_virus() {
     assert_eq!(with(&["PUA.Toolbar"]), MailAction::Accept);
     assert_eq!(with(&["PUA.Toolbar", "Eicar"]), MailAction::Replace);
 }
+
+#[test]
+fn a_name_matches_the_addresses_that_it_stands_for_and_unresolved_it_never_lets_anybody_in() {
+    use policy::host::{HostList, Names};
+    use std::sync::Arc;
+    let inner = |items: &[&str]| {
+        let mut list = HostList::default();
+        for item in items {
+            list.add(item, &mut |_| None).unwrap();
+        }
+        Arc::new(list)
+    };
+    let known = Names::from([("office.example".to_owned(), vec!["10.0.0.1".parse().unwrap()])]);
+    for (items, named, office, other) in [
+        (&["office.example"][..], &[][..], true, false),
+        (&["Office.Example."], &[], true, false),
+        (&["*", "!office.example"], &[], false, true),
+        (&["nobody.example"], &[], false, false),
+        (&["nobody.example", "10.0.0.1"], &[], true, false),
+        (&["*", "!nobody.example"], &[], false, false),
+        (&["@named"], &["office.example"], true, false),
+        (&["*", "!@named"], &["office.example"], false, true),
+        (&["*", "!@named"], &["nobody.example"], false, false),
+        (&["*", "!@named"], &["nobody.example", "!10.0.0.1"], true, false),
+    ] {
+        let mut list = HostList::default();
+        let named = inner(named);
+        for item in items {
+            list.add(item, &mut |_| Some(Arc::clone(&named))).unwrap();
+        }
+        list.settle(&known);
+        let matches = ["::ffff:10.0.0.1", "10.0.0.2"].map(|address| list.matches(address.parse().unwrap()));
+        assert_eq!(matches, [office, other], "{items:?} {named:?}");
+    }
+}

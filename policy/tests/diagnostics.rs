@@ -117,6 +117,8 @@ cases! {
     mail_must_not_come_back: with_command("").replace("mail.example.net", "localhost");
     mail_must_not_come_back_by_address:
         with_listener("address = [\"192.0.2.1:110\"]").replace("mail.example.net", "192.0.2.1");
+    a_list_is_named_with_its_sign:
+        with_command("from = [\"lan\", \"!lan\"]\n[host-list.lan]\nhosts = [\"10.0.0.0/8\"]");
     commands_are_checked: with_command("commands = [\"RETRY\", \"FROB\", \"STLS\", \"UNKNOWN\", \"!APOP\"]");
     items_of_a_later_command_acl:
         with_command("user = [\"*\"]\nroute = \"directory\"\nenforce = \"monitor\"\nmetadata = \"lazy\"\nserver-conn = { buffer = 1 }\n[command-acl.download]\nantispam = []\n[command-acl.upload]\nmax-mail = 1");

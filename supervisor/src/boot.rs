@@ -14,6 +14,7 @@ use crate::journal::Journal;
 use crate::lease::Leases;
 use crate::listener;
 use crate::lock::InstanceLock;
+use crate::names::{HostNames, Pending};
 use crate::records::Writer;
 use crate::redirect::{Redirect, Wanted};
 use crate::report::Report;
@@ -102,19 +103,8 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
         tokio::task::spawn_local(control::serve(hearing, events.clone()));
     }
     let places = Arc::new(Semaphore::new(most));
-    let accepting = listeners
-        .into_iter()
-        .map(|bound| {
-            let task = listener::accept(
-                bound.socket,
-                bound.listener,
-                bound.transparent,
-                Arc::clone(&places),
-                events.clone(),
-            );
-            tokio::task::spawn_local(task).abort_handle()
-        })
-        .collect();
+    let until = started + policy.resolver.startup_timeout;
+    let pending = Some(Pending { listeners, places, until });
     let supervisor = Supervisor {
         load: options.load,
         identities,
@@ -138,7 +128,9 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
         redirect,
         _lock: lock,
         control,
-        accepting,
+        accepting: Vec::new(),
+        pending,
+        names: HostNames::new(&policy),
         started,
         announced: false,
         killed: 0,
@@ -160,13 +152,13 @@ pub(crate) fn clean_up(supervisor: &mut Supervisor) {
 }
 
 /// A socket that was bound.
-struct Bound {
-    listener: u16,
-    transparent: bool,
+pub(crate) struct Bound {
+    pub(crate) listener: u16,
+    pub(crate) transparent: bool,
     /// A socket on `[::]` that leaves IPv4 to another.
     only_v6: bool,
     address: SocketAddr,
-    socket: TcpListener,
+    pub(crate) socket: TcpListener,
 }
 
 fn bind(policy: &Policy) -> Result<Vec<Bound>, Error> {
@@ -258,7 +250,8 @@ pub(crate) fn plan(policy: &Policy, identities: Option<&Identities>, descriptors
         }
     }
     let names = |item: &PlugTo| matches!(item, PlugTo::Name { .. });
-    if policy.command_acls.iter().any(|rule| rule.plug_to.iter().any(names)) {
+    let named = policy.command_acls.iter().any(|rule| rule.plug_to.iter().any(names));
+    if named || !policy.host_names().is_empty() {
         groups.push(GroupPlan {
             role: Role::Lookup,
             tenant: 0,

@@ -12,6 +12,7 @@ use crate::journal::Journal;
 use crate::lease::{EngineDialled, Leases};
 use crate::listener::Accepted;
 use crate::lock::InstanceLock;
+use crate::names::{HostNames, Pending};
 use crate::redirect::{Redirect, Wanted};
 use crate::report::Report;
 use crate::spool_file::SpoolDir;
@@ -137,6 +138,9 @@ pub(crate) struct Supervisor {
     pub(crate) _lock: InstanceLock,
     pub(crate) control: Option<Socket>,
     pub(crate) accepting: Vec<AbortHandle>,
+    /// Listeners that do not take clients yet.
+    pub(crate) pending: Option<Pending>,
+    pub(crate) names: HostNames,
     pub(crate) started: Instant,
     /// Every child of the start is at work and it was said.
     pub(crate) announced: bool,
@@ -160,6 +164,9 @@ pub(crate) async fn run(supervisor: &mut Supervisor, mut events: mpsc::Receiver<
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     supervisor.fill();
+    if supervisor.policy.host_names().is_empty() {
+        supervisor.begin_accepting();
+    }
     while supervisor.fatal.is_none() {
         tokio::select! {
             event = events.recv() => match event {
@@ -237,6 +244,7 @@ impl Supervisor {
             self.condemn(id, "does not report Ready");
         }
         self.lookups_overdue();
+        self.names_overdue();
         self.leases_overdue();
         self.keep_redirection();
         self.start_probes();
@@ -292,7 +300,10 @@ impl Supervisor {
         match role {
             Role::Worker => self.seat_waiting(tenant),
             Role::Scanner => {}
-            Role::Lookup => self.ask_again(),
+            Role::Lookup => {
+                self.ask_again();
+                self.ask_names_again();
+            }
         }
         self.announce();
     }
@@ -406,7 +417,10 @@ impl Supervisor {
 
     /// Says once that the service is up: every child of the start is at work.
     pub(crate) fn announce(&mut self) {
-        if self.announced || self.children.iter().any(|(_, child)| child.phase == Phase::Booting) {
+        if self.announced
+            || self.pending.is_some()
+            || self.children.iter().any(|(_, child)| child.phase == Phase::Booting)
+        {
             return;
         }
         self.announced = true;
@@ -437,6 +451,7 @@ impl Supervisor {
     fn stop_serving(&mut self) {
         self.journal.note(Level::Info, "stopping", &[]);
         crate::notify::stopping();
+        self.pending = None;
         for task in self.accepting.drain(..) {
             task.abort();
         }

@@ -377,7 +377,15 @@ impl Supervisor {
 
     /// Lookup answered. Taken only for a session that asked, once, for its own rule, and only within what the rule says.
     pub(crate) fn lookup_said(&mut self, child: ChildId, message: FromLookup) {
-        let FromLookup::Dial { session: id, generation, rule, candidates } = message;
+        let (id, generation, rule, candidates) = match message {
+            FromLookup::Dial { session, generation, rule, candidates } => {
+                (session, generation, rule, candidates)
+            }
+            FromLookup::Host { generation, index, addresses } => {
+                self.name_answered(child, generation, index, addresses);
+                return;
+            }
+        };
         if generation != self.generation {
             // The policy was reloaded meanwhile, and what it says now was asked again.
             return;

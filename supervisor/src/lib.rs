@@ -6,6 +6,7 @@
 //! event_loop.rs   the one place where state changes
 //! listener.rs -> original_dst.rs, admission.rs -> handover.rs -> dial.rs     the way of a connection
 //! lease.rs        queue.rs, engines.rs, poison.rs                            the way of a mail
+//! names.rs         what lists of hosts stand for
 //! children.rs     post.rs, backoff.rs, identity.rs, slices.rs                         the roles
 //! changed.rs      what clients hold of changed mails      spool_file.rs      mails too large for memory
 //! redirect.rs     NAT rules that die with us              lock.rs          one instance for each state-dir
@@ -39,6 +40,7 @@ mod journal;
 mod lease;
 mod listener;
 mod lock;
+mod names;
 mod notify;
 mod original_dst;
 mod poison;

@@ -39,10 +39,10 @@ pub(crate) struct Reloaded {
 }
 
 /// A policy that can take effect, with all that might still have failed.
-struct Prepared {
-    policy: Policy,
-    slices: Slices,
-    plans: Vec<GroupPlan>,
+pub(crate) struct Prepared {
+    pub(crate) policy: Policy,
+    pub(crate) slices: Slices,
+    pub(crate) plans: Vec<GroupPlan>,
 }
 
 impl Supervisor {
@@ -79,6 +79,7 @@ impl Supervisor {
     fn prepare(&self) -> Result<(Prepared, String), String> {
         let (mut policy, notes) = (self.load)()?;
         settle_zone(&mut policy);
+        self.names.settle(&mut policy);
         let differences = needs_restart(&self.policy, &policy);
         if !differences.is_empty() {
             return Err(format!(
@@ -101,7 +102,14 @@ impl Supervisor {
     }
 
     /// The swap. Returns how many sessions go on and how many end.
-    fn take_effect(&mut self, prepared: Prepared, keep_sessions: bool) -> Result<(usize, usize), String> {
+    ///
+    /// # Errors
+    /// A sentence; nothing has changed.
+    pub(crate) fn take_effect(
+        &mut self,
+        prepared: Prepared,
+        keep_sessions: bool,
+    ) -> Result<(usize, usize), String> {
         let Prepared { policy, slices, mut plans } = prepared;
         let same_scanners = slices.same_signatures(&self.slices) && self.same_limits(&plans);
         // A limit of files that is smaller now stays what it is: the workers that run have it.
@@ -113,6 +121,7 @@ impl Supervisor {
         self.generation += 1;
         self.clock = self.policy.service.zone.clone().unwrap_or_default().clock();
         self.slices = slices;
+        self.names_renewed();
         self.engines = self.engines.renewed(&former, &self.policy);
         self.forget_probes();
         self.balance = Balance::default();
@@ -123,6 +132,7 @@ impl Supervisor {
         let counts = self.renew_sessions(&former, keep_sessions);
         self.fill();
         self.start_probes();
+        self.ask_names();
         Ok(counts)
     }
 

@@ -47,11 +47,11 @@ impl List for HostList {
         match error {
             HostError::NotInThisVersion(what) => Trouble::Later(
                 format!("{what} (`{text}`) is not in this version in a list of hosts"),
-                "write addresses: \"192.0.2.1\", \"192.0.2.0/24\", \"192.0.2.1-192.0.2.9\", \"@list\"",
+                "write whole names, or addresses: \"mail.example.net\", \"192.0.2.0/24\", \"192.0.2.1-192.0.2.9\", \"@list\"",
             ),
             HostError::Invalid(why) => Trouble::Wrong(
                 format!("`{text}` in a list of hosts: {why}"),
-                "write \"192.0.2.1\", \"192.0.2.0/24\", \"192.0.2.1-192.0.2.9\", \"2001:db8::/32\", \"@list\" or \"*\"",
+                "write \"192.0.2.1\", \"192.0.2.0/24\", \"192.0.2.1-192.0.2.9\", \"2001:db8::/32\", \"host.example.net\", \"@list\" or \"*\"",
             ),
             HostError::UnknownList(name) => Trouble::UnknownList(name),
         }
@@ -106,8 +106,17 @@ impl<L: List> Lists<L> {
     pub(super) fn list(&self, item: Option<Item<'_>>) -> L {
         let mut list = L::default();
         for (item, text) in item.and_then(|item| item.some_strings()).unwrap_or_default() {
-            if let Err(error) = list.add(text, &mut |name| self.lists.get(name).cloned()) {
-                tell::<L>(&item, L::explain(text, error), &mut self.lists.keys().map(String::as_str));
+            let added = list.add(text, &mut |name| self.lists.get(name).cloned());
+            let bare = text.strip_prefix('!').unwrap_or(text).trim();
+            match added {
+                Err(error) => {
+                    tell::<L>(&item, L::explain(text, error), &mut self.lists.keys().map(String::as_str));
+                }
+                // A host can have that name too, and hardly does.
+                Ok(()) if self.lists.contains_key(bare) => {
+                    item.error(format!("`{bare}` is the name of a list"), format!("write \"@{bare}\""))
+                }
+                Ok(()) => {}
             }
         }
         list

@@ -156,7 +156,11 @@ pub(super) fn login(document: &mut Document<'_>) -> Login {
 }
 
 pub(super) fn resolver(document: &mut Document<'_>) -> Resolver {
-    let mut resolver = Resolver { servers: Vec::new(), timeout: Duration::from_secs(5) };
+    let mut resolver = Resolver {
+        servers: Vec::new(),
+        timeout: Duration::from_secs(5),
+        startup_timeout: Duration::from_secs(15),
+    };
     let Some(mut table) = document.table("resolver") else { return resolver };
     for (item, text) in table.take("servers").and_then(|item| item.strings()).unwrap_or_default() {
         match socket_address(text, 53) {
@@ -168,6 +172,7 @@ pub(super) fn resolver(document: &mut Document<'_>) -> Resolver {
         }
     }
     resolver.timeout = table.duration("timeout", resolver.timeout, Duration::from_millis(100));
+    resolver.startup_timeout = table.duration("startup-timeout", resolver.startup_timeout, Duration::ZERO);
     table.finish();
     resolver
 }

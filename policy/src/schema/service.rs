@@ -213,12 +213,11 @@ const CONTROL: &[Entry] = &[
 const RESOLVER: &[Entry] = &[
     now("servers", TEXTS, "[]", "Name servers, port 53 unless given; empty: those of /etc/resolv.conf."),
     now("timeout", Kind::Duration, "\"5s\"", "For one lookup; at least 100 ms."),
-    later(
+    now(
         "startup-timeout",
         Kind::Duration,
         "\"15s\"",
-        "How long the start waits for names in lists of hosts.",
-        REMOVE,
+        "How long the start waits for names in lists of hosts; 0: not at all.",
     ),
 ];
 

@@ -49,7 +49,7 @@ pub(crate) enum Command {
     ///
     /// Prints all errors and warnings at once, each with file, line, column and remedy.
     #[command(short_flag = 't')]
-    Check(Config),
+    Check(Check),
     /// Ask what would happen, before it does.
     ///
     /// Walks all phases of the policy for the client, user, time and mail of the question, and prints for each the rules
@@ -101,6 +101,15 @@ pub(crate) struct Config {
     /// The configuration file.
     #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) file: Config,
+    /// Ask the network too: look up every name of a server or host.
+    #[arg(long)]
+    pub(crate) resolve: bool,
 }
 
 #[derive(Debug, Args)]

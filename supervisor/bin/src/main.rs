@@ -10,6 +10,7 @@ mod config;
 mod generate;
 mod init;
 mod manual;
+mod names;
 mod reload;
 mod role;
 mod run;

@@ -6,7 +6,7 @@ mod question;
 
 pub(crate) use question::Question;
 
-use crate::{args, config};
+use crate::{args, config, names};
 use policy::load::LoadOptions;
 use std::process::ExitCode;
 
@@ -16,7 +16,11 @@ const NOT_MET: u8 = 4;
 pub(crate) fn test(arguments: args::Test) -> ExitCode {
     let options = LoadOptions { demo: arguments.demo, ..LoadOptions::default() };
     let Some(configuration) = config::load(&arguments.file.config, options) else { return ExitCode::from(1) };
-    let policy = configuration.loaded.policy;
+    let mut policy = configuration.loaded.policy;
+    let missing = names::settle(&mut policy);
+    if !missing.is_empty() {
+        config::say(&format!("mailward: not resolved, and so matching nothing: {}\n", missing.join(", ")));
+    }
     if let Some(file) = &arguments.expectations {
         return match expect::run(&policy, file, arguments.json) {
             Ok(true) => ExitCode::SUCCESS,

@@ -1,0 +1,47 @@
+//! Names in the lists of hosts of a policy: which there are, and what they stand for.
+use crate::conditions::Conditions;
+use crate::host::Names;
+use crate::model::{PlugTo, Policy};
+use std::collections::BTreeSet;
+
+impl Policy {
+    /// Every name in a list of hosts, in lower case.
+    pub fn host_names(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        let session = self.session_acls.iter().map(|acl| &acl.when);
+        let command = self.command_acls.iter().map(|acl| &acl.when);
+        let mail = self.mail_acls.iter().map(|acl| &acl.when);
+        let doc = self.doc_acls.iter().map(|acl| &acl.when);
+        for when in session.chain(command).chain(mail).chain(doc) {
+            for list in [&when.from, &when.to] {
+                list.each_name(&mut |name| {
+                    names.insert(name.to_owned());
+                });
+            }
+        }
+        names
+    }
+
+    /// Every name of a server.
+    pub fn server_names(&self) -> BTreeSet<String> {
+        let items = self.command_acls.iter().flat_map(|acl| &acl.plug_to);
+        items
+            .filter_map(|item| match item {
+                PlugTo::Name { host, .. } => Some(host.clone()),
+                PlugTo::Address(_) => None,
+            })
+            .collect()
+    }
+
+    /// Fills in what the names in lists of hosts stand for; those that are missing count as not resolved.
+    pub fn settle_names(&mut self, names: &Names) {
+        let settle = |when: &mut Conditions| {
+            when.from.settle(names);
+            when.to.settle(names);
+        };
+        self.session_acls.iter_mut().for_each(|acl| settle(&mut acl.when));
+        self.command_acls.iter_mut().for_each(|acl| settle(&mut acl.when));
+        self.mail_acls.iter_mut().for_each(|acl| settle(&mut acl.when));
+        self.doc_acls.iter_mut().for_each(|acl| settle(&mut acl.when));
+    }
+}
