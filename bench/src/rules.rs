@@ -25,6 +25,7 @@ pub(crate) fn run() -> io::Result<()> {
         tenant: 0,
         protocol: Protocol::Pop3,
         client: ([203, 0, 113, 9], 40_000).into(),
+        client_name: None,
         destination: ([192, 0, 2, 1], 110).into(),
         transparent: false,
         moment: clock.moment(1_800_000_000),

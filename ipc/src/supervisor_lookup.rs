@@ -25,6 +25,13 @@ pub enum ToLookup {
         /// Index into the lookup slice's `hosts`.
         index: u16,
     },
+    /// What is the name of a client, if an address of that name is this one?
+    Client {
+        /// Comes back with the answer.
+        question: u64,
+        /// The client.
+        address: IpAddr,
+    },
     /// The command-acl rule is decided and names its servers: resolve them.
     Resolve {
         /// Which session.
@@ -41,7 +48,7 @@ impl Message for ToLookup {
     fn fd_count(&self) -> usize {
         match self {
             Self::Policy { .. } | Self::ResolvConf | Self::Hosts => 1,
-            Self::Resolve { .. } | Self::Host { .. } => 0,
+            Self::Resolve { .. } | Self::Host { .. } | Self::Client { .. } => 0,
         }
     }
 }
@@ -66,6 +73,13 @@ pub enum FromLookup {
         index: u16,
         /// What it stands for.
         addresses: Option<Vec<IpAddr>>,
+    },
+    /// The name of a client, confirmed forward: at most 253 octets, lower case. `None`: it has none.
+    Client {
+        /// Of the question.
+        question: u64,
+        /// The name.
+        name: Option<String>,
     },
     /// Where the session may go, best first, at most 16. Empty: nothing resolved.
     Dial {

@@ -19,6 +19,8 @@ pub struct Session {
     pub protocol: Protocol,
     /// The client's address and port.
     pub client: SocketAddr,
+    /// Its name, confirmed by lookup, if rules ask for it.
+    pub client_name: Option<String>,
     /// Where the client wanted to go: the original destination of a transparent connection, else our own address.
     pub destination: SocketAddr,
     /// Name of the session-acl rule that let it in.

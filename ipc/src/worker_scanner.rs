@@ -18,6 +18,8 @@ pub struct Context {
     pub direction: Direction,
     /// The client.
     pub client: SocketAddr,
+    /// Its confirmed name, if rules ask for it: at most 253 octets, lower case.
+    pub client_name: Option<String>,
     /// Where it wanted to go.
     pub destination: SocketAddr,
     /// The login name, at most 512 octets, lossy.

@@ -66,6 +66,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
             listener: 0,
             protocol: Protocol::Pop3,
             client,
+            client_name: None,
             destination: client,
             session_rule: "lan".into(),
             plan: Plan::Early { rule: 1 },
@@ -128,6 +129,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
                 protocol: Protocol::Pop3,
                 direction: Direction::Download,
                 client,
+                client_name: None,
                 destination: client,
                 user: "u".into(),
                 listener: 3,
@@ -158,6 +160,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
     line(&mut out, &ToLookup::Policy { generation: 1, len: 2 });
     line(&mut out, &ToLookup::ResolvConf);
     line(&mut out, &ToLookup::Hosts);
+    line(&mut out, &ToLookup::Client { question: 7, address: client.ip() });
     line(&mut out, &ToLookup::Host { generation: 1, index: 2 });
     line(&mut out, &ToLookup::Resolve { session, generation: 1, rule: 2 });
     line(&mut out, &FromLookup::Host { generation: 1, index: 2, addresses: Some(vec![client.ip()]) });

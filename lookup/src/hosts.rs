@@ -28,6 +28,12 @@ impl Hosts {
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         self.names.get(&name).map(Vec::as_slice)
     }
+
+    /// The first name of an address, by the order of the alphabet.
+    pub(crate) fn name_of(&self, address: IpAddr) -> Option<&str> {
+        let named = self.names.iter().filter(|(_, addresses)| addresses.contains(&address));
+        named.map(|(name, _)| name.as_str()).min()
+    }
 }
 
 #[cfg(test)]

@@ -6,9 +6,14 @@ use hickory_resolver::config::{
     ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
 };
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::rr::RData;
 use hickory_resolver::system_conf::parse_resolv_conf;
 use policy::model::Resolver as Settings;
 use std::net::IpAddr;
+
+/// Names of one address that are looked at, and octets of one (RFC 1035 section 2.3.4, as text).
+const MAX_POINTERS: usize = 4;
+const MAX_NAME: usize = 253;
 
 /// Resolves names.
 pub(crate) struct Resolver {
@@ -54,6 +59,25 @@ impl Resolver {
     /// Answers from the host table alone.
     pub(crate) const fn without_dns(hosts: Hosts) -> Self {
         Self { hosts, dns: None }
+    }
+
+    /// The name of an address, if one of its names has this address; lower case.
+    pub(crate) async fn confirmed(&self, address: IpAddr) -> Option<String> {
+        if let Some(name) = self.hosts.name_of(address) {
+            return Some(name.to_owned());
+        }
+        let pointers = self.dns.as_ref()?.reverse_lookup(address).await.ok()?;
+        let names = pointers.answers().iter().filter_map(|record| {
+            if let RData::PTR(name) = &record.data { Some(name.to_string()) } else { None }
+        });
+        for name in names.take(MAX_POINTERS) {
+            let name = name.trim_end_matches('.').to_ascii_lowercase();
+            if name.len() <= MAX_NAME && self.resolve(&name).await.is_ok_and(|found| found.contains(&address))
+            {
+                return Some(name);
+            }
+        }
+        None
     }
 
     /// The addresses of a name, or why there are none.

@@ -13,6 +13,7 @@ use policy::slice::LookupSlice;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// The contract: at most so many candidates in an answer.
 const MAX_CANDIDATES: usize = 16;
@@ -27,6 +28,8 @@ struct Lookup {
     log: Log,
 }
 
+/// How long the name of a client may take to be confirmed.
+const CONFIRMED: Duration = Duration::from_secs(1);
 /// Addresses of one name that count.
 const MAX_ADDRESSES: usize = 256;
 
@@ -67,6 +70,20 @@ pub(crate) async fn serve(link: Supervisor, log: Log) -> Result<(), LinkError> {
             ToLookup::Hosts => {
                 hosts = file.map(|file| read(&file, MAX_FILE)).unwrap_or_default();
                 policy = None;
+            }
+            ToLookup::Client { question, address } => {
+                let policy = lookup.policy(&mut policy, slice.as_ref(), &resolv_conf, &hosts);
+                let lookup = Rc::clone(&lookup);
+                tokio::task::spawn_local(async move {
+                    let name = match &policy {
+                        Some(policy) => {
+                            let confirmed = policy.resolver.confirmed(address.to_canonical());
+                            tokio::time::timeout(CONFIRMED, confirmed).await.ok().flatten()
+                        }
+                        None => None,
+                    };
+                    let _ = lookup.link.send(&FromLookup::Client { question, name }, &[]).await;
+                });
             }
             ToLookup::Host { generation, index } => {
                 let policy = lookup.policy(&mut policy, slice.as_ref(), &resolv_conf, &hosts);

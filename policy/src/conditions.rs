@@ -18,6 +18,8 @@ pub struct Facts<'a> {
     pub protocol: Protocol,
     /// The client.
     pub client: SocketAddr,
+    /// Its name, in lower case, if an address of that name is the client's; asked for where rules have patterns of names.
+    pub client_name: Option<&'a str>,
     /// Where it wanted to go.
     pub destination: SocketAddr,
     /// Whether NAT brought it.
@@ -111,7 +113,7 @@ impl Conditions {
         if let Some((condition, _)) = known.iter().find(|(_, holds)| !holds) {
             return Verdict::Fails(condition);
         }
-        if !self.from.matches(facts.client.ip()) {
+        if !self.from.matches_host(facts.client.ip(), facts.client_name) {
             return Verdict::Fails("from");
         }
         if !self.to.matches(facts.destination.ip()) {

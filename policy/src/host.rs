@@ -1,5 +1,6 @@
-//! Lists of hosts: addresses, CIDR, ranges, masks, names, `*`, `!`, `@list`. Pure; the texts are the operator's, the
+//! Lists of hosts: addresses, CIDR, ranges, masks, names and patterns of names, `*`, `!`, `@list`. Pure; the texts are the operator's, the
 //! addresses that are matched are the clients', and what names stand for is filled in by who can ask.
+use crate::host_name::NamePattern;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -32,6 +33,8 @@ enum Hosts {
     V6(u128, u128),
     /// In lower case, with the addresses that it stands for; `None`: it was not resolved.
     Name(String, Option<Vec<IpAddr>>),
+    /// Of the client's confirmed name.
+    Pattern(NamePattern),
     List(Arc<HostList>),
 }
 
@@ -41,8 +44,6 @@ pub type Names = BTreeMap<String, Vec<IpAddr>>;
 /// Why an item of a list of hosts was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostError {
-    /// `*.name` or `/regex/`, which this version does not have.
-    NotInThisVersion(&'static str),
     /// It is nothing that a list of hosts can have; says what is wrong.
     Invalid(String),
     /// `@list` names no list.
@@ -53,15 +54,20 @@ impl HostList {
     /// Whether the list matches this address (an IPv4-mapped address counts as IPv4). A name that was not resolved
     /// matches nothing, and behind `!` everything; in a list behind `!@` too.
     pub fn matches(&self, address: IpAddr) -> bool {
-        self.holds(address.to_canonical()) == Some(true)
+        self.matches_host(address, None)
+    }
+
+    /// The same for a client with its confirmed name, in lower case, which patterns are held against; `None`: it has none.
+    pub fn matches_host(&self, address: IpAddr, name: Option<&str>) -> bool {
+        self.holds(address.to_canonical(), name) == Some(true)
     }
 
     /// `None`: it depends on a name that was not resolved.
-    fn holds(&self, address: IpAddr) -> Option<bool> {
+    fn holds(&self, address: IpAddr, name: Option<&str>) -> Option<bool> {
         let any = |side: &[Hosts]| {
             let mut unknown = false;
             for hosts in side {
-                match hosts.contain(address) {
+                match hosts.contain(address, name) {
                     Some(true) => return Some(true),
                     Some(false) => {}
                     None => unknown = true,
@@ -77,13 +83,22 @@ impl HostList {
         }
     }
 
+    /// Whether the client's name is asked for, here or in the lists that it names.
+    pub fn has_patterns(&self) -> bool {
+        self.positive.iter().chain(&self.negative).any(|hosts| match hosts {
+            Hosts::Pattern(_) => true,
+            Hosts::List(list) => list.has_patterns(),
+            Hosts::All | Hosts::V4(..) | Hosts::V6(..) | Hosts::Name(..) => false,
+        })
+    }
+
     /// Calls `each` with every name in the list and in the lists that it names.
     pub fn each_name(&self, each: &mut dyn FnMut(&str)) {
         for hosts in self.positive.iter().chain(&self.negative) {
             match hosts {
                 Hosts::Name(name, _) => each(name),
                 Hosts::List(list) => list.each_name(each),
-                Hosts::All | Hosts::V4(..) | Hosts::V6(..) => {}
+                Hosts::All | Hosts::V4(..) | Hosts::V6(..) | Hosts::Pattern(_) => {}
             }
         }
     }
@@ -94,7 +109,7 @@ impl HostList {
             match hosts {
                 Hosts::Name(name, addresses) => *addresses = names.get(name).cloned(),
                 Hosts::List(list) => Arc::make_mut(list).settle(names),
-                Hosts::All | Hosts::V4(..) | Hosts::V6(..) => {}
+                Hosts::All | Hosts::V4(..) | Hosts::V6(..) | Hosts::Pattern(_) => {}
             }
         }
     }
@@ -127,7 +142,7 @@ impl HostList {
 }
 
 impl Hosts {
-    fn contain(&self, address: IpAddr) -> Option<bool> {
+    fn contain(&self, address: IpAddr, name: Option<&str>) -> Option<bool> {
         match (self, address) {
             (Self::All, _) => Some(true),
             (Self::V4(first, last), IpAddr::V4(address)) => {
@@ -141,7 +156,8 @@ impl Hosts {
                 let known = known.as_ref()?;
                 Some(known.iter().any(|known| known.to_canonical() == address))
             }
-            (Self::List(list), address) => list.holds(address),
+            (Self::Pattern(pattern), _) => name.map(|name| pattern.matches(name)),
+            (Self::List(list), address) => list.holds(address, name),
         }
     }
 
@@ -150,7 +166,10 @@ impl Hosts {
             return Ok(Self::All);
         }
         if text.len() > 1 && text.starts_with('/') && text.ends_with('/') {
-            return Err(HostError::NotInThisVersion("a regular expression"));
+            let text = text.trim_start_matches('/').trim_end_matches('/');
+            let pattern = NamePattern::regex(text)
+                .map_err(|why| invalid(&format!("this is no regular expression: {why}")))?;
+            return Ok(Self::Pattern(pattern));
         }
         if let Some((address, width)) = text.split_once('/') {
             return Self::network(parse_address(address)?, width);
@@ -163,8 +182,8 @@ impl Hosts {
         {
             return Self::range(first, last);
         }
-        if text.starts_with("*.") && is_host_pattern(text) {
-            return Err(HostError::NotInThisVersion("a pattern of names"));
+        if text.contains('*') && is_host_name(&text.replace('*', "x")) {
+            return Ok(Self::Pattern(NamePattern::Star(text.to_ascii_lowercase())));
         }
         if is_host_name(text) && !text.contains(':') {
             return Ok(Self::Name(text.trim_end_matches('.').to_ascii_lowercase(), None));
@@ -242,10 +261,6 @@ fn parse_address(text: &str) -> Result<IpAddr, HostError> {
         return Ok(address);
     }
     Err(invalid("this is not an address"))
-}
-
-fn is_host_pattern(text: &str) -> bool {
-    is_host_name(text.strip_prefix("*.").unwrap_or(text))
 }
 
 /// An address with its port, or with `port` where it has none: `192.0.2.1`, `192.0.2.1:110`, `::1`, `[::1]`, `[::1]:110`.

@@ -11,6 +11,7 @@ pub mod conditions;
 pub mod diagnostic;
 pub mod effective;
 pub mod host;
+mod host_name;
 pub mod judge;
 pub mod list;
 pub mod load;

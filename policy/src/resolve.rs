@@ -22,6 +22,15 @@ impl Policy {
         names
     }
 
+    /// Whether a rule asks for the name of a client.
+    pub fn asks_client_names(&self) -> bool {
+        let session = self.session_acls.iter().map(|acl| &acl.when);
+        let command = self.command_acls.iter().map(|acl| &acl.when);
+        let mail = self.mail_acls.iter().map(|acl| &acl.when);
+        let doc = self.doc_acls.iter().map(|acl| &acl.when);
+        session.chain(command).chain(mail).chain(doc).any(|when| when.from.has_patterns())
+    }
+
     /// Every name of a server.
     pub fn server_names(&self) -> BTreeSet<String> {
         let items = self.command_acls.iter().flat_map(|acl| &acl.plug_to);

@@ -338,3 +338,29 @@ fn a_name_matches_the_addresses_that_it_stands_for_and_unresolved_it_never_lets_
         assert_eq!(matches, [office, other], "{items:?} {named:?}");
     }
 }
+
+#[test]
+fn a_pattern_is_held_against_a_confirmed_name_and_without_one_lets_nobody_in() {
+    use policy::host::HostList;
+    let address = "10.0.0.1".parse().unwrap();
+    for (items, name, expected) in [
+        (&["*.example.net"][..], Some("a.b.example.net"), true),
+        (&["*.example.net"], Some("example.net"), false),
+        (&["*.example.net"], Some("example.net.evil"), false),
+        (&["pc*.example.net"], Some("pc1.example.net"), true),
+        (&["pc*.example.net"], Some("pc1.x.example.net"), false),
+        (&["/^pc[0-9]+[.]/"], Some("pc12.example.net"), true),
+        (&["/^PC[0-9]+[.]/"], Some("pc12.example.net"), true),
+        (&["/^pc[0-9]+[.]/"], Some("xpc12.example.net"), false),
+        (&["*.example.net"], None, false),
+        (&["*", "!*.example.net"], None, false),
+        (&["*", "!*.example.net"], Some("pc.example.com"), true),
+        (&["*", "!/example/"], Some("pc.example.com"), false),
+        (&["10.0.0.1", "*.example.net"], None, true),
+    ] {
+        let mut list = HostList::default();
+        items.iter().for_each(|item| list.add(item, &mut |_| None).unwrap());
+        assert_eq!(list.matches_host(address, name), expected, "{items:?} {name:?}");
+        assert_eq!(list.clone(), list);
+    }
+}

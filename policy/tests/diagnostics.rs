@@ -117,6 +117,9 @@ cases! {
     mail_must_not_come_back: with_command("").replace("mail.example.net", "localhost");
     mail_must_not_come_back_by_address:
         with_listener("address = [\"192.0.2.1:110\"]").replace("mail.example.net", "192.0.2.1");
+    expressions_are_compiled: with_command("from = [\"/pc(/\", \"/[z-a]/\"]");
+    a_server_has_no_confirmed_name:
+        with_command("").replace("[[session-acl]]", "[[session-acl]]\nto = [\"*.example.net\"]");
     a_list_is_named_with_its_sign:
         with_command("from = [\"lan\", \"!lan\"]\n[host-list.lan]\nhosts = [\"10.0.0.0/8\"]");
     commands_are_checked: with_command("commands = [\"RETRY\", \"FROB\", \"STLS\", \"UNKNOWN\", \"!APOP\"]");

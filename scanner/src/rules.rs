@@ -22,6 +22,7 @@ pub(crate) fn decide(job: &Job<'_>, inspection: &Inspection, mail: &[u8]) -> Ver
         tenant: job.slice.number,
         protocol: context.protocol,
         client: context.client,
+        client_name: context.client_name.as_deref(),
         destination: context.destination,
         // Not a condition of mail rules.
         transparent: false,

@@ -221,6 +221,7 @@ impl Scanner {
             protocol: Protocol::Pop3,
             direction: Direction::Download,
             client: nowhere,
+            client_name: None,
             destination: nowhere,
             user: String::new(),
             listener: 0,

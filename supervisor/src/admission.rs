@@ -138,6 +138,7 @@ mod tests {
             tenant: 0,
             protocol: policy::names::Protocol::Pop3,
             client: client.parse().unwrap(),
+            client_name: None,
             destination: "127.0.0.1:1110".parse().unwrap(),
             transparent: false,
             moment: policy::time::Zone::Utc.clock().moment(0),

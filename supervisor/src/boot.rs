@@ -2,6 +2,7 @@
 use crate::admission::Admission;
 use crate::changed::Index;
 use crate::children::{Children, GroupPlan};
+use crate::client_names::ClientNames;
 use crate::clock::settle_zone;
 use crate::confinement;
 use crate::control;
@@ -131,6 +132,7 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
         accepting: Vec::new(),
         pending,
         names: HostNames::new(&policy),
+        client_names: ClientNames::new(policy.asks_client_names()),
         started,
         announced: false,
         killed: 0,
@@ -251,7 +253,7 @@ pub(crate) fn plan(policy: &Policy, identities: Option<&Identities>, descriptors
     }
     let names = |item: &PlugTo| matches!(item, PlugTo::Name { .. });
     let named = policy.command_acls.iter().any(|rule| rule.plug_to.iter().any(names));
-    if named || !policy.host_names().is_empty() {
+    if named || policy.asks_client_names() || !policy.host_names().is_empty() {
         groups.push(GroupPlan {
             role: Role::Lookup,
             tenant: 0,

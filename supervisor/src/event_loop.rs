@@ -3,6 +3,7 @@
 use crate::admission::Admission;
 use crate::changed::Index;
 use crate::children::{ChildId, Children, Death, FromChild, Phase};
+use crate::client_names::ClientNames;
 use crate::control::{Answer, Request, Socket};
 use crate::dial::{Balance, Dialled, OwnAddresses};
 use crate::engines::Engines;
@@ -99,6 +100,11 @@ pub(crate) enum Event {
         /// Where the answer goes.
         reply: oneshot::Sender<Answer>,
     },
+    /// A client's name was not confirmed in time.
+    NotConfirmed {
+        /// Which question.
+        question: u64,
+    },
     /// The pause of a group of children is over.
     Refill {
         /// Which.
@@ -141,6 +147,7 @@ pub(crate) struct Supervisor {
     /// Listeners that do not take clients yet.
     pub(crate) pending: Option<Pending>,
     pub(crate) names: HostNames,
+    pub(crate) client_names: ClientNames,
     pub(crate) started: Instant,
     /// Every child of the start is at work and it was said.
     pub(crate) announced: bool,
@@ -232,6 +239,7 @@ impl Supervisor {
                 // An operator who left has the answer in the log.
                 let _ = reply.send(answer);
             }
+            Event::NotConfirmed { question } => self.client_not_confirmed(question),
             Event::Refill { group } => {
                 self.children.resume(group);
                 self.fill();

@@ -46,6 +46,7 @@ pub(crate) struct Session {
     pub(crate) session_rule: u16,
     pub(crate) listener: u16,
     pub(crate) client: SocketAddr,
+    pub(crate) client_name: Option<String>,
     pub(crate) destination: OriginalDst,
     at_ns: u64,
     /// The worker that has it.
@@ -104,12 +105,13 @@ impl Sessions {
 }
 
 impl Supervisor {
-    /// A client connected: it is admitted and handed over, or closed without a byte.
-    pub(crate) fn accepted(&mut self, accepted: Accepted) {
+    /// All that rules ask of a connection is known: it is admitted and handed over, or closed without a byte.
+    pub(crate) fn admit(&mut self, accepted: Accepted, client_name: Option<String>) {
         let policy = Rc::clone(&self.policy);
         let Some(listener) = policy.listeners.get(usize::from(accepted.listener)) else { return };
         let destination = accepted.destination;
-        let facts = self.facts(listener, accepted.listener, accepted.client, destination);
+        let facts =
+            self.facts(listener, accepted.listener, accepted.client, client_name.as_deref(), destination);
         let Admitted { session_rule, command_rule } = match self.admission.admit(&policy, &facts) {
             Ok(admitted) => admitted,
             Err(refusal) => {
@@ -125,6 +127,7 @@ impl Supervisor {
             session_rule,
             listener: accepted.listener,
             client: accepted.client,
+            client_name,
             destination,
             at_ns: accepted.at_ns,
             worker: None,
@@ -170,18 +173,20 @@ impl Supervisor {
     }
 
     /// What is known of a connection before its client said anything.
-    pub(crate) fn facts(
+    pub(crate) fn facts<'n>(
         &self,
         listener: &Listener,
         index: u16,
         client: SocketAddr,
+        client_name: Option<&'n str>,
         destination: OriginalDst,
-    ) -> Facts<'static> {
+    ) -> Facts<'n> {
         Facts {
             listener: index,
             tenant: listener.tenant,
             protocol: listener.protocol,
             client,
+            client_name,
             destination: destination.address,
             transparent: destination.redirected,
             moment: crate::clock::now(&self.clock),
@@ -253,6 +258,7 @@ impl Supervisor {
             listener: session.listener,
             protocol: listener.protocol,
             client: session.client,
+            client_name: session.client_name.clone(),
             destination: session.destination.address,
             session_rule: policy
                 .session_acls
@@ -380,6 +386,10 @@ impl Supervisor {
         let (id, generation, rule, candidates) = match message {
             FromLookup::Dial { session, generation, rule, candidates } => {
                 (session, generation, rule, candidates)
+            }
+            FromLookup::Client { question, name } => {
+                self.client_confirmed(child, question, name);
+                return;
             }
             FromLookup::Host { generation, index, addresses } => {
                 self.name_answered(child, generation, index, addresses);

@@ -6,7 +6,7 @@
 //! event_loop.rs   the one place where state changes
 //! listener.rs -> original_dst.rs, admission.rs -> handover.rs -> dial.rs     the way of a connection
 //! lease.rs        queue.rs, engines.rs, poison.rs                            the way of a mail
-//! names.rs         what lists of hosts stand for
+//! names.rs         client_names.rs                         what lists of hosts stand for
 //! children.rs     post.rs, backoff.rs, identity.rs, slices.rs                         the roles
 //! changed.rs      what clients hold of changed mails      spool_file.rs      mails too large for memory
 //! redirect.rs     NAT rules that die with us              lock.rs          one instance for each state-dir
@@ -25,6 +25,7 @@ mod backoff;
 mod boot;
 pub mod changed;
 mod children;
+mod client_names;
 pub mod clock;
 mod confinement;
 pub mod control;

@@ -173,5 +173,6 @@ impl Supervisor {
     pub(crate) fn names_renewed(&mut self) {
         let policy = Rc::clone(&self.policy);
         self.names.renew(&policy);
+        self.client_names.wanted = policy.asks_client_names();
     }
 }

@@ -212,8 +212,11 @@ impl Supervisor {
         let Some(session) = self.sessions.live.get(&id) else { return false };
         let Some(listener) = policy.listeners.get(usize::from(session.listener)) else { return false };
         let (client, old_rule, worker) = (session.client, session.rule, session.worker);
-        let facts = self.facts(listener, session.listener, client, session.destination);
-        let named = if keep { same_names(former, &policy, session.session_rule, old_rule) } else { None };
+        let (index, destination) = (session.listener, session.destination);
+        let name = session.client_name.clone();
+        let facts = self.facts(listener, index, client, name.as_deref(), destination);
+        let former_rule = session.session_rule;
+        let named = if keep { same_names(former, &policy, former_rule, old_rule) } else { None };
         let decided = named.map_or_else(|| admission::decide(&policy, &facts), Ok);
         let scans = |policy: &Policy, rule: u16| {
             policy.command_acls.get(usize::from(rule)).map(|rule| rule.session.download.scan)

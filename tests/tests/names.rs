@@ -4,8 +4,12 @@
 use mailward_tests::client::Client;
 use mailward_tests::mailward::{Config, Mailward};
 use mailward_tests::server::Server;
-use mailward_tests::{mails, until};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use mailward_tests::{mails, root_or_skip, until};
+use nix::sched::{CloneFlags, unshare};
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -36,7 +40,7 @@ impl NameServer {
     }
 }
 
-/// RFC 1035 section 4: the question again, with an A record if it asks for one that is known.
+/// RFC 1035 section 4: the question again, with an A or a PTR record if it asks for one that is known.
 fn answer(question: &[u8], known: &[(&'static str, Ipv4Addr)]) -> Vec<u8> {
     let (mut name, mut at) = (String::new(), 12);
     while question[at] != 0 {
@@ -45,10 +49,14 @@ fn answer(question: &[u8], known: &[(&'static str, Ipv4Addr)]) -> Vec<u8> {
         at += 1 + label.len();
     }
     let end = at + 5;
-    let wants_a = question[at + 2] == 1;
+    let (wants_a, wants_pointer) = (question[at + 2] == 1, question[at + 2] == 12);
     let name = name.trim_end_matches('.');
-    let found = known.iter().find(|(known, _)| *known == name);
-    let record = found.filter(|_| wants_a);
+    let pointer = |address: &Ipv4Addr| {
+        let [a, b, c, d] = address.octets();
+        format!("{d}.{c}.{b}.{a}.in-addr.arpa")
+    };
+    let found = known.iter().find(|(known, address)| *known == name || pointer(address) == name);
+    let record = found.filter(|(known, _)| if *known == name { wants_a } else { wants_pointer });
     let mut answer = question[..2].to_vec();
     answer.extend([
         0x81,
@@ -63,11 +71,41 @@ fn answer(question: &[u8], known: &[(&'static str, Ipv4Addr)]) -> Vec<u8> {
         0,
     ]);
     answer.extend(&question[12..end]);
-    if let Some((_, address)) = record {
-        answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4]);
-        answer.extend(address.octets());
+    if let Some((known, address)) = record {
+        let data = if wants_a { address.octets().to_vec() } else { encoded(known) };
+        answer.extend([
+            0xc0,
+            12,
+            0,
+            question[at + 2],
+            0,
+            1,
+            0,
+            0,
+            0,
+            1,
+            0,
+            u8::try_from(data.len()).unwrap(),
+        ]);
+        answer.extend(data);
     }
     answer
+}
+
+fn encoded(name: &str) -> Vec<u8> {
+    let label = |label: &str| [&[u8::try_from(label.len()).unwrap()], label.as_bytes()].concat();
+    name.split('.').flat_map(label).chain([0]).collect()
+}
+
+/// Whether a client with this address, which is one of this machine's, gets in.
+fn gets_in_from(mailward: &Mailward, from: Ipv4Addr) -> bool {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
+    let client = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+    let [a, b, c, d] = from.octets();
+    bind(client.as_raw_fd(), &SockaddrIn::new(a, b, c, d, 0)).unwrap();
+    connect(client.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, mailward.address().port())).unwrap();
+    let mut greeting = [0; 3];
+    TcpStream::from(client).read(&mut greeting).unwrap() == 3 && greeting == *b"+OK"
 }
 
 fn named(server: &Server, names: &NameServer, from: &str) -> Config {
@@ -142,4 +180,41 @@ fn a_name_that_moves_takes_effect_and_running_sessions_go_on() {
     names.change(&[("office.example", HERE)]);
     assert_eq!(mailward.reload(&["--keep-sessions"]).status.code(), Some(0));
     until("it to be back", 10, || gets_in(&mailward).then_some(()));
+}
+
+#[test]
+fn a_pattern_of_names_is_held_against_the_name_that_the_clients_address_confirms() {
+    if !root_or_skip("a_pattern_of_names_is_held_against_the_name_that_the_clients_address_confirms") {
+        return;
+    }
+    // Loopback addresses have no names but localhost (RFC 6761), so this network has others. It goes with its thread.
+    let network = thread::spawn(|| {
+        unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        for command in ["link set lo up", "address add 10.9.0.8/29 dev lo"] {
+            assert!(Command::new("ip").args(command.split(' ')).status().unwrap().success());
+        }
+        clients_with_names();
+    });
+    network.join().unwrap();
+}
+
+fn clients_with_names() {
+    let server = Server::start(vec![mails::infected()], &[]);
+    let [office, liar, stranger] = [[10, 9, 0, 9], [10, 9, 0, 10], [10, 9, 0, 11]].map(Ipv4Addr::from);
+    // The liar's address points to a name that has another address.
+    let names = NameServer::start(&[("pc9.office.example", office), ("pc9.office.example", liar)]);
+    for (from, expected) in [
+        ("\"*.office.example\"", [true, false, false]),
+        ("\"*.example\"", [true, false, false]),
+        ("\"pc*.office.example\"", [true, false, false]),
+        ("\"/^PC[0-9]+[.]office[.]/\"", [true, false, false]),
+        ("\"*.elsewhere.example\", \"10.9.0.10\"", [false, true, false]),
+        ("\"*\", \"!*.office.example\"", [false, false, false]),
+        ("\"*\", \"!*.elsewhere.example\"", [true, false, false]),
+    ] {
+        let mailward = Mailward::start(&named(&server, &names, from));
+        let seen = [office, liar, stranger].map(|client| gets_in_from(&mailward, client));
+        assert_eq!(seen, expected, "{from}");
+        assert_eq!(gets_in_from(&mailward, office), expected[0], "{from}, asked again");
+    }
 }

@@ -348,6 +348,7 @@ impl<M: Machine> Session<M> {
                 protocol: self.admission.protocol,
                 direction: Direction::Download,
                 client: self.admission.client,
+                client_name: self.admission.client_name.clone(),
                 destination: self.admission.destination,
                 user: self.user.clone(),
                 listener: self.admission.listener,

@@ -31,9 +31,21 @@ impl Names<'_> {
             transparent: table.take("transparent").and_then(|item| item.flag()),
             from: self.hosts.list(table.take("from")),
             time: self.times.list(table.take("time")),
-            to: self.hosts.list(table.take("to")),
+            to: self.servers(table.take("to")),
             ..Conditions::default()
         }
+    }
+
+    /// A list of places that clients want to go to: names have addresses, and nobody confirms a server's name.
+    fn servers(&self, item: Option<Item<'_>>) -> HostList {
+        let list = self.hosts.list(item.clone());
+        if let Some(item) = item.filter(|_| list.has_patterns()) {
+            item.error(
+                "a pattern of names in `to`: the name of a server is not confirmed by anybody",
+                "write whole names, or addresses",
+            );
+        }
+        list
     }
 
     /// What can be known of a session.

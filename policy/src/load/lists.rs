@@ -29,8 +29,6 @@ pub(super) trait List: Default + Sized {
 pub(super) enum Trouble {
     /// Message and help.
     Wrong(String, &'static str),
-    /// It is right, and not in this version: message and help.
-    Later(String, &'static str),
     UnknownList(String),
 }
 
@@ -45,10 +43,6 @@ impl List for HostList {
 
     fn explain(text: &str, error: HostError) -> Trouble {
         match error {
-            HostError::NotInThisVersion(what) => Trouble::Later(
-                format!("{what} (`{text}`) is not in this version in a list of hosts"),
-                "write whole names, or addresses: \"mail.example.net\", \"192.0.2.0/24\", \"192.0.2.1-192.0.2.9\", \"@list\"",
-            ),
             HostError::Invalid(why) => Trouble::Wrong(
                 format!("`{text}` in a list of hosts: {why}"),
                 "write \"192.0.2.1\", \"192.0.2.0/24\", \"192.0.2.1-192.0.2.9\", \"2001:db8::/32\", \"host.example.net\", \"@list\" or \"*\"",
@@ -145,7 +139,7 @@ fn resolve<L: List>(state: &RefCell<Resolving<'_, L>>, name: &str) -> Option<Arc
                 format!("the lists `{name}` and `{other}` name each other in a circle"),
                 format!("write the {} themselves into one of them", L::SECTION.1),
             ),
-            trouble @ (Trouble::Wrong(..) | Trouble::Later(..) | Trouble::UnknownList(_)) => {
+            trouble @ (Trouble::Wrong(..) | Trouble::UnknownList(_)) => {
                 tell::<L>(&item, trouble, &mut state.borrow().order.iter().copied());
             }
         }
@@ -158,7 +152,6 @@ fn resolve<L: List>(state: &RefCell<Resolving<'_, L>>, name: &str) -> Option<Arc
 fn tell<L: List>(item: &Item<'_>, trouble: Trouble, lists: &mut dyn Iterator<Item = &str>) {
     match trouble {
         Trouble::Wrong(message, help) => item.error(message, help),
-        Trouble::Later(message, help) => item.later_value(message, help),
         Trouble::UnknownList(name) => {
             let (section, inner) = L::SECTION;
             let help = match nearest(&name, lists) {

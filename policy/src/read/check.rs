@@ -101,7 +101,7 @@ impl Item<'_> {
     fn host(&self, text: &str) {
         let known = |name: &str| self.sink.knows("host-list", name).then(Arc::<HostList>::default);
         match HostList::default().add(text, &mut |name| known(name)) {
-            Ok(()) | Err(HostError::NotInThisVersion(_)) => {}
+            Ok(()) => {}
             Err(HostError::Invalid(why)) => {
                 self.error(
                     format!("`{text}` in a list of hosts: {why}"),

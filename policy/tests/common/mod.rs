@@ -14,6 +14,7 @@ pub(crate) fn facts(client: &str) -> Facts<'static> {
         tenant: 0,
         protocol: Protocol::Pop3,
         client: client.parse().expect("an address and port"),
+        client_name: None,
         destination: "192.0.2.1:110".parse().expect("an address and port"),
         transparent: false,
         moment: Moment::new(2026, 5, 8, 9 * 60 + 30).expect("a Friday"),

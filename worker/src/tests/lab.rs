@@ -88,6 +88,7 @@ pub(crate) fn admission(id: SessionId, rule: u16, client: SocketAddr) -> Session
         listener: 0,
         protocol: Protocol::Pop3,
         client,
+        client_name: None,
         destination: client,
         session_rule: "everybody".into(),
         plan: Plan::Early { rule },

@@ -17,6 +17,9 @@ pub(crate) struct Question {
     /// The client's address, with a port if that matters.
     #[arg(long, value_name = "ADDRESS")]
     from: Option<String>,
+    /// The client's name, for patterns of names: as lookup would confirm it, in lower case.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
     /// Where the client wanted to go; by default the listener's address.
     #[arg(long, value_name = "ADDRESS:PORT")]
     to: Option<String>,
