@@ -97,6 +97,8 @@ pub(crate) struct SourceFile {
     pub(crate) path: PathBuf,
     /// Its text.
     pub(crate) text: String,
+    /// The only tenant that it is about; `None`: all.
+    pub(crate) tenant: Option<String>,
 }
 
 /// Collects problems while the files are read, so that one never hides the next.
@@ -120,6 +122,11 @@ struct Found {
 impl<'s> Sink<'s> {
     pub(crate) fn new(files: &'s [SourceFile], sections: Vec<(String, String)>) -> Self {
         Self { files, sections, found: RefCell::new(Vec::new()), mentioned: RefCell::new(Vec::new()) }
+    }
+
+    /// The only tenant that a file is about; `None`: all.
+    pub(crate) fn tenant_of(&self, file: usize) -> Option<&'s str> {
+        self.files.get(file).and_then(|file| file.tenant.as_deref())
     }
 
     /// Notes an error.

@@ -7,12 +7,16 @@ use toml::{Table, Value};
 /// The kinds of rules, in the order of the phases.
 const RULES: [&str; 4] = ["session-acl", "command-acl", "doc-acl", "mail-acl"];
 
-/// The files as one: lists of tables are appended, everything else stands once. A text that is no TOML is left out; the
+/// The files, each with the only tenant that it is about, as one: lists of tables are appended, everything else stands once. A text that is no TOML is left out; the
 /// loader has told of it.
-pub fn merge<'t>(texts: impl IntoIterator<Item = &'t str>) -> Table {
+pub fn merge<'t>(texts: impl IntoIterator<Item = (&'t str, Option<&'t str>)>) -> Table {
     let mut merged = Table::new();
-    for table in texts.into_iter().filter_map(|text| text.parse::<Table>().ok()) {
-        for (key, value) in table {
+    for (text, tenant) in texts {
+        for (key, value) in text.parse::<Table>().unwrap_or_default() {
+            let value = match tenant {
+                Some(tenant) => about(&key, value, tenant),
+                None => value,
+            };
             match (merged.get_mut(&key), value) {
                 (Some(Value::Array(known)), Value::Array(more)) => known.extend(more),
                 (Some(Value::Table(known)), Value::Table(more)) => known.extend(more),
@@ -22,7 +26,25 @@ pub fn merge<'t>(texts: impl IntoIterator<Item = &'t str>) -> Table {
         }
     }
     merged.remove("include");
+    let tenants = merged.get_mut("tenant").and_then(Value::as_array_mut);
+    for tenant in tenants.into_iter().flatten().filter_map(Value::as_table_mut) {
+        tenant.remove("include");
+    }
     merged
+}
+
+/// What stands in a tenant's own file, with the tenant written.
+fn about(key: &str, value: Value, tenant: &str) -> Value {
+    let written = match key {
+        "listener" => Value::String(tenant.to_owned()),
+        key if RULES.contains(&key) => Value::Array(vec![Value::String(tenant.to_owned())]),
+        _ => return value,
+    };
+    let Value::Array(mut tables) = value else { return value };
+    for table in tables.iter_mut().filter_map(Value::as_table_mut) {
+        table.insert("tenant".to_owned(), written.clone());
+    }
+    Value::Array(tables)
 }
 
 /// The rules alone, in the order in which they are tried: one's own, then the shipped ones.

@@ -49,6 +49,8 @@ pub struct Loaded {
     pub notes: Vec<Diagnostic>,
     /// Files that the policy mentions.
     pub files: Vec<Mentioned>,
+    /// The files that were read, the main one first, and the only tenant that each is about.
+    pub sources: Vec<(PathBuf, Option<String>)>,
 }
 
 impl Loaded {
@@ -86,7 +88,11 @@ pub fn load(
     let policy = read(&sink, Document::new(&sink, &parsed), options);
     let mentioned = sink.mentioned();
     let (found, failed) = sink.into_sorted();
-    if failed { Err(found) } else { Ok(Loaded { policy, notes: found, files: mentioned }) }
+    if failed {
+        return Err(found);
+    }
+    let sources = files.into_iter().map(|file| (file.path, file.tenant)).collect();
+    Ok(Loaded { policy, notes: found, files: mentioned, sources })
 }
 
 /// The commented simplest useful file of this version: POP3 in clear text to one server, scanned by ClamAV.
@@ -218,6 +224,12 @@ impl<T> Named<T> {
             item.error(format!("there is no {what} `{name}`"), help);
         }
         index.and_then(|index| u16::try_from(index).ok())
+    }
+
+    /// The index of a name that is known to be there; one that is not is nobody's.
+    fn index_of(&self, name: &str) -> u16 {
+        let index = self.names.iter().position(|known| known == name);
+        index.and_then(|index| u16::try_from(index).ok()).unwrap_or(u16::MAX)
     }
 
     /// The indices of a list of names; not given: empty.

@@ -65,6 +65,18 @@ impl<'a> Table<'a> {
         std::mem::take(&mut self.items)
     }
 
+    /// Takes every item but those of these names.
+    pub(crate) fn drain_except(&mut self, names: &[&str]) -> Vec<Item<'a>> {
+        let (kept, drained) = self.drain().into_iter().partition(|item| names.contains(&item.key));
+        self.items = kept;
+        drained
+    }
+
+    /// The only tenant that this table is about, by its file; `None`: the file is not a tenant's own.
+    pub(crate) fn tenant(&self) -> Option<&'a str> {
+        self.sink.tenant_of(self.at.file)
+    }
+
     /// Reads what nobody asked for: items that this version cannot honour are checked all the same, others are unknown.
     pub(crate) fn finish(self) {
         let entries = schema::section(self.place).map_or(&[][..], |section| section.entries);

@@ -255,6 +255,58 @@ fn included_rules_stand_after_ones_own_in_the_order_of_their_paths() {
     assert_eq!(names, ["session-acl-1", "B", "a", "b"]);
 }
 
+/// What is loaded where the tenant `acme` has this file of its own.
+fn with_tenants_file(own: &str) -> Result<Loaded, Vec<policy::load::Diagnostic>> {
+    let include = |path: &Path| {
+        assert_eq!(path, Path::new("/etc/mailward/tenants/acme.toml"));
+        Ok(vec![(path.to_owned(), own.to_owned())])
+    };
+    let text = format!("{}\n[[tenant]]\nname = \"acme\"\ninclude = \"tenants/acme.toml\"\n", example());
+    let options = LoadOptions { demo: false, cores: 1 };
+    load(Path::new("/etc/mailward/mailward.toml"), &text, &include, options)
+}
+
+#[test]
+fn what_stands_in_a_tenants_own_file_is_about_that_tenant_alone() {
+    let own = "[[listener]]\nname = \"second\"\nprotocol = \"pop3\"\ntls = \"off\"\naddress = [\"*:1110\"]\n\
+               [host-list.mine]\nhosts = [\"10.0.0.0/8\"]\n[[session-acl]]\nname = \"mine\"\nfrom = [\"@mine\"]\n\
+               [[command-acl]]\nname = \"also-mine\"\nsession-acl = [\"mine\"]\nplug-to = [\"192.0.2.9\"]\n\
+               server-tls = \"off\"\n[[mail-acl]]\nname = \"gone\"\nvirus = [\"infected\"]\naction = \"deny\"\n";
+    let loaded = with_tenants_file(own).unwrap();
+    let policy = &loaded.policy;
+    assert_eq!(policy.listeners[1].tenant, 1);
+    for when in [&policy.session_acls[1].when, &policy.command_acls[1].when, &policy.mail_acls[0].when] {
+        assert_eq!(when.tenants, [1]);
+    }
+    let sources: Vec<_> = loaded.sources.iter().map(|(_, tenant)| tenant.as_deref()).collect();
+    assert_eq!(sources, [None, Some("acme")]);
+    let shown = policy::effective::merge([(example(), None), (own, Some("acme"))]);
+    assert_eq!(shown["session-acl"][1]["tenant"][0].as_str(), Some("acme"));
+    assert_eq!(shown["listener"][1]["tenant"].as_str(), Some("acme"));
+}
+
+#[test]
+fn a_tenants_own_file_can_speak_of_nothing_else() {
+    for own in [
+        "[service]\nmax-sessions = 1\n",
+        "version = 1\n",
+        "include = [\"x.toml\"]\n",
+        "standard-rules = false\n",
+        "[mail-filter.default]\n",
+        "[antivirus.builtin]\n",
+        "[[tenant]]\nname = \"other\"\n",
+        "[[session-acl]]\ntenant = [\"default\"]\n",
+        "[[listener]]\nprotocol = \"pop3\"\ntls = \"off\"\naddress = [\"*:1110\"]\ntenant = \"default\"\n",
+    ] {
+        let problems = with_tenants_file(own).unwrap_err();
+        let told: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+        assert!(
+            told.iter().any(|told| told.contains("tenant") && problems[0].file.ends_with("acme.toml")),
+            "{own}: {told:?}"
+        );
+    }
+}
+
 #[test]
 fn a_demonstration_may_use_the_test_signature_and_any_port() {
     let text = example()
@@ -271,7 +323,7 @@ const WHOLE: &str = include_str!("whole.toml");
 
 #[test]
 fn a_file_with_every_item_is_right() {
-    let Loaded { policy, notes, files } = loaded_with_includes(WHOLE);
+    let Loaded { policy, notes, files, .. } = loaded_with_includes(WHOLE);
     let wrong: Vec<_> = notes.iter().filter(|note| note.severity == Severity::Error).collect();
     assert_eq!(wrong, Vec::<&policy::load::Diagnostic>::new());
     assert_eq!(policy.doc_acls.len(), 4 + 2, "one's own and the shipped ones");

@@ -22,18 +22,31 @@ pub(super) struct Names<'n> {
     pub(super) tenants: &'n Named<String>,
 }
 
+/// In a tenant's own file.
+pub(super) const OWN_TENANT: &str = "everything in this file is about its tenant";
+
 impl Names<'_> {
     /// What can be known of a connection.
     pub(super) fn connection(&self, table: &mut Table<'_>) -> Conditions {
         Conditions {
             listeners: self.listeners.find_all(table.take("listener"), "listener"),
-            tenants: self.tenants.find_all(table.take("tenant"), "tenant"),
+            tenants: self.tenants(table),
             transparent: table.take("transparent").and_then(|item| item.flag()),
             from: self.hosts.list(table.take("from")),
             time: self.times.list(table.take("time")),
             to: self.servers(table.take("to")),
             ..Conditions::default()
         }
+    }
+
+    /// `tenant`; in a tenant's own file it is that one.
+    fn tenants(&self, table: &mut Table<'_>) -> Vec<u16> {
+        let given = table.take("tenant");
+        let Some(own) = table.tenant() else { return self.tenants.find_all(given, "tenant") };
+        if let Some(item) = given {
+            item.error(OWN_TENANT, "remove it");
+        }
+        vec![self.tenants.index_of(own)]
     }
 
     /// A list of places that clients want to go to: names have addresses, and nobody confirms a server's name.
@@ -52,7 +65,7 @@ impl Names<'_> {
     pub(super) fn session(&self, table: &mut Table<'_>) -> Conditions {
         Conditions {
             listeners: self.listeners.find_all(table.take("listener"), "listener"),
-            tenants: self.tenants.find_all(table.take("tenant"), "tenant"),
+            tenants: self.tenants(table),
             protocols: words(table, "protocol", PROTOCOLS),
             from: self.hosts.list(table.take("from")),
             time: self.times.list(table.take("time")),
@@ -68,7 +81,7 @@ impl Names<'_> {
         Conditions {
             parents,
             listeners: self.listeners.find_all(table.take("listener"), "listener"),
-            tenants: self.tenants.find_all(table.take("tenant"), "tenant"),
+            tenants: self.tenants(table),
             protocols: words(table, "protocol", PROTOCOLS),
             from: self.hosts.list(table.take("from")),
             time: self.times.list(table.take("time")),

@@ -4,7 +4,7 @@ use crate::list;
 use crate::read::{Item, Table};
 use std::path::Path;
 use toml::Spanned;
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::Include;
 
@@ -30,41 +30,73 @@ fn example_name(key: &str) -> &'static str {
 /// An error that was found before there was a place to put it: at, message, help.
 pub(super) type Trouble = (At, String, String);
 
-/// The main file and what it includes, by pattern and then by byte order of the path.
+/// What a tenant's own file may have in it.
+const OF_TENANTS: [&str; 7] =
+    ["listener", "host-list", "time-list", "session-acl", "command-acl", "doc-acl", "mail-acl"];
+
+/// The main file and what it includes, by pattern and then by byte order of the path; then what its tenants include.
 pub(super) fn gather(file: &Path, text: &str, include: &Include<'_>) -> (Vec<SourceFile>, Vec<Trouble>) {
-    let mut files = vec![SourceFile { path: file.to_owned(), text: text.to_owned() }];
-    let mut trouble = Vec::new();
+    let main = SourceFile { path: file.to_owned(), text: text.to_owned(), tenant: None };
+    let mut gathered = Gathered {
+        folder: file.parent().unwrap_or(Path::new("")),
+        include,
+        files: vec![main],
+        trouble: Vec::new(),
+    };
     let (main, _) = DeTable::parse_recoverable(text);
     let patterns = main.get_ref().get("include").and_then(|value| value.get_ref().as_array());
     for pattern in patterns.into_iter().flat_map(|patterns| patterns.iter()) {
-        let Some(name) = pattern.get_ref().as_str() else { continue };
+        gathered.add(pattern, None);
+    }
+    let tenants = main.get_ref().get("tenant").and_then(|value| value.get_ref().as_array());
+    for tenant in
+        tenants.into_iter().flat_map(|tenants| tenants.iter()).filter_map(|it| it.get_ref().as_table())
+    {
+        let name = tenant.get("name").and_then(|name| name.get_ref().as_str());
+        if let (Some(name), Some(pattern)) = (name, tenant.get("include")) {
+            gathered.add(pattern, Some(name));
+        }
+    }
+    (gathered.files, gathered.trouble)
+}
+
+struct Gathered<'i, 'f> {
+    folder: &'i Path,
+    include: &'i Include<'f>,
+    files: Vec<SourceFile>,
+    trouble: Vec<Trouble>,
+}
+
+impl Gathered<'_, '_> {
+    /// Adds the files of one pattern.
+    fn add(&mut self, pattern: &Spanned<DeValue<'_>>, tenant: Option<&str>) {
+        let Some(name) = pattern.get_ref().as_str() else { return };
         let at = At { file: 0, span: pattern.span() };
-        let path = file.parent().unwrap_or(Path::new("")).join(name);
+        let path = self.folder.join(name);
         if path.parent().is_some_and(|folder| folder.to_string_lossy().contains('*')) {
             let help = "put `*` into the file name only: \"conf.d/*.toml\"";
-            trouble.push((at, format!("`{name}` has `*` in a folder's name"), help.to_owned()));
-            continue;
+            self.trouble.push((at, format!("`{name}` has `*` in a folder's name"), help.to_owned()));
+            return;
         }
-        match include(&path) {
+        match (self.include)(&path) {
             Ok(mut found) => {
                 found.sort_by(|(a, _), (b, _)| path_octets(a).cmp(path_octets(b)));
                 for (path, text) in found {
-                    if files.iter().any(|known| known.path == path) {
+                    if self.files.iter().any(|known| known.path == path) {
                         let what = format!("`{}` is included twice", path.display());
-                        trouble.push((at.clone(), what, "include each file once".to_owned()));
+                        self.trouble.push((at.clone(), what, "include each file once".to_owned()));
                     } else {
-                        files.push(SourceFile { path, text });
+                        self.files.push(SourceFile { path, text, tenant: tenant.map(str::to_owned) });
                     }
                 }
             }
-            Err(why) => trouble.push((
+            Err(why) => self.trouble.push((
                 at,
                 format!("cannot include `{name}`: {why}"),
                 "the path is relative to the folder of this file".to_owned(),
             )),
         }
     }
-    (files, trouble)
 }
 
 fn path_octets(path: &Path) -> &[u8] {
@@ -119,6 +151,16 @@ impl<'a> Document<'a> {
             Table::new(sink, At { file, span: 0..0 }, "", table.get_ref())
         });
         let mut document = Self { sink, roots: roots.collect() };
+        for (file, root) in document.roots.iter_mut().enumerate() {
+            let Some(tenant) = sink.tenant_of(file) else { continue };
+            for item in root.drain_except(&OF_TENANTS) {
+                sink.error(
+                    &item.key_at,
+                    format!("`{}` stands in the file of the tenant `{tenant}`", item.key),
+                    format!("write it into the main file; here may stand: {}", OF_TENANTS.join(", ")),
+                );
+            }
+        }
         for (index, root) in document.roots.iter_mut().enumerate() {
             let Some(item) = root.take("include") else { continue };
             if index == 0 {

@@ -26,6 +26,13 @@ pub(super) fn tenants(document: &mut Document<'_>) -> Named<String> {
     let start = document.start();
     tenants.push(sink, "tenant", "default".to_owned(), Place::implied(start), "default".to_owned());
     for mut table in document.tables("tenant") {
+        if let Some(item) = table.take("include") {
+            if item.at.file == 0 {
+                item.filled();
+            } else {
+                item.error("an included file cannot include", "name the tenant's file in the main file");
+            }
+        }
         if let Some(item) = table.require("name", "write name = \"...\"")
             && let Some(name) = item.filled()
         {
@@ -236,8 +243,17 @@ pub(super) fn listeners(
             }
             None => every_address(port).to_vec(),
         };
-        let tenant =
-            table.take("tenant").and_then(|item| tenants.find(&item, "tenant", item.filled()?)).unwrap_or(0);
+        let given = table.take("tenant");
+        let tenant = match table.tenant() {
+            Some(own) => {
+                if let Some(item) = given {
+                    item.error(super::conditions::OWN_TENANT, "remove it");
+                }
+                Some(tenants.index_of(own))
+            }
+            None => given.and_then(|item| tenants.find(&item, "tenant", item.filled()?)),
+        };
+        let tenant = tenant.unwrap_or(0);
         let transparent = table.take("transparent").and_then(|item| transparent(&item));
         let port = addresses.first().map_or(port, SocketAddr::port);
         let name = name.map_or_else(|| format!("{protocol}-{port}"), str::to_owned);

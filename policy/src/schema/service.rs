@@ -130,12 +130,11 @@ const ACCOUNTS: &[Entry] = &[
 
 const TENANT: &[Entry] = &[
     now("name", Kind::Text, "", "Its name. Required."),
-    later(
+    now(
         "include",
         Kind::Text,
         "",
-        "A file that sees only this tenant, relative to the folder of this one.",
-        "put its rules into the main file, with tenant = [...]",
+        "A file that is about this tenant only, relative to the folder of this one: listeners, lists and rules.",
     ),
     later(
         "max-sessions",

@@ -16,8 +16,6 @@ const MAX_FILE: u64 = 16 * 1024 * 1024;
 pub(crate) struct Configuration {
     pub(crate) loaded: Loaded,
     texts: HashMap<PathBuf, String>,
-    /// The main file, and what it includes.
-    order: Vec<PathBuf>,
     colour: bool,
 }
 
@@ -45,19 +43,18 @@ fn draw(path: &Path, options: LoadOptions, colour: bool) -> Result<Configuration
         Ok(files)
     };
     let outcome = load::load(path, &text, &include, options);
-    let mut order = vec![path.to_owned()];
-    order.extend(included.borrow().iter().map(|(path, _)| path.clone()));
     texts.extend(included.into_inner());
     match outcome {
-        Ok(loaded) => Ok(Configuration { loaded, texts, order, colour }),
+        Ok(loaded) => Ok(Configuration { loaded, texts, colour }),
         Err(diagnostics) => Err(drawn(&diagnostics, &texts, colour)),
     }
 }
 
 impl Configuration {
-    /// The texts of the files in the order of their reading.
-    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
-        self.order.iter().filter_map(|path| self.texts.get(path)).map(String::as_str)
+    /// The texts of the files in the order of their reading, each with the only tenant that it is about.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        let sources = self.loaded.sources.iter();
+        sources.filter_map(|(path, tenant)| Some((self.texts.get(path)?.as_str(), tenant.as_deref())))
     }
 
     /// Warnings, and what this version cannot honour, drawn.
