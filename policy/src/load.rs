@@ -111,7 +111,7 @@ fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Po
     let standard_rules = document.standard_rules();
     let hosts = lists::Lists::read(&mut document);
     let times = lists::Lists::read(&mut document);
-    let tenants = service::tenants(&mut document);
+    let (tenants, tenant_sessions) = service::tenants(&mut document);
     let (service, accounts) = service::service(&mut document, options);
     let log = service::log(&mut document);
     let login = service::login(&mut document);
@@ -151,6 +151,7 @@ fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Po
         control,
         refuse_delete,
         tenants: tenants.values,
+        tenant_sessions,
         listeners: listeners.values,
         session_acls: session_acls.values,
         command_acls: command_acls.values,

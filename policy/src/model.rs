@@ -27,6 +27,8 @@ pub struct Policy {
     pub refuse_delete: bool,
     /// Tenant names; "default" is the first.
     pub tenants: Vec<String>,
+    /// `max-sessions` of each; 0 is none.
+    pub tenant_sessions: Vec<usize>,
     /// `[[listener]]`.
     pub listeners: Vec<Listener>,
     /// `[[session-acl]]`, in order.

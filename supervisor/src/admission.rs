@@ -24,6 +24,8 @@ pub(crate) enum Refusal {
     Command(Option<u16>),
     /// `max-sessions-per-client` of the service.
     ClientSessions,
+    /// `max-sessions` of this tenant.
+    TenantSessions(u16),
     /// `max-sessions-per-client` of this session-acl rule.
     RuleClientSessions(u16),
 }
@@ -35,6 +37,7 @@ impl Refusal {
             Self::Session(Some(_)) | Self::Command(Some(_)) => "deny",
             Self::Session(None) | Self::Command(None) => "no-match",
             Self::ClientSessions | Self::RuleClientSessions(_) => "max-sessions-per-client",
+            Self::TenantSessions(_) => "max-sessions",
         }
     }
 
@@ -44,6 +47,7 @@ impl Refusal {
             Self::Session(_) | Self::RuleClientSessions(_) => "session-acl",
             Self::Command(_) => "command-acl",
             Self::ClientSessions => "service",
+            Self::TenantSessions(_) => "tenant",
         }
     }
 
@@ -56,14 +60,18 @@ impl Refusal {
             Self::Command(Some(index)) => {
                 policy.command_acls.get(usize::from(index)).map_or("", |rule| &rule.session.name)
             }
+            Self::TenantSessions(tenant) => {
+                policy.tenants.get(usize::from(tenant)).map_or("", |tenant| tenant)
+            }
             Self::Session(None) | Self::Command(None) | Self::ClientSessions => "",
         }
     }
 }
 
-/// The live sessions of each client, in all and by session-acl rule.
+/// The live sessions of each tenant, and of each client, in all and by session-acl rule.
 #[derive(Debug, Default)]
 pub(crate) struct Admission {
+    tenants: HashMap<u16, usize>,
     clients: HashMap<IpAddr, usize>,
     by_rule: HashMap<(u16, IpAddr), usize>,
 }
@@ -78,25 +86,31 @@ impl Admission {
         if reached(self.clients.get(&client), policy.service.max_sessions_per_client) {
             return Err(Refusal::ClientSessions);
         }
+        let of_tenant = policy.tenant_sessions.get(usize::from(facts.tenant)).copied().unwrap_or(0);
+        if reached(self.tenants.get(&facts.tenant), of_tenant) {
+            return Err(Refusal::TenantSessions(facts.tenant));
+        }
         let of_rule =
             policy.session_acls.get(usize::from(session_rule)).map_or(0, |rule| rule.max_sessions_per_client);
         if reached(self.by_rule.get(&(session_rule, client)), of_rule) {
             return Err(Refusal::RuleClientSessions(session_rule));
         }
-        self.count(client, session_rule);
+        self.count(facts.tenant, client, session_rule);
         Ok(admitted)
     }
 
     /// Counts a session, whatever the limits are.
-    pub(crate) fn count(&mut self, client: IpAddr, session_rule: u16) {
+    pub(crate) fn count(&mut self, tenant: u16, client: IpAddr, session_rule: u16) {
         let client = client.to_canonical();
+        *self.tenants.entry(tenant).or_default() += 1;
         *self.clients.entry(client).or_default() += 1;
         *self.by_rule.entry((session_rule, client)).or_default() += 1;
     }
 
     /// An admitted session is over.
-    pub(crate) fn release(&mut self, client: IpAddr, session_rule: u16) {
+    pub(crate) fn release(&mut self, tenant: u16, client: IpAddr, session_rule: u16) {
         let client = client.to_canonical();
+        count_down(&mut self.tenants, tenant);
         count_down(&mut self.clients, client);
         count_down(&mut self.by_rule, (session_rule, client));
     }
@@ -163,8 +177,22 @@ mod tests {
             "the mapped form is the same client"
         );
         assert!(admission.admit(&policy, &peer("127.0.0.2:5")).is_ok());
-        admission.release("127.0.0.1".parse().unwrap(), 0);
+        admission.release(0, "127.0.0.1".parse().unwrap(), 0);
         assert!(admission.admit(&policy, &peer("127.0.0.1:7")).is_ok());
+    }
+
+    #[test]
+    fn a_tenant_over_its_limit_is_refused_and_others_are_not() {
+        let mut policy = fixtures::policy(2);
+        policy.tenant_sessions = vec![1, 0];
+        let mut admission = Admission::default();
+        assert!(admission.admit(&policy, &peer("127.0.0.1:5")).is_ok());
+        let refused = admission.admit(&policy, &peer("127.0.0.2:5"));
+        assert_eq!(refused, Err(Refusal::TenantSessions(0)));
+        let other = Facts { tenant: 1, ..peer("127.0.0.2:5") };
+        assert!((0..3).all(|_| admission.admit(&policy, &other).is_ok()), "no limit");
+        admission.release(0, "127.0.0.1".parse().unwrap(), 0);
+        assert!(admission.admit(&policy, &peer("127.0.0.2:5")).is_ok());
     }
 
     #[test]

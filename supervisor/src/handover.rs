@@ -609,7 +609,7 @@ impl Supervisor {
         if let Some(task) = &session.dialling {
             task.abort();
         }
-        self.admission.release(session.client.ip(), session.session_rule);
+        self.admission.release(session.tenant, session.client.ip(), session.session_rule);
         if let Some(waiting) = self.sessions.waiting.get_mut(&session.tenant) {
             waiting.retain(|other| *other != id);
         }

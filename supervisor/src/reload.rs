@@ -213,7 +213,7 @@ impl Supervisor {
         let Some(listener) = policy.listeners.get(usize::from(session.listener)) else { return false };
         let (client, old_rule, worker) = (session.client, session.rule, session.worker);
         let (index, destination) = (session.listener, session.destination);
-        let name = session.client_name.clone();
+        let (name, tenant) = (session.client_name.clone(), session.tenant);
         let facts = self.facts(listener, index, client, name.as_deref(), destination);
         let former_rule = session.session_rule;
         let named = if keep { same_names(former, &policy, former_rule, old_rule) } else { None };
@@ -236,7 +236,7 @@ impl Supervisor {
         };
         // One that ends counts for its client until it has ended, and for no rule.
         let session_rule = going_on.map_or(u16::MAX, |admitted| admitted.session_rule);
-        self.admission.count(client.ip(), session_rule);
+        self.admission.count(tenant, client.ip(), session_rule);
         let Some(session) = self.sessions.live.get_mut(&id) else { return false };
         session.session_rule = session_rule;
         let Some(Admitted { command_rule: rule, .. }) = going_on else {

@@ -20,12 +20,15 @@ const MANY: u64 = 10_000_000;
 const UID_RANGE: (u32, u32) = (2_147_000_000, 2_147_000_999);
 const POP3_PORT: u16 = 110;
 
-pub(super) fn tenants(document: &mut Document<'_>) -> Named<String> {
+/// The tenants, and how many sessions each may have.
+pub(super) fn tenants(document: &mut Document<'_>) -> (Named<String>, Vec<usize>) {
     let sink = document.sink;
     let mut tenants = Named::new();
     let start = document.start();
     tenants.push(sink, "tenant", "default".to_owned(), Place::implied(start), "default".to_owned());
+    let mut sessions = vec![0];
     for mut table in document.tables("tenant") {
+        let most = count(&mut table, "max-sessions", 0, 0, MANY);
         if let Some(item) = table.take("include") {
             if item.at.file == 0 {
                 item.filled();
@@ -46,11 +49,12 @@ pub(super) fn tenants(document: &mut Document<'_>) -> Named<String> {
                     Place::implied(item.at.clone()),
                     name.to_owned(),
                 );
+                sessions.push(most);
             }
         }
         table.finish();
     }
-    tenants
+    (tenants, sessions)
 }
 
 /// `[service]`, and where its `accounts` stand.

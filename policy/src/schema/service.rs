@@ -136,13 +136,7 @@ const TENANT: &[Entry] = &[
         "",
         "A file that is about this tenant only, relative to the folder of this one: listeners, lists and rules.",
     ),
-    later(
-        "max-sessions",
-        ANY_COUNT,
-        "0",
-        "Sessions at once of this tenant; 0: no limit.",
-        "remove it; `max-sessions` in [service] limits all sessions together",
-    ),
+    now("max-sessions", ANY_COUNT, "0", "Sessions at once of this tenant; 0: no limit."),
 ];
 
 const JSON_OR_TEXT: &str = "write format = \"json\", or \"text\"";
