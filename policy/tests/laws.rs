@@ -2,8 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 use common::judged;
 use policy::acl::{self, Decision};
-use policy::conditions::{Conditions, Facts};
+use policy::conditions::{Conditions, Facts, Verdict};
 use policy::host::HostList;
+use policy::judge;
 use policy::list::{NameList, matches};
 use policy::load::{LoadOptions, Severity};
 use policy::model::{MailAcl, MailAction, SessionAcl};
@@ -216,8 +217,13 @@ proptest! {
             let judgement = judged(rules, STAFF, statuses.iter());
             (judgement.action, judgement.rule.cloned())
         };
-        let every_status_decided = statuses.iter().all(|status| judged(&rules, STAFF, [status]).rule.is_some());
-        prop_assume!(every_status_decided);
+        // Some rule holds for each of the statuses. (Alone one may be accepted by a rule that does not name the others.)
+        let mut tried = Vec::new();
+        judge::mail(&rules, &common::facts("10.1.2.3:4000"), STAFF, &common::found(statuses), &mut tried);
+        let held = tried.iter().filter(|(_, verdict): &&(u16, Verdict)| *verdict == Verdict::Holds).count();
+        if held != statuses.iter().count() {
+            return Ok(());
+        }
         let before = judge(&rules);
         prop_assert_eq!(judge(&[&rules[..], &[further]].concat()), before);
     }
@@ -243,7 +249,9 @@ proptest! {
         };
         let facts = Facts { client: (client, 4000).into(), ..common::facts("10.1.2.3:4000") };
         let before = acl::session(&policy(&lists), &facts, &mut ());
-        prop_assume!(before != Decision::NoMatch);
+        if before == Decision::NoMatch {
+            return Ok(());
+        }
         for accept in [true, false] {
             let longer = [&lists[..], &[(accept, further.clone())]].concat();
             prop_assert_eq!(acl::session(&policy(&longer), &facts, &mut ()), before);
