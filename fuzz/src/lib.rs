@@ -64,7 +64,7 @@ fn settings() -> Rc<Settings> {
 pub fn run(peers: &mut Peers, bytes: &[u8]) {
     let Some((cut, bytes)) = bytes.split_first() else { return };
     let mut pieces = bytes.chunks(usize::from(*cut) % 64 + 1);
-    let mut machine = Pop3::new(settings(), Duration::ZERO);
+    let mut machine = Pop3::new(settings(), policy::names::Language::En, Duration::ZERO);
     let scripted = match peers.fuzzed {
         Side::Client => Side::Server,
         Side::Server => Side::Client,
@@ -110,7 +110,7 @@ fn feed(machine: Pop3, now: Duration, input: Input<'_>, peers: &mut Peers) -> Op
             let answer = match event {
                 Event::LoggedIn { .. } => Input::Changed(&[]),
                 Event::WantMail { .. } => Input::Pull,
-                Event::MailEnd { .. } | Event::Replaced { .. } => Input::Judged(Verdict::Defer("later".into())),
+                Event::MailEnd { .. } | Event::Replaced { .. } => Input::Judged(Verdict::Defer { case: None }),
                 Event::Close(_) => return None,
                 Event::LoginFailed { .. }
                 | Event::MailBegin { .. }

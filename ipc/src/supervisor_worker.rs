@@ -1,7 +1,7 @@
 //! Supervisor and worker: policy, sessions, connected servers, leases, the index of changed mails.
 use crate::ids::{LeaseId, MailId, SessionId, Sha256};
 use crate::wire::Message;
-use policy::names::Protocol;
+use policy::names::{Language, Protocol};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
@@ -25,6 +25,8 @@ pub struct Session {
     pub destination: SocketAddr,
     /// Name of the session-acl rule that let it in.
     pub session_rule: String,
+    /// Of answers and notices.
+    pub language: Language,
     /// What decides the server.
     pub plan: Plan,
     /// `CLOCK_MONOTONIC` at accept, in nanoseconds: the worker measures the hand-over against it.
@@ -94,6 +96,8 @@ pub enum ToWorker {
         generation: u64,
         /// Index into the worker slice's command-acl rules.
         rule: u16,
+        /// Of answers and notices.
+        language: Language,
     },
     /// One descriptor: the client.
     Session(Box<Session>),

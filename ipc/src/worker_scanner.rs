@@ -2,7 +2,7 @@
 use crate::ids::{EngineAnswer, LeaseId, SessionId, Sha256};
 use crate::wire::Message;
 use policy::model::MailAction;
-use policy::names::{Direction, Protocol};
+use policy::names::{Direction, Language, Protocol};
 use policy::status::StatusSet;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -24,6 +24,8 @@ pub struct Context {
     pub destination: SocketAddr,
     /// The login name, at most 512 octets, lossy.
     pub user: String,
+    /// Of the notice.
+    pub language: Language,
     /// Index of the listener.
     pub listener: u16,
     /// Index of the command-acl rule.

@@ -12,7 +12,7 @@ use ipc::supervisor_worker::{
 use ipc::wire::{Message, decode, encode};
 use ipc::worker_scanner::{Context, Disposition, Judged, ScanJob};
 use policy::model::MailAction;
-use policy::names::{Direction, Protocol};
+use policy::names::{Direction, Language, Protocol};
 use policy::status::{Status, StatusSet};
 use proptest::prelude::*;
 use std::fmt::{Debug, Write};
@@ -61,6 +61,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
     line(
         &mut out,
         &ToWorker::Session(Box::new(Session {
+            language: Language::Cs,
             id: session,
             generation: 1,
             listener: 0,
@@ -86,7 +87,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
     line(&mut out, &ToWorker::Changed { session, entries: vec![entry.clone()], more: false });
     line(&mut out, &ToWorker::Stored { session, mail, safe: true });
     line(&mut out, &ToWorker::Kick { session });
-    line(&mut out, &ToWorker::Renew { session, generation: 2, rule: 1 });
+    line(&mut out, &ToWorker::Renew { session, generation: 2, rule: 1, language: Language::Cs });
     line(&mut out, &ToWorker::Drain);
 
     line(&mut out, &FromWorker::LoggedIn { session, user: "u".into() });
@@ -125,6 +126,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
             found: StatusSet::EMPTY,
             max_output: 6,
             context: Context {
+                language: Language::Cs,
                 session,
                 protocol: Protocol::Pop3,
                 direction: Direction::Download,

@@ -2,6 +2,7 @@
 //! supervisor for every connection, and by `mailward test`, which watches.
 use crate::conditions::{Facts, Verdict};
 use crate::model::Policy;
+use crate::names::Language;
 
 /// What a phase decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,15 @@ pub enum Decision {
     /// Phase 2 only: rule with this index may match, and this condition is not known yet. The decision is made again,
     /// from the top, when it is.
     Waits(u16, &'static str),
+}
+
+impl Policy {
+    /// What a session under these rules is answered in: the command-acl's word, else the session-acl's, else `[service]`'s.
+    pub fn language(&self, session_rule: u16, command_rule: u16) -> Language {
+        let command = self.command_acls.get(usize::from(command_rule)).and_then(|rule| rule.language);
+        let session = self.session_acls.get(usize::from(session_rule)).and_then(|rule| rule.language);
+        command.or(session).unwrap_or(self.service.language)
+    }
 }
 
 /// Is told of every rule that is tried, in order.

@@ -2,7 +2,7 @@
 use crate::comparison::{Comparison, SpamCondition};
 use crate::conditions::Conditions;
 use crate::list::Patterns;
-use crate::names::{Direction, Protocol};
+use crate::names::{Direction, Language, Protocol};
 use crate::status::StatusSet;
 use crate::time::Zone;
 use serde::{Deserialize, Serialize};
@@ -84,6 +84,8 @@ pub struct Service {
     pub pid_file: Option<PathBuf>,
     /// `tz`; `None`: the system's.
     pub zone: Option<Zone>,
+    /// `language`.
+    pub language: Language,
 }
 
 /// A worker has at least this much memory for mail, octets.
@@ -184,6 +186,8 @@ pub struct SessionAcl {
     pub accept: bool,
     /// `max-sessions-per-client`; 0 is none.
     pub max_sessions_per_client: usize,
+    /// `language`, if it is written here.
+    pub language: Option<Language>,
 }
 
 /// One `[[command-acl]]`: phase 2, the session.
@@ -199,6 +203,8 @@ pub struct CommandAcl {
     pub plug_to: Vec<PlugTo>,
     /// `route`: the `[route.NAME]` that finds the server.
     pub route: Option<String>,
+    /// `language`, if it is written here.
+    pub language: Option<Language>,
     /// `server-conn.connect-timeout`.
     pub connect_timeout: Duration,
     /// What the session may do, as the worker needs it.

@@ -23,6 +23,39 @@ impl fmt::Display for Protocol {
     }
 }
 
+/// A language of answers and notices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Language {
+    /// English.
+    #[default]
+    En,
+    /// Czech.
+    Cs,
+    /// German.
+    De,
+    /// French.
+    Fr,
+    /// Spanish.
+    Es,
+}
+
+impl Language {
+    /// All of them, in the order of their declaration.
+    pub const ALL: [Self; 5] = [Self::En, Self::Cs, Self::De, Self::Fr, Self::Es];
+}
+
+impl fmt::Display for Language {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::En => "en",
+            Self::Cs => "cs",
+            Self::De => "de",
+            Self::Fr => "fr",
+            Self::Es => "es",
+        })
+    }
+}
+
 /// Which way a mail travels: `Download` is server to client, `Upload` is client to server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Direction {

@@ -13,6 +13,7 @@ use ipc::worker_scanner::{Disposition, Judged, ScanJob};
 use nix::errno::Errno;
 use nix::sys::uio::pwrite;
 use policy::model::{Engine, EngineKind, MailAction, MailFilter};
+use policy::names::Language;
 use policy::slice::ScannerSlice;
 use policy::status::{Status, StatusSet};
 use policy::time::Clock;
@@ -64,7 +65,9 @@ pub(crate) async fn judge(
         MailAction::Defer => Disposition::Defer,
         MailAction::Replace => {
             let viruses = inspection.viruses();
-            let notice = notice::write(mail.bytes(), &inspection.facts(&viruses, &rule, &sha256.case()));
+            let language = job.scan.context.language;
+            let notice =
+                notice::write(mail.bytes(), &inspection.facts(language, &viruses, &rule, &sha256.case()));
             match replace(output, &notice, job.scan.max_output) {
                 Ok(length) => Disposition::Replace { length },
                 Err(why) => {
@@ -123,9 +126,15 @@ impl Inspection {
             .collect()
     }
 
-    fn facts<'a>(&self, viruses: &'a [(String, String)], rule: &'a str, case: &'a str) -> Facts<'a> {
+    fn facts<'a>(
+        &self,
+        language: Language,
+        viruses: &'a [(String, String)],
+        rule: &'a str,
+        case: &'a str,
+    ) -> Facts<'a> {
         let Self { statuses, recognised, unread, .. } = *self;
-        Facts { statuses, viruses, rule, case, recognised, unread }
+        Facts { language, statuses, viruses, rule, case, recognised, unread }
     }
 }
 

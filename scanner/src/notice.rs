@@ -1,8 +1,11 @@
 //! The notice that stands in the place of a mail: who sent it, what was found, which rule decided, and the case id.
 //! It is the same for the same mail in every session, because clients remember sizes; it carries nothing active.
 use mail_parser::MessageParser;
+use policy::names::Language;
 use policy::status::StatusSet;
-use std::fmt::Write;
+use std::borrow::Cow;
+use std::fmt::{Display, Write};
+use texts::Label;
 
 /// Fields that keep threads, rules and sorting of the client working.
 const KEPT: [&str; 9] =
@@ -19,6 +22,8 @@ const MAX_LINE: usize = 1000;
 /// What the notice tells.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
+    /// The reader's.
+    pub language: Language,
     /// What was found.
     pub statuses: StatusSet,
     /// (engine, virus) of every engine that named one.
@@ -40,23 +45,31 @@ pub fn write(mail: &[u8], facts: &Facts<'_>) -> Vec<u8> {
     if !facts.unread {
         kept_fields(&mut notice, header);
     }
+    let label = |label| texts::label(facts.language, label);
     if !has_field(&notice, "subject") {
-        notice.push_str("Subject: a mail that was replaced\r\n");
+        let _ = write!(notice, "Subject: {}\r\n", encoded_word(label(Label::Subject)));
     }
+    let (charset, transfer) =
+        if text_is_ascii(facts.language) { ("us-ascii", "7bit") } else { ("utf-8", "8bit") };
     let _ = write!(
         notice,
         "X-Mailward-Notice: replaced, case {case}\r\n\
          MIME-Version: 1.0\r\n\
-         Content-Type: text/plain; charset=us-ascii\r\n\
+         Content-Type: text/plain; charset={charset}\r\n\
+         Content-Transfer-Encoding: {transfer}\r\n\
          \r\n\
-         This mail was replaced by the mail proxy Mailward.\r\n\
-         \r\n\
-         Found:   {statuses}\r\n",
+         {head}\r\n\
+         \r\n",
         case = facts.case,
-        statuses = facts.statuses
+        head = label(Label::Head),
     );
+    let width = COLUMN.iter().map(|name| label(*name).chars().count()).max().unwrap_or_default();
+    let mut line = |name, value: &dyn Display| {
+        let _ = write!(notice, "{:width$} {value}\r\n", label(name));
+    };
+    line(Label::Found, &facts.statuses);
     for (engine, virus) in facts.viruses {
-        let _ = write!(notice, "Virus:   {} ({})\r\n", inert(virus), inert(engine));
+        line(Label::Virus, &format_args!("{} ({})", inert(virus), inert(engine)));
     }
     if !facts.unread {
         let message = MessageParser::default().parse_headers(header);
@@ -66,23 +79,12 @@ pub fn write(mail: &[u8], facts: &Facts<'_>) -> Vec<u8> {
             Some(format!("{name} {}", address.address().unwrap_or_default()))
         });
         let subject = message.as_ref().and_then(|message| message.subject());
-        let _ = write!(
-            notice,
-            "Sender:  {}\r\nSubject: {}\r\n",
-            inert(&sender.unwrap_or_default()),
-            inert(subject.unwrap_or_default())
-        );
+        line(Label::From, &inert(&sender.unwrap_or_default()));
+        line(Label::About, &inert(subject.unwrap_or_default()));
     }
-    let _ = write!(
-        notice,
-        "Rule:    {}\r\n\
-         Case:    {}\r\n\
-         \r\n\
-         The original is still on the mail server and cannot be deleted from here.\r\n\
-         Ask your administrator about it and name the case.\r\n",
-        inert(facts.rule),
-        facts.case
-    );
+    line(Label::Rule, &inert(facts.rule));
+    line(Label::Case, &facts.case);
+    let _ = write!(notice, "\r\n{}\r\n{}\r\n", label(Label::Original), label(Label::Ask));
     let mut notice = notice.into_bytes();
     if facts.recognised {
         fill(&mut notice, mail);
@@ -115,6 +117,32 @@ fn kept_fields(notice: &mut String, header: &[u8]) {
             notice.push_str("\r\n");
         }
     }
+}
+
+/// Labels before values.
+const COLUMN: [Label; 6] = [Label::Found, Label::Virus, Label::From, Label::About, Label::Rule, Label::Case];
+
+fn text_is_ascii(language: Language) -> bool {
+    Label::ALL.iter().all(|label| texts::label(language, *label).is_ascii())
+}
+
+/// RFC 2047 section 4.2, for text that fits one encoded word.
+fn encoded_word(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return Cow::Borrowed(text);
+    }
+    let mut word = String::from("=?utf-8?Q?");
+    for byte in text.bytes() {
+        match byte {
+            b' ' => word.push('_'),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => word.push(char::from(byte)),
+            _ => {
+                let _ = write!(word, "={byte:02X}");
+            }
+        }
+    }
+    word.push_str("?=");
+    Cow::Owned(word)
 }
 
 fn has_field(notice: &str, name: &str) -> bool {
@@ -174,6 +202,7 @@ mod tests {
 
     fn facts(viruses: &[(String, String)]) -> Facts<'_> {
         Facts {
+            language: Language::En,
             statuses: StatusSet::of(Status::Infected),
             viruses,
             rule: "standard-bad",
@@ -190,6 +219,23 @@ mod tests {
     fn it_reads_well_and_carries_nothing_active() {
         let viruses = [("clamd".to_owned(), "Lab.Virus`rm`".to_owned())];
         insta::assert_snapshot!(String::from_utf8(write(MAIL.as_bytes(), &facts(&viruses))).unwrap());
+    }
+
+    #[test]
+    fn it_speaks_the_language_of_the_session() {
+        let viruses = [("clamd".to_owned(), "Lab.Virus".to_owned())];
+        let notice = |language| {
+            let facts = Facts { language, ..facts(&viruses) };
+            String::from_utf8(write(b"From: a@example.org\r\n\r\nbody\r\n", &facts)).unwrap()
+        };
+        insta::assert_snapshot!(Language::ALL.map(notice).join("\r\n-----\r\n"));
+        for language in Language::ALL {
+            let text = notice(language);
+            let message = MessageParser::default().parse(text.as_bytes()).unwrap();
+            assert_eq!(message.subject(), Some(texts::label(language, Label::Subject)));
+            assert!(message.body_text(0).unwrap().contains(texts::label(language, Label::Head)));
+            assert!(text.lines().all(|line| !line.contains("=?") || line.len() <= "Subject: ".len() + 75));
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use ipc::worker_scanner::{Context, Judged, ScanJob};
 use ipc::{Link, LinkError, descriptors};
 use nix::sys::stat::fstat;
 use policy::model::EngineKind;
-use policy::names::{Direction, Protocol};
+use policy::names::{Direction, Language, Protocol};
 use policy::slice::ScannerSlice;
 use policy::status::{Status, StatusSet};
 use policy::time::Clock;
@@ -224,6 +224,7 @@ impl Scanner {
             client_name: None,
             destination: nowhere,
             user: String::new(),
+            language: Language::En,
             listener: 0,
             command_rule: 0,
             time: 0,

@@ -265,6 +265,7 @@ impl Supervisor {
                 .get(usize::from(session.session_rule))
                 .map(|rule| rule.name.clone())
                 .unwrap_or_default(),
+            language: policy.language(session.session_rule, session.rule),
             plan: Plan::Early { rule: session.rule },
             accepted_ns: session.at_ns,
         };

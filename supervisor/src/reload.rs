@@ -246,7 +246,8 @@ impl Supervisor {
         session.rule = rule;
         let asked = session.is_asked();
         if let Some(worker) = worker {
-            let message = ToWorker::Renew { session: id, generation: self.generation, rule };
+            let language = policy.language(session_rule, rule);
+            let message = ToWorker::Renew { session: id, generation: self.generation, rule, language };
             self.children.tell_worker(worker, message, Vec::new());
         }
         if asked {

@@ -31,6 +31,25 @@ fn an_infected_mail_becomes_a_notice_that_names_virus_sender_subject_rule_and_ca
 }
 
 #[test]
+fn answers_and_notices_are_in_the_language_of_the_rule_that_let_the_client_in() {
+    let server = Server::start(vec![mails::infected(), mails::plain("a", "b")], &[]);
+    let mailward = Mailward::start(&Config::scanning(server.address()));
+    mailward.edit(|text| text.replace("[[session-acl]]", "[[session-acl]]\nlanguage = \"cs\""));
+    assert!(mailward.reload(&[]).status.success());
+    let (mut client, _) = Client::connect(mailward.address());
+    assert_eq!(client.command("STAT"), "-ERR nejprve se prihlaste");
+    let mut client = Client::login(mailward.address());
+    let notice = client.retrieve(1);
+    assert!(contains(&notice, "Tuto zprávu nahradila"), "{}", String::from_utf8_lossy(&notice));
+    assert!(contains(&notice, "Your invoice"), "what was kept of the mail is still there");
+    // The command-acl overrides it, from the next command on.
+    mailward.edit(|text| text.replace("[[command-acl]]", "[[command-acl]]\nlanguage = \"de\""));
+    assert!(mailward.reload(&[]).status.success());
+    assert_eq!(client.command("XYZZY"), "-ERR unbekannter Befehl");
+    assert!(contains(&client.retrieve(1), "Diese Nachricht wurde"));
+}
+
+#[test]
 fn top_of_an_infected_mail_never_shows_its_content() {
     let server = Server::start(vec![mails::infected()], &[]);
     let mailward = Mailward::start(&Config::scanning(server.address()));

@@ -8,7 +8,7 @@ use worker_proto::machine::{Close, Side};
 /// What follows from a failure.
 pub(crate) struct Consequence {
     /// Last words to the client; empty in the middle of a mail, which must then stay unfinished.
-    pub(crate) farewell: &'static [u8],
+    pub(crate) farewell: Vec<u8>,
     /// How loud the log is.
     pub(crate) level: Level,
     /// Constant words for the log.
@@ -18,13 +18,6 @@ pub(crate) struct Consequence {
     /// How the session is said to have ended.
     pub(crate) end: End,
 }
-
-/// Before the machine spoke: POP3's words for a server that cannot be reached (RFC 3206 SYS/TEMP).
-pub(crate) const NO_SERVER: &[u8] = b"-ERR [SYS/TEMP] server cannot be reached\r\n";
-/// Before the machine spoke: the service ends the session.
-pub(crate) const ENDING: &[u8] = b"-ERR [SYS/TEMP] the service ends this session, try again later\r\n";
-/// Before the machine spoke: something of ours failed.
-pub(crate) const INTERNAL: &[u8] = b"-ERR [SYS/TEMP] internal error, try again later\r\n";
 
 /// Maps a failure.
 pub(crate) fn consequence(failure: Failure) -> Consequence {
@@ -38,14 +31,14 @@ pub(crate) fn consequence(failure: Failure) -> Consequence {
             Consequence { farewell: fault.farewell, level: Level::Warn, text, detail, end }
         }
         Failure::ClientGone => Consequence {
-            farewell: b"",
+            farewell: Vec::new(),
             level: Level::Debug,
             text: "client takes no more",
             detail: String::new(),
             end: End::ClientClosed,
         },
         Failure::Copy(fault) => Consequence {
-            farewell: b"",
+            farewell: Vec::new(),
             level: Level::Error,
             text: match fault {
                 CopyFault::Unreadable => "scanned copy cannot be read",

@@ -112,7 +112,7 @@ impl<M: Machine> Session<M> {
     /// It is complete.
     pub(crate) fn mail_ends(&mut self, spooled: Spooled) {
         let Some(hand) = &mut self.hand else {
-            self.driver.tell(Input::Judged(Verdict::Defer("internal error".into())));
+            self.driver.tell(Input::Judged(Verdict::Defer { case: None }));
             return;
         };
         hand.found = spooled.found;
@@ -196,7 +196,8 @@ impl<M: Machine> Session<M> {
             }
             Decision::Deny => {
                 self.refuse(Outcome::Denied, Some(&judged), &judged.reason, |reason| {
-                    Verdict::Deny(format!("mail refused: {reason} (case {case})"))
+                    let reason = reason.to_owned();
+                    Verdict::Deny { reason, case }
                 });
             }
             Decision::Defer => self.defer(&judged.reason, Some(&judged)),
@@ -206,7 +207,7 @@ impl<M: Machine> Session<M> {
     /// Refuses the mail in hand for now.
     fn defer(&mut self, why: &str, judged: Option<&Judged>) {
         let case = self.hand.as_ref().and_then(|hand| hand.mail()).map(|mail| mail.sha256().case());
-        self.refuse(Outcome::Deferred, judged, why, |_| defer_text(case));
+        self.refuse(Outcome::Deferred, judged, why, |_| Verdict::Defer { case });
     }
 
     fn refuse(
@@ -237,7 +238,7 @@ impl<M: Machine> Session<M> {
         }
         self.counters.mails_deferred = self.counters.mails_deferred.saturating_add(1);
         self.note(Level::Warn, "scan-patience is over", case.as_deref().unwrap_or(""));
-        self.driver.tell(Input::Judged(defer_text(case)));
+        self.driver.tell(Input::Judged(Verdict::Defer { case }));
     }
 
     fn be_patient(&mut self) {
@@ -311,7 +312,7 @@ impl<M: Machine> Session<M> {
         self.note(Level::Error, "changed mail is not on record, so it is deferred", "");
         self.counters.mails_deferred = self.counters.mails_deferred.saturating_add(1);
         self.driver.delivered();
-        self.driver.tell(Input::Judged(defer_text(None)));
+        self.driver.tell(Input::Judged(Verdict::Defer { case: None }));
     }
 
     /// The client has it.
@@ -351,6 +352,7 @@ impl<M: Machine> Session<M> {
                 client_name: self.admission.client_name.clone(),
                 destination: self.admission.destination,
                 user: self.user.clone(),
+                language: self.admission.language,
                 listener: self.admission.listener,
                 command_rule: rule,
                 time: i64::try_from(time).unwrap_or(i64::MAX),
@@ -367,11 +369,4 @@ fn printable(answers: &[EngineAnswer]) -> Vec<EngineAnswer> {
         answer.detail = log::printable(&answer.detail, ANSWER_TEXT);
     }
     answers
-}
-
-fn defer_text(case: Option<String>) -> Verdict {
-    Verdict::Defer(match case {
-        Some(case) => format!("mail cannot be checked now, try again later (case {case})"),
-        None => "mail cannot be checked now, try again later".into(),
-    })
 }

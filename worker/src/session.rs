@@ -4,7 +4,7 @@
 //! machine's to judge. The way of one mail within it is `mail.rs`.
 use crate::copy::Copies;
 use crate::driver::{Driver, Failure, Turn};
-use crate::fault::{self, Consequence, ENDING, INTERNAL, NO_SERVER};
+use crate::fault::{self, Consequence};
 use crate::generation::Generation;
 use crate::inbox::{Inbox, Letter};
 use crate::limits::{CHANGED, CLOSE, USER};
@@ -15,15 +15,16 @@ use crate::serve::Worker;
 use ipc::ids::{MailId, SessionId};
 use ipc::log::{self, Level};
 use ipc::supervisor_worker::{ChangedMail, Counters, End, FromWorker, NoServer, Plan, ToWorker};
-use policy::names::Protocol;
+use policy::names::{Language, Protocol};
 use std::future::poll_fn;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
+use texts::Answer;
 use tokio::time::{Instant, timeout};
 use worker_proto::machine::{Changed, Event, Input, Machine, Settings};
-use worker_proto::pop3::Pop3;
+use worker_proto::pop3::{self, Pop3};
 
 /// An admitted client, as the supervisor handed it over.
 pub(crate) struct Admitted {
@@ -46,7 +47,7 @@ pub(crate) async fn run(worker: Rc<Worker>, admitted: Admitted) -> (End, Counter
 
     let Some((generation, settings)) = rules else {
         worker.log.note(Level::Error, Some(admission.id), "session names an unknown policy or rule", "");
-        say_farewell(client, INTERNAL).await;
+        say_farewell(client, Answer::InternalError, admission.language).await;
         return (End::Internal, counters);
     };
 
@@ -57,21 +58,21 @@ pub(crate) async fn run(worker: Rc<Worker>, admitted: Admitted) -> (End, Counter
         Ok(server) => server,
         Err(NotDialled::NoServer(why)) => {
             worker.log.note(Level::Warn, Some(admission.id), "no server", fault::no_server(why));
-            say_farewell(client, NO_SERVER).await;
+            say_farewell(client, Answer::ServerUnreachable, admission.language).await;
             return (End::NoServer, counters);
         }
         Err(NotDialled::Kicked) => {
-            say_farewell(client, ENDING).await;
+            say_farewell(client, Answer::SessionEnding, admission.language).await;
             return (End::Kicked, counters);
         }
     };
     let Ok(server) = Peer::new(server) else {
-        say_farewell(client, INTERNAL).await;
+        say_farewell(client, Answer::InternalError, admission.language).await;
         return (End::Internal, counters);
     };
 
     let machine = match admission.protocol {
-        Protocol::Pop3 => Pop3::new(Rc::clone(&settings), Duration::ZERO),
+        Protocol::Pop3 => Pop3::new(Rc::clone(&settings), admission.language, Duration::ZERO),
         // The supervisor serves no policy that has them.
         Protocol::Imap | Protocol::Sieve => return (End::Internal, counters),
     };
@@ -93,11 +94,11 @@ pub(crate) async fn run(worker: Rc<Worker>, admitted: Admitted) -> (End, Counter
         storing: None,
         counters,
     });
-    if let Some((generation, rule)) = renewed {
-        session.renew(generation, rule);
+    if let Some(Renewed { generation, rule, language }) = renewed {
+        session.renew(generation, rule, language);
     }
     let (end, farewell) = session.relay().await;
-    session.close(end, farewell).await;
+    session.close(end, &farewell).await;
     (end, session.counters)
 }
 
@@ -133,7 +134,7 @@ enum Next {
 
 impl<M: Machine> Session<M> {
     /// Relays until somebody ends it: why, and with which last words.
-    async fn relay(&mut self) -> (End, &'static [u8]) {
+    async fn relay(&mut self) -> (End, Vec<u8>) {
         loop {
             let turn = match self.next().await {
                 Next::Letter(letter) => {
@@ -150,7 +151,7 @@ impl<M: Machine> Session<M> {
                 Turn::NeedFile => self.need_file(),
                 Turn::Patience => self.out_of_patience(),
                 Turn::Failed(failure) => return self.fail(failure),
-                Turn::Event(Event::Close(close)) => return (fault::end(close), b""),
+                Turn::Event(Event::Close(close)) => return (fault::end(close), Vec::new()),
                 Turn::Event(event) => self.perform(event),
             }
         }
@@ -183,7 +184,7 @@ impl<M: Machine> Session<M> {
             Event::Replaced { number, uidl, length } => self.replaced(number, uidl, length),
             Event::Delivered { number } => self.delivered(number),
             Event::Refused { command, why } => {
-                let detail = format!("{command}: {why}");
+                let detail = format!("{command}: {}", texts::answer(Language::En, why, false));
                 self.note(Level::Debug, "command refused", &detail);
             }
             // Handled by `relay`, which it ends.
@@ -209,7 +210,9 @@ impl<M: Machine> Session<M> {
             }
             ToWorker::NoLease { session: _, mail, why } => self.not_leased(mail, why),
             ToWorker::Stored { session: _, mail, safe } => self.stored(mail, safe),
-            ToWorker::Renew { session: _, generation, rule } => self.renew(generation, rule),
+            ToWorker::Renew { session: _, generation, rule, language } => {
+                self.renew(generation, rule, language)
+            }
             ToWorker::Kick { session: _ } => self.driver.tell(Input::Kick),
             // A server or its absence was already told, or is for the worker as a whole.
             ToWorker::Server { .. }
@@ -221,7 +224,7 @@ impl<M: Machine> Session<M> {
     }
 
     /// The policy was reloaded: another generation applies from the next command and the next mail on.
-    fn renew(&mut self, number: u64, rule: u16) {
+    fn renew(&mut self, number: u64, rule: u16, language: Language) {
         let Some((generation, settings)) = self.worker.generations.rule(number, rule) else {
             if self.worker.generations.is_past(number) {
                 // Policies came faster than this session reads: what follows tells of a newer one.
@@ -234,8 +237,9 @@ impl<M: Machine> Session<M> {
         self.generation = generation;
         self.settings = Rc::clone(&settings);
         self.admission.plan = Plan::Early { rule };
+        self.admission.language = language;
         self.copies.outdate();
-        self.driver.tell(Input::Settings(settings));
+        self.driver.tell(Input::Settings(settings, language));
     }
 
     /// The server took the login. Where mails are scanned, the client learns of it once it is known which of this
@@ -261,7 +265,7 @@ impl<M: Machine> Session<M> {
         }
     }
 
-    fn fail(&self, failure: Failure) -> (End, &'static [u8]) {
+    fn fail(&self, failure: Failure) -> (End, Vec<u8>) {
         let Consequence { farewell, level, text, detail, end } = fault::consequence(failure);
         self.note(level, text, &detail);
         (end, farewell)
@@ -283,6 +287,13 @@ impl<M: Machine> Session<M> {
     }
 }
 
+/// A policy that came while the server was dialled.
+struct Renewed {
+    generation: u64,
+    rule: u16,
+    language: Language,
+}
+
 /// Why a session has no server.
 enum NotDialled {
     NoServer(NoServer),
@@ -290,7 +301,7 @@ enum NotDialled {
 }
 
 /// Waits for the server that the supervisor dials. A policy that comes meanwhile is left in `renewed`.
-async fn dialled(inbox: &Inbox, renewed: &mut Option<(u64, u16)>) -> Result<OwnedFd, NotDialled> {
+async fn dialled(inbox: &Inbox, renewed: &mut Option<Renewed>) -> Result<OwnedFd, NotDialled> {
     loop {
         let (message, fds) = poll_fn(|cx| inbox.poll(cx)).await;
         match message {
@@ -299,7 +310,9 @@ async fn dialled(inbox: &Inbox, renewed: &mut Option<(u64, u16)>) -> Result<Owne
             }
             ToWorker::NoServer { session: _, why } => return Err(NotDialled::NoServer(why)),
             ToWorker::Kick { .. } => return Err(NotDialled::Kicked),
-            ToWorker::Renew { session: _, generation, rule } => *renewed = Some((generation, rule)),
+            ToWorker::Renew { session: _, generation, rule, language } => {
+                *renewed = Some(Renewed { generation, rule, language });
+            }
             // Nothing of these was asked for yet.
             ToWorker::Policy { .. }
             | ToWorker::Session(_)
@@ -314,8 +327,8 @@ async fn dialled(inbox: &Inbox, renewed: &mut Option<(u64, u16)>) -> Result<Owne
     }
 }
 
-async fn say_farewell(mut client: Peer, words: &[u8]) {
-    client.send(words);
+async fn say_farewell(mut client: Peer, answer: Answer, language: Language) {
+    client.send(&pop3::farewell(answer, language));
     // A client that does not take one line in that time has its answer in the closed connection.
     let _ = timeout(CLOSE, poll_fn(|cx| client.poll_flush(cx))).await;
 }

@@ -8,6 +8,7 @@ use crate::diagnostic::At;
 use crate::host::{is_host_name, socket_address};
 use crate::list::{NameList, POP3_COMMANDS, UNKNOWN, matches};
 use crate::model::{CommandAcl, Engine, MailFilter, PlugTo, Scanning, SessionAcl, SessionRules};
+use crate::names::Language;
 use crate::read::{Item, Table, nearest};
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ pub(super) fn session_acls(document: &mut Document<'_>, names: &Names<'_>) -> Na
             when: names.connection(&mut table),
             accept: accepts(&mut table),
             max_sessions_per_client: count(&mut table, "max-sessions-per-client", 0, 0, 10_000_000),
+            language: language(&mut table),
         };
         table.finish();
         acls.push(sink, "session-acl", name, Place::read(sink, errors, at), acl);
@@ -124,7 +126,25 @@ fn command_acl(table: &mut Table<'_>, sections: &Sections<'_>, name: String) -> 
         scan_patience: table.duration("scan-patience", Duration::from_secs(45), Duration::from_secs(1)),
         download: scanning(download, sections, scan),
     };
-    CommandAcl { name: session.name.clone(), when, accept, plug_to, route, connect_timeout, session }
+    let language = language(table);
+    CommandAcl {
+        name: session.name.clone(),
+        when,
+        accept,
+        plug_to,
+        route,
+        language,
+        connect_timeout,
+        session,
+    }
+}
+
+/// `language`, if it is written.
+pub(super) fn language(table: &mut Table<'_>) -> Option<Language> {
+    let names = Language::ALL.map(|language| (language.to_string(), language));
+    let words: Vec<(&str, Language)> =
+        names.iter().map(|(name, language)| (name.as_str(), *language)).collect();
+    table.take("language").and_then(|item| item.choice(table.place, &words))
 }
 
 /// `enforce = "monitor"`.

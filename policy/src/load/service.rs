@@ -1,10 +1,11 @@
 //! `[service]`, `[[tenant]]`, `[log]`, `[login]`, `[resolver]`, `[quarantine]` and `[[listener]]`.
 use super::document::Document;
+use super::rules::language;
 use super::{LoadOptions, Named, Place};
 use crate::diagnostic::At;
 use crate::host::socket_address;
 use crate::model::{Control, Listener, LogSettings, Login, Resolver, Service, Transparent};
-use crate::names::Protocol;
+use crate::names::{Language, Protocol};
 use crate::read::{Item, Table};
 use crate::time::Zone;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -79,6 +80,7 @@ pub(super) fn service(document: &mut Document<'_>, options: LoadOptions) -> (Ser
         copy_cache: 32 * MIB,
         pid_file: None,
         zone: None,
+        language: Language::En,
     };
     let Some(mut table) = document.table("service") else { return (service, None) };
     let at = table.at.clone();
@@ -110,6 +112,7 @@ pub(super) fn service(document: &mut Document<'_>, options: LoadOptions) -> (Ser
         Some(_) => absolute(&item),
         None => None,
     });
+    service.language = language(&mut table).unwrap_or_default();
     if let Some(item) = table.take("tz") {
         service.zone = zone(&item);
     }

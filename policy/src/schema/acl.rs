@@ -74,7 +74,12 @@ const SESSION_ACL: &[Entry] = &[
         "0",
         "Sessions at once from one address under this rule; 0: no limit.",
     ),
-    later("language", super::service::LANGUAGE, "", "The language of answers and notices.", REMOVE),
+    now(
+        "language",
+        super::service::LANGUAGE,
+        "",
+        "The language of answers and notices for these sessions; unless written, that of [service].",
+    ),
 ];
 
 const SOURCE_ADDRESS: &[Entry] =
@@ -232,7 +237,12 @@ const COMMAND_ACL: &[Entry] = &[
         "\"on\"",
         "\"monitor\": mail is scanned and judged, the log says what would have been done, and the server's mail is delivered.",
     ),
-    later("language", super::service::LANGUAGE, "", "The language of answers and notices.", REMOVE),
+    now(
+        "language",
+        super::service::LANGUAGE,
+        "",
+        "The language of answers and notices; unless written, that of the session-acl.",
+    ),
     now("download", Kind::Table("command-acl.download"), "", "Mail from the server to the client."),
     later(
         "upload",

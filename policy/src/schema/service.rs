@@ -105,7 +105,12 @@ const SERVICE: &[Entry] = &[
         "Scanned copies that a session keeps, so that reading a mail twice scans it once.",
     ),
     later("answer-cache", ANY_COUNT, "100000", "Answers of engines that are remembered.", REMOVE),
-    later("language", LANGUAGE, "\"en\"", "The language of protocol answers and notices.", REMOVE),
+    now(
+        "language",
+        LANGUAGE,
+        "\"en\"",
+        "The language of protocol answers and notices, where no rule says otherwise.",
+    ),
     now(
         "tz",
         Kind::Text,

@@ -1,8 +1,10 @@
 //! What goes into a protocol machine and what comes out of it. The driver in `worker` is the only caller.
 use policy::model::{Login, SessionRules};
+use policy::names::Language;
 use policy::status::StatusSet;
 use std::rc::Rc;
 use std::time::Duration;
+use texts::Answer;
 
 /// What one configuration says about a session; shared by the sessions of a worker.
 #[derive(Debug)]
@@ -40,8 +42,8 @@ pub enum Input<'a> {
     Judged(Verdict),
     /// The next piece of the judged copy, in order from its start; fed while `wants_copy()`. Empty: the copy is at its end.
     Copy(&'a [u8]),
-    /// The rules changed: these apply from the next command on. Whether mails are scanned is as it was.
-    Settings(Rc<Settings>),
+    /// The rules changed: these, and this language, apply from the next command on. Whether mails are scanned is as it was.
+    Settings(Rc<Settings>, Language),
     /// The supervisor ends the session.
     Kick,
     /// `now` reached `deadline()`.
@@ -67,10 +69,18 @@ pub enum Verdict {
         /// Not the original.
         changed: bool,
     },
-    /// Refuse for good: `-ERR` with this text (printable, one line).
-    Deny(String),
-    /// Refuse for now: `-ERR [SYS/TEMP]` with this text.
-    Defer(String),
+    /// Refuse for good.
+    Deny {
+        /// What was found: printable, one line.
+        reason: String,
+        /// The case id.
+        case: String,
+    },
+    /// Refuse for now.
+    Defer {
+        /// The case id, where the mail was spooled.
+        case: Option<String>,
+    },
 }
 
 /// How spooling a mail ended.
@@ -134,8 +144,8 @@ pub enum Event {
     Refused {
         /// Its name, at most 16 octets, printable.
         command: String,
-        /// Why.
-        why: &'static str,
+        /// What the client was told.
+        why: Answer,
     },
     /// Flush what is queued for the client, then end the session.
     Close(Close),
@@ -174,7 +184,7 @@ pub struct Fault {
     /// Octets received from that side before the fault.
     pub offset: u64,
     /// Last words to the client, in its protocol; may be empty.
-    pub farewell: &'static [u8],
+    pub farewell: Vec<u8>,
 }
 
 /// Buffers that the driver owns, hands to every call and empties: nothing is allocated per line.

@@ -4,6 +4,7 @@ mod pair;
 
 use pair::{Cut, Judgement, Pair, settings};
 use policy::list::NameList;
+use policy::names::Language;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::rc::Rc;
@@ -319,7 +320,7 @@ proptest! {
     fn whatever_happens_the_server_sees_only_permitted_commands(
         steps in vec(step(), 0..60), seed in 1..u64::MAX, scan in any::<bool>(),
     ) {
-        let mut pair = Pair::new(limited(scan), Cut::Random(seed));
+        let mut pair = Pair::new(limited(scan), Language::En, Cut::Random(seed));
         play(&mut pair, &mut Server::new(b"A: b\r\n\r\n..c\r\n", seed), steps);
         let mut sasl = false;
         for line in pair.record.server.split_inclusive(|byte| *byte == b'\n') {
@@ -345,7 +346,7 @@ proptest! {
     fn no_unjudged_octet_of_a_mail_reaches_the_client(
         steps in vec(step(), 0..60), mark in "[a-z]{12}", seed in 1..u64::MAX,
     ) {
-        let mut pair = Pair::new(settings(), Cut::Random(seed));
+        let mut pair = Pair::new(settings(), Language::En, Cut::Random(seed));
         let mail = format!("Subject: {mark}\r\n\r\n{mark}\r\n..{mark}\r\n");
         let mut steps = steps;
         for _ in &steps {
@@ -364,7 +365,7 @@ proptest! {
 
     #[test]
     fn a_driver_that_errs_meets_no_panic(inputs in vec((any::<u8>(), mail_octets()), 0..60)) {
-        let mut machine = Pop3::new(Rc::new(settings()), Duration::ZERO);
+        let mut machine = Pop3::new(Rc::new(settings()), Language::En, Duration::ZERO);
         let mut out = Output::default();
         let mut now = Duration::ZERO;
         for (side, bytes) in [
@@ -406,7 +407,7 @@ fn debug_output_never_shows_a_password() {
     let line = b"PASS hunter2";
     assert!(!format!("{:?}", Command::parse(line, false)).contains("hunter2"));
     let mut out = Output::default();
-    let mut machine = Pop3::new(Rc::new(settings()), Duration::ZERO);
+    let mut machine = Pop3::new(Rc::new(settings()), Language::En, Duration::ZERO);
     for (side, bytes) in
         [(Side::Server, &b"+OK\r\n"[..]), (Side::Client, b"USER alice\r\nPASS hunter2\r\nPASS hunt")]
     {
@@ -419,7 +420,7 @@ fn debug_output_never_shows_a_password() {
 
 #[test]
 fn memory_goes_when_a_session_is_idle() {
-    let mut pair = Pair::new(settings(), Cut::Whole);
+    let mut pair = Pair::new(settings(), Language::En, Cut::Whole);
     pair.send(Side::Server, b"+OK\r\n");
     pair.send(Side::Client, b"USER alice\r\nPASS secret\r\nCAPA\r\n");
     pair.send(Side::Server, b"+OK\r\n");

@@ -9,6 +9,7 @@
 //! c: s:       the client, the server must have received this line (all `c:` up to the next other directive, exactly)
 //! c- s-       the same without CRLF
 //! @login      greeting and USER/PASS as "alice", without checks worth reading twice
+//! @language l of our own answers, where it is not `en`
 //! @set k v    settings, before anything is sent       @verdict clean|changed …|deny …|defer …   of the next mail
 //! @changed u n  the index holds UIDL u with length n   @learn u n  …and learns of it later
 //! @unrecorded the index of changed mails takes no more
@@ -28,6 +29,7 @@ mod pair;
 
 use pair::{Cut, Judgement, Pair, Record, settings, unescape};
 use policy::list::NameList;
+use policy::names::Language;
 use std::path::Path;
 use std::time::Duration;
 use worker_proto::machine::{Changed, Settings, Side};
@@ -74,7 +76,8 @@ fn replay(text: &str, cut: Cut) -> Record {
             set(&mut conf, setting);
         }
     }
-    let mut pair = Pair::new(conf, cut);
+    let language = lines.iter().find_map(|(_, line)| line.strip_prefix("@language "));
+    let mut pair = Pair::new(conf, language.map_or(Language::En, language_named), cut);
     let mut seen = Seen::default();
     let mut at = 0;
     while at < lines.len() {
@@ -149,7 +152,7 @@ fn check(line: usize, who: &str, expected: &[u8], got: &[u8], record: &Record) {
 fn other(number: usize, line: &str, pair: &mut Pair, seen: &mut Seen) {
     let (word, argument) = line.split_once(' ').unwrap_or((line, ""));
     match word {
-        "@set" => {}
+        "@language" | "@set" => {}
         "@verdict" => {
             let (kind, text) = argument.split_once(' ').unwrap_or((argument, ""));
             pair.judgements.push_back(match kind {
@@ -214,6 +217,10 @@ fn readable(debug: &str) -> String {
 fn changed(argument: &str) -> Changed {
     let (uidl, length) = argument.split_once(' ').unwrap();
     Changed { uidl: uidl.into(), length: length.parse().unwrap() }
+}
+
+fn language_named(name: &str) -> Language {
+    Language::ALL.into_iter().find(|language| language.to_string() == name).expect("a language")
 }
 
 fn set(conf: &mut Settings, setting: &str) {

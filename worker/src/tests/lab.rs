@@ -13,6 +13,7 @@ use nix::sys::uio::{pread, pwrite};
 use nix::unistd::write;
 use policy::list::NameList;
 use policy::model::{Login, Scanning, SessionRules};
+use policy::names::Language;
 use policy::names::Protocol;
 use policy::slice::WorkerSlice;
 use policy::status::{Status, StatusSet};
@@ -91,6 +92,7 @@ pub(crate) fn admission(id: SessionId, rule: u16, client: SocketAddr) -> Session
         client_name: None,
         destination: client,
         session_rule: "everybody".into(),
+        language: Language::En,
         plan: Plan::Early { rule },
         accepted_ns: 0,
     }

@@ -303,6 +303,7 @@ fn mail_file(
         client_name: facts.client_name.map(str::to_owned),
         destination: asked.destination,
         user: asked.user.clone().unwrap_or_default(),
+        language: policy.service.language,
         listener: asked.listener,
         command_rule: rule,
         time: supervisor::clock::seconds(policy, &asked.moment),

@@ -4,6 +4,7 @@ use crate::capability::{Capability, Mechanism};
 use crate::quirks;
 use policy::list::NameList;
 use std::fmt;
+use texts::Answer;
 
 /// The name of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,7 +220,7 @@ pub struct Refusal<'a> {
     /// The first word, as sent.
     pub name: &'a [u8],
     /// For the answer and for the log.
-    pub why: &'static str,
+    pub why: Answer,
 }
 
 impl<'a> Command<'a> {
@@ -232,26 +233,26 @@ impl<'a> Command<'a> {
         let refuse = |why| Err(Refusal { name, why });
         let Some(verb) = Verb::named(name) else {
             return refuse(if name.eq_ignore_ascii_case(b"STLS") {
-                "TLS is not available here"
+                Answer::NoTlsHere
             } else {
-                "unknown command"
+                Answer::UnknownCommand
             });
         };
         if verb == Verb::Pass {
             // RFC 1939 section 7: a server may treat blanks in the argument as part of the password.
             return match rest {
                 Some(password) if is_password(password) => Ok(Self::Pass(Secret(password))),
-                Some(_) | None => refuse("malformed password"),
+                Some(_) | None => refuse(Answer::MalformedPassword),
             };
         }
         let argument = quirks::without_trailing_blanks(rest.unwrap_or_default());
         if !is_printable(argument, utf8) {
-            return refuse("malformed argument");
+            return refuse(Answer::MalformedArgument);
         }
         if verb == Verb::Auth && !argument.is_empty() && Mechanism::named(split_word(argument).0).is_none() {
-            return refuse("this mechanism is not available here");
+            return refuse(Answer::MechanismNotAvailable);
         }
-        Self::with_argument(verb, argument).map_or_else(|| refuse("malformed argument"), Ok)
+        Self::with_argument(verb, argument).map_or_else(|| refuse(Answer::MalformedArgument), Ok)
     }
 
     fn with_argument(verb: Verb, argument: &'a [u8]) -> Option<Self> {

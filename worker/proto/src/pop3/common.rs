@@ -1,15 +1,20 @@
 //! What is true in every state of a session.
+use super::answer::say;
 use super::command::VerbSet;
 use super::listing;
 use crate::capability::CapabilitySet;
 use crate::machine::{Settings, Side};
+use policy::names::Language;
 use std::rc::Rc;
 use std::time::Duration;
+use texts::Answer;
 
 /// What is true in every state.
 #[derive(Debug)]
 pub(super) struct Common {
     pub(super) settings: Rc<Settings>,
+    /// Of our own answers.
+    pub(super) language: Language,
     /// Commands that may be sent on.
     pub(super) verbs: VerbSet,
     /// Capabilities that may be announced.
@@ -43,8 +48,14 @@ pub(super) fn permitted(settings: &Settings) -> (VerbSet, CapabilitySet) {
 }
 
 impl Common {
+    /// Answers in the client's language.
+    pub(super) fn say(&self, answer: Answer, out: &mut Vec<u8>) {
+        say(answer, self.language, self.utf8, out);
+    }
+
     /// Other rules apply from here on; what the session did and was told stays.
-    pub(super) fn take_settings(&mut self, settings: Rc<Settings>) {
+    pub(super) fn take_settings(&mut self, settings: Rc<Settings>, language: Language) {
+        self.language = language;
         (self.verbs, self.capabilities) = permitted(&settings);
         self.settings = settings;
     }

@@ -2,6 +2,7 @@
 //! which are deferred. Empty, and without memory, for nearly every session.
 use crate::machine::{Changed, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
+use texts::Answer;
 
 /// The marks of a maildrop's mails.
 #[derive(Debug, Default)]
@@ -94,14 +95,14 @@ impl Maildrop {
     pub(super) fn judged(&mut self, number: u32, verdict: &Verdict) {
         match verdict {
             // Such a mail is not served, so what was said of it before stays true.
-            Verdict::Defer(_) | Verdict::Deny(_) if self.length(number).is_some() => {}
-            Verdict::Defer(_) => {
+            Verdict::Defer { .. } | Verdict::Deny { .. } if self.length(number).is_some() => {}
+            Verdict::Defer { .. } => {
                 self.marks.insert(number, Mark::Deferred);
             }
-            Verdict::Deny(_) | Verdict::Deliver { .. } if self.opaque => {
+            Verdict::Deny { .. } | Verdict::Deliver { .. } if self.opaque => {
                 self.marks.insert(number, Mark::Judged);
             }
-            Verdict::Deny(_) | Verdict::Deliver { .. } => {
+            Verdict::Deny { .. } | Verdict::Deliver { .. } => {
                 self.marks.remove(&number);
             }
         }
@@ -128,15 +129,11 @@ impl Maildrop {
     }
 
     /// Whether the mail may be deleted; else the answer without `-ERR`.
-    pub(super) fn may_delete(&self, number: u32, refuse_changed: bool) -> Result<(), &'static [u8]> {
+    pub(super) fn may_delete(&self, number: u32, refuse_changed: bool) -> Result<(), Answer> {
         match self.marks.get(&number) {
-            Some(Mark::Deferred) => Err(b"[SYS/TEMP] this mail could not be checked yet; it stays on the server"),
-            Some(Mark::Changed { .. }) if refuse_changed => {
-                Err(b"this mail was replaced; its original is kept on the server until it is released")
-            }
-            None if self.opaque && refuse_changed => {
-                Err(b"mails were replaced in this maildrop and the server does not tell which; read this one first")
-            }
+            Some(Mark::Deferred) => Err(Answer::DeleteDeferred),
+            Some(Mark::Changed { .. }) if refuse_changed => Err(Answer::DeleteReplaced),
+            None if self.opaque && refuse_changed => Err(Answer::DeleteUnknown),
             Some(Mark::Changed { .. } | Mark::Judged) | None => Ok(()),
         }
     }

@@ -8,6 +8,7 @@ pub mod command;
 pub mod multiline;
 pub mod reply;
 
+mod answer;
 mod authorization;
 mod common;
 mod greeting;
@@ -21,23 +22,27 @@ mod update;
 
 use crate::line::{self, Inbox, LineError};
 use crate::machine::{Close, Event, Fault, Input, Machine, Output, Settings, Side};
+pub use answer::farewell;
 use command::{Command, Refusal, Verb};
 use common::{Broken, Common};
 use greeting::Greeting;
+use policy::names::Language;
 use state::{Expects, State, end};
 use std::rc::Rc;
 use std::time::Duration;
+use texts::Answer;
 
 /// A POP3 session.
 ///
 /// ```
+/// use policy::names::Language;
 /// use std::{rc::Rc, time::Duration};
 /// use worker_proto::machine::{Input, Machine, Output, Settings, Side};
 /// use worker_proto::pop3::Pop3;
 ///
 /// fn greeted(settings: Rc<Settings>) -> Vec<u8> {
 ///     let mut out = Output::default();
-///     let machine = Pop3::new(settings, Duration::ZERO);
+///     let machine = Pop3::new(settings, Language::En, Duration::ZERO);
 ///     assert!(machine.wants(Side::Server) && !machine.wants(Side::Client));
 ///     let greeting = Input::Bytes(Side::Server, b"+OK ready <1896.697170952@example.net>\r\n");
 ///     let machine = machine.handle(Duration::from_millis(20), greeting, &mut out).expect("a greeting");
@@ -57,15 +62,14 @@ pub struct Pop3 {
     server_held: bool,
 }
 
-const SERVER_FAULT: &[u8] = b"-ERR [SYS/TEMP] the mail server does not speak POP3 as it should\r\n";
-
 impl Pop3 {
-    /// A session admitted at `now`.
-    pub fn new(settings: Rc<Settings>, now: Duration) -> Self {
+    /// A session admitted at `now`, whose client is answered in `language`.
+    pub fn new(settings: Rc<Settings>, language: Language, now: Duration) -> Self {
         let (verbs, capabilities) = common::permitted(&settings);
         Self {
             common: Common {
                 settings,
+                language,
                 verbs,
                 capabilities,
                 offered: None,
@@ -105,12 +109,8 @@ impl Pop3 {
                 self.common.active = self.common.now;
                 self.step(|state, _common| Ok(state.copy(piece, out)))?;
             }
-            Input::Settings(settings) => self.common.take_settings(settings),
-            Input::Kick => self.close(
-                Close::Kicked,
-                b"-ERR [SYS/TEMP] this session was ended by the administrator\r\n",
-                out,
-            ),
+            Input::Settings(settings, language) => self.common.take_settings(settings, language),
+            Input::Kick => self.close(Close::Kicked, Some(Answer::EndedByAdministrator), out),
             Input::Tick => self.tick(out),
         }
         self.resume(out)
@@ -131,7 +131,7 @@ impl Pop3 {
         };
         *received = received.saturating_add(bytes.len() as u64);
         if limit > 0 && *received > limit {
-            self.close(Close::Limit, b"-ERR [SYS/PERM] this session is over its limit of octets\r\n", out);
+            self.close(Close::Limit, Some(Answer::OverOctets), out);
             return Ok(());
         }
         // What waits is taken out for the time of the call, so that lines can be slices of it.
@@ -165,7 +165,7 @@ impl Pop3 {
             self.client = inbox;
         }
         if self.common.client_ended && self.state.is_idle() {
-            self.close(Close::ClientClosed, b"", out);
+            self.close(Close::ClientClosed, None, out);
         }
         Ok(())
     }
@@ -248,7 +248,7 @@ impl Pop3 {
                     }
                     Err(_too_long) => {
                         self.common.skipping = self.state.is_idle();
-                        self.refuse(&Refusal { name: b"", why: "line too long" }, out)
+                        self.refuse(&Refusal { name: b"", why: Answer::LineTooLong }, out)
                     }
                 };
                 if !done {
@@ -275,12 +275,12 @@ impl Pop3 {
             && command.verb() != Verb::Auth
         {
             return self
-                .refuse(&Refusal { name: command.verb().name().as_bytes(), why: "line too long" }, out);
+                .refuse(&Refusal { name: command.verb().name().as_bytes(), why: Answer::LineTooLong }, out);
         }
         let verb = command.verb();
         let refusal = |why| Refusal { name: verb.name().as_bytes(), why };
         if !self.common.verbs.contains(verb) {
-            return self.refuse(&refusal("this command is not permitted"), out);
+            return self.refuse(&refusal(Answer::NotPermitted), out);
         }
         if let Some(why) = self.state.objection(&command) {
             return self.refuse(&refusal(why), out);
@@ -305,12 +305,10 @@ impl Pop3 {
         self.common.strikes += 1;
         out.events.push(Event::Refused { command: loggable(refusal.name), why: refusal.why });
         if self.common.strikes > self.common.settings.login.bad_command_limit {
-            self.close(Close::BadCommands, b"", out);
+            self.close(Close::BadCommands, None, out);
             return true;
         }
-        out.client.extend_from_slice(b"-ERR ");
-        out.client.extend_from_slice(refusal.why.as_bytes());
-        out.client.extend_from_slice(b"\r\n");
+        self.common.say(refusal.why, &mut out.client);
         true
     }
 
@@ -318,7 +316,7 @@ impl Pop3 {
         let state = std::mem::replace(&mut self.state, State::Ended);
         match state {
             State::Update(update) => {
-                self.state = update.without_answer(out);
+                self.state = update.without_answer(&self.common, out);
             }
             State::Authorization(authorization) if authorization.is_holding() => {
                 // The server hung up after a failed login: the client still learns of it, in its time.
@@ -330,22 +328,18 @@ impl Pop3 {
             | State::Retrieval(_)
             | State::Ended => {
                 self.state = state;
-                self.close(
-                    Close::ServerClosed,
-                    b"-ERR [SYS/TEMP] the mail server closed the connection\r\n",
-                    out,
-                );
+                self.close(Close::ServerClosed, Some(Answer::ServerClosed), out);
             }
         }
     }
 
     /// Ends the session, with last words where they can be told from an answer that is under way.
-    fn close(&mut self, why: Close, farewell: &[u8], out: &mut Output) {
+    fn close(&mut self, why: Close, farewell: Option<Answer>, out: &mut Output) {
         if matches!(self.state, State::Ended) {
             return;
         }
-        if self.state.is_between_answers() {
-            out.client.extend_from_slice(farewell);
+        if let Some(answer) = farewell.filter(|_| self.state.is_between_answers()) {
+            self.common.say(answer, &mut out.client);
         }
         self.state = end(why, out);
     }
@@ -353,11 +347,11 @@ impl Pop3 {
     fn tick(&mut self, out: &mut Output) {
         let now = self.common.now;
         if self.common.max_time().is_some_and(|due| now >= due) {
-            self.close(Close::Limit, b"-ERR [SYS/PERM] this session is over its time\r\n", out);
+            self.close(Close::Limit, Some(Answer::OverTime), out);
         } else if self.state.is_before_login() && now >= self.common.login_deadline() {
-            self.close(Close::LoginDeadline, b"-ERR [SYS/TEMP] login took too long\r\n", out);
+            self.close(Close::LoginDeadline, Some(Answer::LoginTooLong), out);
         } else if self.state.waits_for_peers() && now >= self.common.idle_deadline() {
-            self.close(Close::Idle, b"-ERR [SYS/TEMP] idle for too long\r\n", out);
+            self.close(Close::Idle, Some(Answer::IdleTooLong), out);
         } else {
             self.infallible(|state, common| state.tick(common, out));
         }
@@ -386,7 +380,11 @@ impl Machine for Pop3 {
                     Side::Client => self.common.used[0],
                     Side::Server => self.common.used[1],
                 },
-                farewell: if self.between_answers { SERVER_FAULT } else { b"" },
+                farewell: if self.between_answers {
+                    farewell(Answer::ServerFault, self.common.language)
+                } else {
+                    Vec::new()
+                },
             }),
         }
     }

@@ -223,21 +223,21 @@ impl Retrieval {
                 maildrop.judged(number, &verdict);
                 self.deliver(*length, out)
             }
-            Verdict::Deny(text) => {
+            Verdict::Deny { reason, case } => {
                 maildrop.judged(number, &verdict);
                 out.client.extend_from_slice(b"-ERR ");
-                self.refuse(text, out)
+                self.refuse(&texts::mail_refused(common.language, reason, case, common.utf8), common, out)
             }
-            Verdict::Defer(text) => {
+            Verdict::Defer { case } => {
                 maildrop.judged(number, &verdict);
                 out.client.extend_from_slice(b"-ERR [SYS/TEMP] ");
-                self.refuse(text, out)
+                self.refuse(&texts::mail_deferred(common.language, case.as_deref(), common.utf8), common, out)
             }
         }
     }
 
-    fn refuse(self, text: &str, out: &mut Output) -> State {
-        out.client.extend_from_slice(&printable(text.as_bytes(), false));
+    fn refuse(self, text: &str, common: &Common, out: &mut Output) -> State {
+        out.client.extend_from_slice(&printable(text.as_bytes(), common.utf8));
         out.client.extend_from_slice(b"\r\n");
         State::Transaction(self.transaction)
     }

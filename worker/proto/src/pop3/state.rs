@@ -9,6 +9,7 @@ use super::transaction::Transaction;
 use super::update::Update;
 use crate::machine::{Changed, Close, Event, Output, Verdict};
 use std::time::Duration;
+use texts::Answer;
 
 /// Where the session is.
 #[derive(Debug)]
@@ -129,11 +130,11 @@ impl State {
     }
 
     /// Why a well-formed, permitted command has no place in this state.
-    pub(super) fn objection(&self, command: &Command<'_>) -> Option<&'static str> {
+    pub(super) fn objection(&self, command: &Command<'_>) -> Option<Answer> {
         let verb = command.verb();
         match self {
             Self::Authorization(state) => match verb {
-                Verb::Pass if !state.has_user() => Some("USER comes first"),
+                Verb::Pass if !state.has_user() => Some(Answer::UserFirst),
                 Verb::User
                 | Verb::Pass
                 | Verb::Apop
@@ -150,10 +151,10 @@ impl State {
                 | Verb::Dele
                 | Verb::Rset
                 | Verb::Noop
-                | Verb::Last => Some("log in first"),
+                | Verb::Last => Some(Answer::LogInFirst),
             },
             Self::Transaction(_) => match verb {
-                Verb::User | Verb::Pass | Verb::Apop | Verb::Auth => Some("already logged in"),
+                Verb::User | Verb::Pass | Verb::Apop | Verb::Auth => Some(Answer::AlreadyLoggedIn),
                 Verb::Capa
                 | Verb::Stat
                 | Verb::List
@@ -168,7 +169,7 @@ impl State {
                 | Verb::Lang
                 | Verb::Quit => None,
             },
-            Self::Greeting(_) | Self::Retrieval(_) | Self::Update(_) | Self::Ended => Some("not now"),
+            Self::Greeting(_) | Self::Retrieval(_) | Self::Update(_) | Self::Ended => Some(Answer::NotNow),
         }
     }
 

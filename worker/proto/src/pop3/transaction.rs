@@ -13,6 +13,7 @@ use super::update::Update;
 use crate::capability::{Capability, CapabilitySet};
 use crate::machine::Output;
 use std::collections::VecDeque;
+use texts::Answer;
 
 /// Logged in, and no scanned mail on its way.
 #[derive(Debug, Default)]
@@ -133,14 +134,14 @@ impl Transaction {
             Command::Retr(number) | Command::Top(number, _)
                 if scan && self.maildrop.is_deleted(number.get()) =>
             {
-                out.client.extend_from_slice(b"-ERR this message is marked as deleted\r\n");
+                common.say(Answer::MessageDeleted, &mut out.client);
                 return State::Transaction(self);
             }
             Command::Retr(number) if scan => return Retrieval::begin_whole(self, *number, out),
             Command::Top(number, lines) if scan => return Retrieval::begin_top(self, *number, *lines, out),
             Command::Dele(number) => {
-                if let Err(text) = self.may_delete(*number, common) {
-                    Reply { status: Status::Err, text }.write(false, &mut out.client);
+                if let Err(why) = self.may_delete(*number, common) {
+                    common.say(why, &mut out.client);
                     return State::Transaction(self);
                 }
                 Expected::Delete(*number)
@@ -271,7 +272,7 @@ impl Transaction {
         (State::Transaction(self), used)
     }
 
-    fn may_delete(&self, number: MessageNumber, common: &Common) -> Result<(), &'static [u8]> {
+    fn may_delete(&self, number: MessageNumber, common: &Common) -> Result<(), Answer> {
         self.maildrop.may_delete(number.get(), common.settings.refuse_delete)
     }
 }

@@ -3,6 +3,7 @@ use super::common::{Broken, Common};
 use super::reply::Reply;
 use super::state::{State, end};
 use crate::machine::{Close, Output};
+use texts::Answer;
 
 /// Waits for the server's answer to QUIT.
 #[derive(Debug)]
@@ -23,8 +24,8 @@ impl Update {
     }
 
     /// The server hung up instead. Whether mails were removed is not known, so this is no `+OK`.
-    pub(super) fn without_answer(self, out: &mut Output) -> State {
-        out.client.extend_from_slice(b"-ERR [SYS/TEMP] the mail server closed the connection\r\n");
+    pub(super) fn without_answer(self, common: &Common, out: &mut Output) -> State {
+        common.say(Answer::ServerClosed, &mut out.client);
         end(Close::ServerClosed, out)
     }
 }

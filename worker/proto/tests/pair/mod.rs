@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test support: a surprise is a failed test")]
 use policy::list::NameList;
 use policy::model::{Login, Scanning, SessionRules};
+use policy::names::Language;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
@@ -106,9 +107,9 @@ pub(crate) fn settings() -> Settings {
 }
 
 impl Pair {
-    pub(crate) fn new(settings: Settings, cut: Cut) -> Self {
+    pub(crate) fn new(settings: Settings, language: Language, cut: Cut) -> Self {
         Self {
-            machine: Some(Pop3::new(Rc::new(settings), Duration::ZERO)),
+            machine: Some(Pop3::new(Rc::new(settings), language, Duration::ZERO)),
             out: Output::default(),
             now: Duration::ZERO,
             cut,
@@ -206,7 +207,7 @@ impl Pair {
         match machine.handle(self.now, input, &mut self.out) {
             Ok(machine) => self.machine = Some(machine),
             Err(fault) => {
-                self.out.client.extend_from_slice(fault.farewell);
+                self.out.client.extend_from_slice(&fault.farewell);
                 self.record.fault = Some(fault);
             }
         }
@@ -229,7 +230,7 @@ impl Pair {
             self.handle(Input::Changed(&changed));
         }
         if let Some((verdict, copy)) = replaced.and_then(|number| self.held.get(&number)).cloned() {
-            let verdict = if self.unrecorded { Verdict::Defer("not on record".into()) } else { verdict };
+            let verdict = if self.unrecorded { Verdict::Defer { case: None } } else { verdict };
             self.copy = copy;
             self.handle(Input::Judged(verdict));
         }
@@ -250,8 +251,8 @@ impl Pair {
                 Judgement::Changed(copy) => {
                     (Verdict::Deliver { length: copy.len() as u64, changed: true }, copy)
                 }
-                Judgement::Deny(text) => (Verdict::Deny(text), Vec::new()),
-                Judgement::Defer(text) => (Verdict::Defer(text), Vec::new()),
+                Judgement::Deny(reason) => (Verdict::Deny { reason, case: "7".into() }, Vec::new()),
+                Judgement::Defer(case) => (Verdict::Defer { case: Some(case) }, Vec::new()),
             };
             if matches!(verdict, Verdict::Deliver { .. }) {
                 self.held.insert(number, (verdict.clone(), copy.clone()));

@@ -1,0 +1,41 @@
+# What Mailward says to users. English is the reference: what another catalogue lacks is taken from here.
+# Answers stand on one protocol line: no line end, at most 160 characters.
+server-unreachable = server cannot be reached
+session-ending = the service ends this session, try again later
+internal-error = internal error, try again later
+server-fault = the mail server does not speak POP3 as it should
+server-closed = the mail server closed the connection
+ended-by-administrator = this session was ended by the administrator
+over-octets = this session is over its limit of octets
+over-time = this session is over its time
+login-too-long = login took too long
+idle-too-long = idle for too long
+unknown-command = unknown command
+no-tls-here = TLS is not available here
+malformed-password = malformed password
+malformed-argument = malformed argument
+mechanism-not-available = this mechanism is not available here
+line-too-long = line too long
+not-permitted = this command is not permitted
+log-in-first = log in first
+already-logged-in = already logged in
+not-now = not now
+message-deleted = this message is marked as deleted
+user-first = USER comes first
+delete-deferred = this mail could not be checked yet; it stays on the server
+delete-replaced = this mail was replaced; its original is kept on the server until it is released
+delete-unknown = mails were replaced in this maildrop and the server does not tell which; read this one first
+mail-refused = mail refused: { $reason } (case { $case })
+mail-deferred = mail cannot be checked now, try again later (case { $case })
+mail-deferred-unnamed = mail cannot be checked now, try again later
+
+notice-subject = a mail that was replaced
+notice-head = This mail was replaced by the mail proxy Mailward.
+notice-found = Found:
+notice-virus = Virus:
+notice-from = Sender:
+notice-about = Subject:
+notice-rule = Rule:
+notice-case = Case:
+notice-original = The original is still on the mail server and cannot be deleted from here.
+notice-ask = Ask your administrator about it and name the case.
