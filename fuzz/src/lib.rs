@@ -3,7 +3,7 @@ use policy::load::{LoadOptions, load};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
-use worker_proto::machine::{Event, Input, Machine, Output, Side, Verdict, Settings};
+use worker_proto::machine::{Greeted, Security, Event, Input, Machine, Output, Side, Verdict, Settings};
 use worker_proto::pop3::Pop3;
 
 /// Stands in every mail of the ordinary server; every mail is deferred, so the client must never see it.
@@ -64,7 +64,7 @@ fn settings() -> Rc<Settings> {
 pub fn run(peers: &mut Peers, bytes: &[u8]) {
     let Some((cut, bytes)) = bytes.split_first() else { return };
     let mut pieces = bytes.chunks(usize::from(*cut) % 64 + 1);
-    let mut machine = Pop3::new(settings(), policy::names::Language::En, Duration::ZERO);
+    let mut machine = Pop3::new(settings(), policy::names::Language::En, Greeted::ByServer, Security::Offered, Duration::ZERO);
     let scripted = match peers.fuzzed {
         Side::Client => Side::Server,
         Side::Server => Side::Client,
@@ -107,6 +107,10 @@ fn feed(machine: Pop3, now: Duration, input: Input<'_>, peers: &mut Peers) -> Op
             return Some(machine);
         }
         for event in events {
+            if event == Event::StartTls {
+                machine = machine.secured();
+                continue;
+            }
             let answer = match event {
                 Event::LoggedIn { .. } => Input::Changed(&[]),
                 Event::WantMail { .. } => Input::Pull,
@@ -115,6 +119,7 @@ fn feed(machine: Pop3, now: Duration, input: Input<'_>, peers: &mut Peers) -> Op
                 Event::LoginFailed { .. }
                 | Event::MailBegin { .. }
                 | Event::Delivered { .. }
+                | Event::StartTls
                 | Event::Refused { .. } => continue,
             };
             machine = machine.handle(now, answer, &mut out).ok()?;

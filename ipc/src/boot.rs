@@ -16,6 +16,8 @@ pub enum Role {
     Scanner,
     /// Resolves names.
     Lookup,
+    /// Has the private keys.
+    Keyholder,
 }
 
 impl Role {
@@ -25,6 +27,7 @@ impl Role {
             Self::Worker => "worker",
             Self::Scanner => "scanner",
             Self::Lookup => "lookup",
+            Self::Keyholder => "keyholder",
         }
     }
 }

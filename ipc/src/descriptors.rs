@@ -44,6 +44,21 @@ pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>])
     }
 }
 
+/// Receives one datagram without descriptors, waiting as long as the socket's receive timeout says.
+pub(crate) fn receive_waiting(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> nix::Result<Datagram> {
+    loop {
+        let mut parts = [IoSliceMut::new(buffer)];
+        match recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, None, MsgFlags::empty()) {
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error),
+            Ok(message) => {
+                let truncated = message.flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC);
+                return Ok(Datagram { length: message.bytes, fds: Vec::new(), truncated });
+            }
+        }
+    }
+}
+
 /// Receives one datagram without waiting. Where none may come, `with_fds` is false and the kernel installs none.
 pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], with_fds: bool) -> nix::Result<Datagram> {
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;

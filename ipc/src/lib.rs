@@ -23,10 +23,12 @@ pub mod descriptors;
 pub mod ids;
 pub mod link;
 pub mod log;
+pub mod supervisor_keyholder;
 pub mod supervisor_lookup;
 pub mod supervisor_scanner;
 pub mod supervisor_worker;
 pub mod wire;
+pub mod worker_keyholder;
 pub mod worker_scanner;
 
 pub use link::{Link, LinkError, pair};

@@ -3,8 +3,10 @@
 use crate::descriptors::{self, Datagram};
 use crate::wire::{self, MAX_MESSAGE, Message, WireError};
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair, sockopt};
+use nix::sys::time::TimeVal;
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
@@ -209,6 +211,36 @@ pub fn recv_blocking<M: Message>(socket: BorrowedFd<'_>) -> Result<(M, Vec<Owned
             Err(errno) => return Err(errno.into()),
         }
     }
+}
+
+/// Sends a question on a raw end whose reads wait and time out, see [`asking_pair`], and receives the answer.
+///
+/// # Errors
+/// [`LinkError`]; `Full` where no answer came in time. After any the link must be given up: an answer may come late.
+pub fn ask<Tx: Message, Rx: Message>(socket: BorrowedFd<'_>, question: &Tx) -> Result<Rx, LinkError> {
+    descriptors::send(socket, &encode(question, 0)?, &[])?;
+    BUFFER.with_borrow_mut(|buffer| {
+        let datagram = descriptors::receive_waiting(socket, buffer)?;
+        open(buffer, datagram).map(|(answer, _)| answer)
+    })
+}
+
+/// A connected pair, close-on-exec: the first end asks and waits at most `patience` for each answer, the second is
+/// non-blocking.
+///
+/// # Errors
+/// Of the kernel: out of descriptors.
+pub fn asking_pair(patience: Duration) -> io::Result<(OwnedFd, OwnedFd)> {
+    let (asks, answers) = pair()?;
+    let flags = OFlag::from_bits_retain(fcntl(&asks, FcntlArg::F_GETFL)?) & !OFlag::O_NONBLOCK;
+    fcntl(&asks, FcntlArg::F_SETFL(flags))?;
+    let patience = TimeVal::new(
+        i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
+        i64::from(patience.subsec_micros()),
+    );
+    setsockopt(&asks, sockopt::ReceiveTimeout, &patience)?;
+    setsockopt(&asks, sockopt::SendTimeout, &patience)?;
+    Ok((asks, answers))
 }
 
 fn wait(socket: BorrowedFd<'_>, flags: PollFlags) -> Result<(), LinkError> {

@@ -2,6 +2,7 @@
 use crate::ids::{LeaseId, MailId, SessionId, Sha256};
 use crate::wire::Message;
 use policy::names::{Language, Protocol};
+use policy::tls::ClientSide;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
@@ -27,6 +28,10 @@ pub struct Session {
     pub session_rule: String,
     /// Of answers and notices.
     pub language: Language,
+    /// TLS towards the client.
+    pub client_side: ClientSide,
+    /// Index of that rule, by which `require-client-certificate` is found.
+    pub session_rule_index: u16,
     /// What decides the server.
     pub plan: Plan,
     /// `CLOCK_MONOTONIC` at accept, in nanoseconds: the worker measures the hand-over against it.
@@ -78,6 +83,45 @@ pub enum NoLease {
     Stopping,
 }
 
+/// A file of TLS, by the policy's indices. None of them is secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TlsFile {
+    /// A certificate that clients are shown, with those above it, PEM.
+    ClientChain {
+        /// Index of the `[client-tls.NAME]`.
+        tls: u16,
+        /// Index in it.
+        certificate: u16,
+    },
+    /// The OCSP answer about such a certificate, DER.
+    Staple {
+        /// Index of the `[client-tls.NAME]`.
+        tls: u16,
+        /// Index in it.
+        certificate: u16,
+    },
+    /// Authorities of clients' certificates, PEM.
+    ClientCa {
+        /// Index of the `[client-tls.NAME]`.
+        tls: u16,
+    },
+    /// A revocation list, PEM or DER.
+    Crl {
+        /// Index of the `[client-tls.NAME]`.
+        tls: u16,
+    },
+    /// Authorities of servers' certificates, PEM.
+    ServerCa {
+        /// Index of the `[server-tls.NAME]`.
+        tls: u16,
+    },
+    /// The certificate that servers are shown, PEM.
+    ServerChain {
+        /// Index of the `[server-tls.NAME]`.
+        tls: u16,
+    },
+}
+
 /// Supervisor to worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToWorker {
@@ -88,6 +132,15 @@ pub enum ToWorker {
         /// Octets.
         len: u32,
     },
+    /// One descriptor: a file of TLS, opened read-only, of the policy that follows.
+    Tls {
+        /// Of which policy.
+        generation: u64,
+        /// Which file.
+        file: TlsFile,
+    },
+    /// One descriptor: the worker's end of a link to the keyholder, whose reads wait. It replaces a former one.
+    Keyholder,
     /// No descriptor: the policy was reloaded, and the session is under another rule of another generation.
     Renew {
         /// Which session.
@@ -180,7 +233,12 @@ impl Message for ToWorker {
     const MAX_FDS: usize = 2;
     fn fd_count(&self) -> usize {
         match self {
-            Self::Policy { .. } | Self::Session(_) | Self::Server { .. } | Self::Lease { .. } => 1,
+            Self::Policy { .. }
+            | Self::Tls { .. }
+            | Self::Keyholder
+            | Self::Session(_)
+            | Self::Server { .. }
+            | Self::Lease { .. } => 1,
             Self::Spool { .. } => 2,
             Self::NoServer { .. }
             | Self::NoSpool { .. }
@@ -209,6 +267,10 @@ pub enum End {
     ClientFault,
     /// The server broke the protocol or a limit.
     ServerFault,
+    /// The client's handshake failed.
+    ClientTls,
+    /// The server's TLS is not what is asked for.
+    ServerTls,
     /// Too many failed logins.
     LoginFailures,
     /// Too many unknown or forbidden commands.
@@ -234,6 +296,8 @@ impl fmt::Display for End {
             Self::NoServer => "no-server",
             Self::ClientFault => "client-fault",
             Self::ServerFault => "server-fault",
+            Self::ClientTls => "client-tls",
+            Self::ServerTls => "server-tls",
             Self::LoginFailures => "login-failures",
             Self::BadCommands => "bad-commands",
             Self::LoginDeadline => "login-deadline",

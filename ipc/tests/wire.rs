@@ -4,16 +4,19 @@
 use ipc::boot::{Boot, Ready, Role};
 use ipc::ids::{EngineAnswer, LeaseId, MailId, SessionId, Sha256};
 use ipc::log::{Event, Level, Mail, Outcome};
+use ipc::supervisor_keyholder::{self, FromKeyholder, KeyOf, ToKeyholder};
 use ipc::supervisor_lookup::{Candidate, FromLookup, ToLookup};
 use ipc::supervisor_scanner::{EngineGrant, EngineState, FromScanner, Purpose, ToScanner};
 use ipc::supervisor_worker::{
-    ChangedMail, Counters, End, FromWorker, NoLease, NoServer, Plan, Session, ToWorker,
+    ChangedMail, Counters, End, FromWorker, NoLease, NoServer, Plan, Session, TlsFile, ToWorker,
 };
 use ipc::wire::{Message, decode, encode};
+use ipc::worker_keyholder::{Answer, Question, Towards};
 use ipc::worker_scanner::{Context, Disposition, Judged, ScanJob};
 use policy::model::MailAction;
 use policy::names::{Direction, Language, Protocol};
 use policy::status::{Status, StatusSet};
+use policy::tls::{ClientMode, ClientSide};
 use proptest::prelude::*;
 use std::fmt::{Debug, Write};
 
@@ -62,6 +65,8 @@ fn the_bytes_of_every_message_stay_what_they_are() {
         &mut out,
         &ToWorker::Session(Box::new(Session {
             language: Language::Cs,
+            client_side: ClientSide { mode: ClientMode::StartTls, client_tls: 1 },
+            session_rule_index: 2,
             id: session,
             generation: 1,
             listener: 0,
@@ -89,6 +94,38 @@ fn the_bytes_of_every_message_stay_what_they_are() {
     line(&mut out, &ToWorker::Kick { session });
     line(&mut out, &ToWorker::Renew { session, generation: 2, rule: 1, language: Language::Cs });
     line(&mut out, &ToWorker::Drain);
+    for file in [
+        TlsFile::ClientChain { tls: 1, certificate: 2 },
+        TlsFile::Staple { tls: 1, certificate: 2 },
+        TlsFile::ClientCa { tls: 1 },
+        TlsFile::Crl { tls: 1 },
+        TlsFile::ServerCa { tls: 1 },
+        TlsFile::ServerChain { tls: 1 },
+    ] {
+        line(&mut out, &ToWorker::Tls { generation: 3, file });
+    }
+    line(&mut out, &ToWorker::Keyholder);
+
+    let of = KeyOf::ClientTls { tls: 1, certificate: 2 };
+    line(&mut out, &ToKeyholder::Key { generation: 3, of, passphrase: true });
+    line(&mut out, &ToKeyholder::Key { generation: 3, of: KeyOf::ServerTls { tls: 1 }, passphrase: false });
+    line(&mut out, &ToKeyholder::Complete { generation: 3 });
+    line(&mut out, &ToKeyholder::Worker { worker: 4 });
+    for purpose in [
+        supervisor_keyholder::Purpose::Client { tls: 1, scope: 5 },
+        supervisor_keyholder::Purpose::Server { tls: 1 },
+    ] {
+        line(&mut out, &ToKeyholder::Grant { worker: 4, session, generation: 3, purpose });
+    }
+    line(&mut out, &FromKeyholder::Loaded { generation: 3, problems: vec![(of, "why".into())] });
+    line(&mut out, &FromKeyholder::Misuse { worker: 4, session, why: "why".into() });
+    for towards in [Towards::Client(2), Towards::Server] {
+        line(&mut out, &Question::Sign { session, towards, scheme: 0x0403, message: vec![1] });
+    }
+    line(&mut out, &Question::Seal { session, state: vec![1] });
+    line(&mut out, &Question::Open { session, ticket: vec![1] });
+    line(&mut out, &Answer::Done(vec![1]));
+    line(&mut out, &Answer::None);
 
     line(&mut out, &FromWorker::LoggedIn { session, user: "u".into() });
     line(&mut out, &FromWorker::NeedSpool { session, mail });

@@ -21,3 +21,4 @@ mod resolve;
 pub mod schema;
 pub mod slice;
 pub mod time;
+pub mod tls;

@@ -2,10 +2,10 @@
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// The POP3 commands that Mailward implements (RFC 1939, 2449, 5034, 6856; LAST is RFC 1460's).
-pub const POP3_COMMANDS: [&str; 17] = [
+/// The POP3 commands that Mailward implements (RFC 1939, 2449, 2595, 5034, 6856; LAST is RFC 1460's).
+pub const POP3_COMMANDS: [&str; 18] = [
     "USER", "PASS", "APOP", "AUTH", "CAPA", "STAT", "LIST", "UIDL", "RETR", "TOP", "DELE", "RSET", "NOOP",
-    "LAST", "UTF8", "LANG", "QUIT",
+    "LAST", "UTF8", "LANG", "STLS", "QUIT",
 ];
 
 /// Stands in `commands` for every command that Mailward does not implement.

@@ -10,6 +10,7 @@ mod reach;
 mod rules;
 mod scanning;
 mod service;
+mod tls;
 
 use crate::diagnostic::{At, Sink};
 use crate::model::Policy;
@@ -118,15 +119,22 @@ fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Po
     let resolver = service::resolver(&mut document);
     let control = service::control(&mut document);
     let refuse_delete = service::quarantine(&mut document);
-    let listeners = service::listeners(&mut document, &tenants, options);
+    let client_tls = tls::client_tls(&mut document);
+    let server_tls = tls::server_tls(&mut document);
+    let listeners = service::listeners(&mut document, &tenants, &client_tls, options);
     let errors = sink.errors();
     let engines = scanning::engines(&mut document);
     let engines_sound = sink.errors() == errors;
     let filters = scanning::mail_filters(&mut document);
     let names = conditions::Names { hosts: &hosts, times: &times, listeners: &listeners, tenants: &tenants };
-    let session_acls = rules::session_acls(&mut document, &names);
-    let sections =
-        rules::Sections { names: &names, session_acls: &session_acls, engines: &engines, filters: &filters };
+    let session_acls = rules::session_acls(&mut document, &names, &client_tls);
+    let sections = rules::Sections {
+        names: &names,
+        session_acls: &session_acls,
+        engines: &engines,
+        filters: &filters,
+        server_tls: &server_tls,
+    };
     let command_acls = rules::command_acls(&mut document, &sections);
     let doc_acls = mail::doc_acls(&mut document, &names, &command_acls, standard_rules);
     let mail_acls = mail::mail_acls(&mut document, &names, &command_acls, standard_rules);
@@ -152,6 +160,8 @@ fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Po
         refuse_delete,
         tenants: tenants.values,
         tenant_sessions,
+        client_tls: client_tls.values,
+        server_tls: server_tls.values,
         listeners: listeners.values,
         session_acls: session_acls.values,
         command_acls: command_acls.values,

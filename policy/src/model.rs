@@ -5,6 +5,7 @@ use crate::list::Patterns;
 use crate::names::{Direction, Language, Protocol};
 use crate::status::StatusSet;
 use crate::time::Zone;
+use crate::tls::{ClientMode, ClientTls, Required, ServerTls};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -29,6 +30,10 @@ pub struct Policy {
     pub tenants: Vec<String>,
     /// `max-sessions` of each; 0 is none.
     pub tenant_sessions: Vec<usize>,
+    /// `[client-tls.NAME]`.
+    pub client_tls: Vec<ClientTls>,
+    /// `[server-tls.NAME]` behind those that are built in.
+    pub server_tls: Vec<ServerTls>,
     /// `[[listener]]`.
     pub listeners: Vec<Listener>,
     /// `[[session-acl]]`, in order.
@@ -160,6 +165,10 @@ pub struct Listener {
     pub addresses: Vec<SocketAddr>,
     /// Index into `tenants`.
     pub tenant: u16,
+    /// `tls`.
+    pub tls: ClientMode,
+    /// `client-tls`: index; `None` only where `tls` is off.
+    pub client_tls: Option<u16>,
     /// `transparent`.
     pub transparent: Option<Transparent>,
 }
@@ -188,6 +197,12 @@ pub struct SessionAcl {
     pub max_sessions_per_client: usize,
     /// `language`, if it is written here.
     pub language: Option<Language>,
+    /// `tls`, instead of the listener's.
+    pub tls: Option<ClientMode>,
+    /// `client-tls`, instead of the listener's: index.
+    pub client_tls: Option<u16>,
+    /// `require-client-certificate`.
+    pub require_client_certificate: Required,
 }
 
 /// One `[[command-acl]]`: phase 2, the session.
@@ -252,6 +267,10 @@ pub struct SessionRules {
     pub scan_patience: Duration,
     /// `[command-acl.download]`.
     pub download: Scanning,
+    /// `server-tls`: index into `server_tls`.
+    pub server_tls: u16,
+    /// `require-server-certificate`.
+    pub require_server_certificate: Required,
 }
 
 /// `[command-acl.download]`.

@@ -5,6 +5,7 @@ use crate::model::{
 };
 use crate::status::{Status, StatusSet};
 use crate::time::Zone;
+use crate::tls::{ClientMode, ClientTls, Required, ServerTls};
 use serde::{Deserialize, Serialize};
 
 /// What a worker of one tenant knows.
@@ -16,6 +17,12 @@ pub struct WorkerSlice {
     pub listeners: Vec<String>,
     /// The tenant's rules by the policy's index; `None` belongs to others.
     pub rules: Vec<Option<SessionRules>>,
+    /// TLS towards clients, by the policy's index; `None` belongs to others.
+    pub client_tls: Vec<Option<ClientTls>>,
+    /// TLS towards servers, likewise.
+    pub server_tls: Vec<Option<ServerTls>>,
+    /// `require-client-certificate` by the policy's index of the session-acl; others' are empty.
+    pub required: Vec<Required>,
     /// `[login]`.
     pub login: Login,
     /// `spool-file-above`.
@@ -78,6 +85,26 @@ impl Policy {
                 .command_acls
                 .iter()
                 .map(|acl| self.reaches(acl, tenant).then(|| acl.session.clone()))
+                .collect(),
+            client_tls: self
+                .client_tls
+                .iter()
+                .zip(0_u16..)
+                .map(|(tls, index)| self.shows(tenant, index).then(|| tls.clone()))
+                .collect(),
+            server_tls: self
+                .server_tls
+                .iter()
+                .zip(0_u16..)
+                .map(|(tls, index)| self.dials_with(tenant, index).then(|| tls.clone()))
+                .collect(),
+            required: self
+                .session_acls
+                .iter()
+                .map(|acl| {
+                    let own = one_of(&acl.when.tenants, tenant);
+                    if own { acl.require_client_certificate.clone() } else { Vec::new() }
+                })
                 .collect(),
             login: self.login.clone(),
             spool_file_above: self.service.spool_file_above,
@@ -155,6 +182,28 @@ impl Policy {
                             && one_of(&session.when.tenants, tenant)
                     })
             })
+    }
+
+    /// Whether clients of this tenant can be shown the certificates of this `[client-tls.NAME]`.
+    pub fn shows(&self, tenant: u16, client_tls: u16) -> bool {
+        let listeners = (0_u16..).zip(&self.listeners).filter(|(_, listener)| listener.tenant == tenant);
+        listeners
+            .flat_map(|(listener, _)| {
+                (0_u16..).zip(&self.session_acls).map(move |(rule, acl)| (listener, rule, acl))
+            })
+            .any(|(listener, rule, acl)| {
+                let side = self.client_side(listener, rule);
+                acl.accept
+                    && one_of(&acl.when.tenants, tenant)
+                    && one_of(&acl.when.listeners, listener)
+                    && side.mode != ClientMode::Off
+                    && side.client_tls == client_tls
+            })
+    }
+
+    /// Whether sessions of this tenant can use this `[server-tls.NAME]`.
+    pub fn dials_with(&self, tenant: u16, server_tls: u16) -> bool {
+        self.command_acls.iter().any(|acl| acl.session.server_tls == server_tls && self.reaches(acl, tenant))
     }
 
     fn tenant_name(&self, tenant: u16) -> String {

@@ -90,8 +90,14 @@ cases! {
     a_quarantine_is_not_in_this_version: with_rest("[quarantine]\nenabled = true\nkeep = \"14d\"\nwithout-quarantine = \"delete\"\n");
     name_servers_are_addresses: with_rest("[resolver]\nservers = [\"dns.example.net\", \"192.0.2.1\", 3]\n");
     tls_left_out_is_not_guessed: "version = 1\n[[listener]]\nprotocol = \"pop3\"\n[[session-acl]]\n[[command-acl]]\nplug-to = [\"mail.example.net\"]\n[antivirus.clamd]\n";
-    tls_modes_are_not_in_this_version:
+    tls_needs_a_certificate_and_known_names:
         format!("version = 1\n{}", REST.replace("tls = \"off\"\n[[s", "tls = \"starttls\"\n[[s").replace("server-tls = \"off\"", "server-tls = \"public\""));
+    tls_towards_clients_is_checked:
+        with_rest("[client-tls.a]\ncertificates = [{ cert = \"mail.pem\" }]\nversions = [\"1.1\"]\nciphers = [\"TLS_AES_256_GCM_SHA385\", \"RC4\"]\nclient-certificates = \"required\"\ndeadline = \"10ms\"\n[client-tls.b]\ncertificates = []\n[[listener]]\nname = \"s\"\nprotocol = \"pop3\"\n[[session-acl]]\ntls = \"starttls\"\nclient-tls = \"c\"\n");
+    required_certificates_need_an_authority:
+        "version = 1\n[client-tls.a]\ncertificates = [{ cert = \"/a.pem\", key = \"/a.key\" }]\n[[listener]]\nprotocol = \"pop3\"\n[[session-acl]]\nrequire-client-certificate = [{ san = \"*@example.net\" }]\n[[command-acl]]\nplug-to = [\"mail.example.net\"]\n[antivirus.clamd]\n";
+    tls_towards_servers_is_checked:
+        with_rest("[server-tls.off]\n[server-tls.a]\nmode = \"starttls\"\nverify = \"fingerprint\"\n[server-tls.b]\nverify = \"chain\"\naccept = [\"expired\", \"revoked\"]\ndepth = 9\nname = \"a b\"\nfingerprints = [\"12:34\"]\nca = \"ca.pem\"\n[server-tls.c]\nmode = \"opportunistic\"\n[server-tls.d]\nverify = \"none\"\n");
     other_protocols_are_not_in_this_version:
         format!("version = 1\n{}\n[[command-acl]]\naction = \"deny\"\nprotocol = [\"imap\"]\n", REST.replace("\"pop3\"", "\"imap\""));
     listen_addresses_are_checked:

@@ -26,9 +26,13 @@ name = \"acme\"
 <resolver>
 [quarantine]
 <quarantine>
+[client-tls.lan]
+certificates = [{ cert = \"/a.pem\", key = \"/a.key\" }]
+<client-tls>
+[server-tls.public]
+<server-tls>
 [[listener]]
 protocol = \"pop3\"
-tls = \"off\"
 <listener>
 [[listener]]
 name = \"caught\"
@@ -47,7 +51,6 @@ times = [\"22:00-06:00\"]
 <session-acl>
 [[command-acl]]
 plug-to = [\"mail.example.net\"]
-server-tls = \"off\"
 <command-acl>
 [command-acl.download]
 <command-acl.download>
@@ -100,6 +103,9 @@ fn section_of(line: &str) -> Option<&'static str> {
         ("## `[control]`", "control"),
         ("## `[resolver]`", "resolver"),
         ("## `[quarantine]`", "quarantine"),
+        ("## `[client-tls.NAME]`", "client-tls"),
+        ("## `[server-tls.NAME]`", "server-tls"),
+        ("### Certificates that match", ""),
         ("## `[[listener]]`", "listener"),
         ("In `transparent`", "transparent"),
         ("## `[host-list.NAME]`", "host-list"),

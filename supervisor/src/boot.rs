@@ -12,6 +12,7 @@ use crate::event_loop::{EVENTS, Event, Supervisor};
 use crate::handover::Sessions;
 use crate::identity::Identities;
 use crate::journal::Journal;
+use crate::keys::Scopes;
 use crate::lease::Leases;
 use crate::listener;
 use crate::lock::InstanceLock;
@@ -116,6 +117,7 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
         report: Report::new(options.report),
         children,
         slices,
+        scopes: Scopes::default(),
         admission: Admission::default(),
         sessions: Sessions::default(),
         own: OwnAddresses::new(listening.clone()),
@@ -262,6 +264,21 @@ pub(crate) fn plan(policy: &Policy, identities: Option<&Identities>, descriptors
             lives: 0,
             limits: Limits {
                 descriptors: Some(descriptors.min(LOOKUP_DESCRIPTORS)),
+                file_size: Some(0),
+                memory: None,
+                cpu_seconds: None,
+            },
+        });
+    }
+    if policy.has_keys() {
+        groups.push(GroupPlan {
+            role: Role::Keyholder,
+            tenant: 0,
+            id: id(Role::Keyholder, 0),
+            wanted: 1,
+            lives: 0,
+            limits: Limits {
+                descriptors: Some(descriptors),
                 file_size: Some(0),
                 memory: None,
                 cpu_seconds: None,

@@ -7,6 +7,7 @@ use ipc::boot::{Boot, Ready, Role, build};
 use ipc::ids::LeaseId;
 use ipc::link::{Link, LinkError};
 use ipc::log;
+use ipc::supervisor_keyholder::{FromKeyholder, ToKeyholder};
 use ipc::supervisor_lookup::{FromLookup, ToLookup};
 use ipc::supervisor_scanner::{FromScanner, ToScanner};
 use ipc::supervisor_worker::{FromWorker, ToWorker};
@@ -36,6 +37,8 @@ pub(crate) enum FromChild {
     Scanner(FromScanner),
     /// Lookup says.
     Lookup(FromLookup),
+    /// The keyholder says.
+    Keyholder(FromKeyholder),
     /// Something for the log.
     Log(Box<log::Event>),
     /// Its link ended, or what came over it broke the contract.
@@ -48,6 +51,7 @@ enum Outbox {
     Worker(Post<ToWorker, FromWorker>),
     Scanner(Post<ToScanner, FromScanner>),
     Lookup(Post<ToLookup, FromLookup>),
+    Keyholder(Post<ToKeyholder, FromKeyholder>),
 }
 
 /// Where a child stands.
@@ -55,7 +59,7 @@ enum Outbox {
 pub(crate) enum Phase {
     /// Started, not confined yet.
     Booting,
-    /// Confined and checked; a scanner still compiles its signatures.
+    /// Confined and checked; a scanner still compiles its signatures, the keyholder reads its keys.
     Preparing,
     /// At work.
     Serving,
@@ -286,10 +290,9 @@ impl Children {
         let (ours, theirs) = ipc::pair()?;
         let (our_log, their_log) = ipc::pair()?;
         let tenant_name = self.tenants.get(usize::from(tenant)).cloned().unwrap_or_default();
-        let title = if role == Role::Lookup {
-            format!("mailward {role}")
-        } else {
-            format!("mailward {role} {tenant_name}")
+        let title = match role {
+            Role::Lookup | Role::Keyholder => format!("mailward {role}"),
+            Role::Worker | Role::Scanner => format!("mailward {role} {tenant_name}"),
         };
         let join = group.jail.as_ref().map(Jail::kinds).unwrap_or_default();
         let descriptors = group.jail.as_ref().map(Jail::descriptors).unwrap_or_default();
@@ -320,6 +323,7 @@ impl Children {
             Role::Worker => Outbox::Worker(converse(id, ready, ours, FromChild::Worker, events)),
             Role::Scanner => Outbox::Scanner(converse(id, ready, ours, FromChild::Scanner, events)),
             Role::Lookup => Outbox::Lookup(converse(id, ready, ours, FromChild::Lookup, events)),
+            Role::Keyholder => Outbox::Keyholder(converse(id, ready, ours, FromChild::Keyholder, events)),
         };
         tokio::task::spawn_local(listen_to_log(id, our_log, self.events.clone()));
         self.living.insert(
@@ -369,7 +373,10 @@ impl Children {
         if self.require_all && !ready.walls.missing.is_empty() {
             return Err(format!("walls are missing: {}", ready.walls.missing.join("; ")));
         }
-        child.phase = if child.role == Role::Scanner { Phase::Preparing } else { Phase::Serving };
+        child.phase = match child.role {
+            Role::Scanner | Role::Keyholder => Phase::Preparing,
+            Role::Worker | Role::Lookup => Phase::Serving,
+        };
         Ok(())
     }
 
@@ -378,7 +385,7 @@ impl Children {
         let Some(child) = self.living.get(&id) else { return false };
         let sent = match &child.outbox {
             Outbox::Worker(outbox) => outbox.send(message, fds),
-            Outbox::Scanner(_) | Outbox::Lookup(_) => false,
+            Outbox::Scanner(_) | Outbox::Lookup(_) | Outbox::Keyholder(_) => false,
         };
         self.kill_unless(sent, id)
     }
@@ -388,7 +395,7 @@ impl Children {
         let Some(child) = self.living.get(&id) else { return false };
         let sent = match &child.outbox {
             Outbox::Scanner(outbox) => outbox.send(message, fds),
-            Outbox::Worker(_) | Outbox::Lookup(_) => false,
+            Outbox::Worker(_) | Outbox::Lookup(_) | Outbox::Keyholder(_) => false,
         };
         self.kill_unless(sent, id)
     }
@@ -398,7 +405,17 @@ impl Children {
         let Some(child) = self.living.get(&id) else { return false };
         let sent = match &child.outbox {
             Outbox::Lookup(outbox) => outbox.send(message, fds),
-            Outbox::Worker(_) | Outbox::Scanner(_) => false,
+            Outbox::Worker(_) | Outbox::Scanner(_) | Outbox::Keyholder(_) => false,
+        };
+        self.kill_unless(sent, id)
+    }
+
+    /// Sends to the keyholder, as [`Children::tell_worker`].
+    pub(crate) fn tell_keyholder(&mut self, id: ChildId, message: ToKeyholder, fds: Vec<OwnedFd>) -> bool {
+        let Some(child) = self.living.get(&id) else { return false };
+        let sent = match &child.outbox {
+            Outbox::Keyholder(outbox) => outbox.send(message, fds),
+            Outbox::Worker(_) | Outbox::Scanner(_) | Outbox::Lookup(_) => false,
         };
         self.kill_unless(sent, id)
     }

@@ -10,6 +10,7 @@ use crate::engines::Engines;
 use crate::handover::Sessions;
 use crate::identity::Identities;
 use crate::journal::Journal;
+use crate::keys::Scopes;
 use crate::lease::{EngineDialled, Leases};
 use crate::listener::Accepted;
 use crate::lock::InstanceLock;
@@ -23,7 +24,7 @@ use ipc::link::LinkError;
 use ipc::log::Level;
 use ipc::supervisor_lookup::ToLookup;
 use ipc::supervisor_scanner::Purpose;
-use ipc::supervisor_worker::{NoServer, ToWorker};
+use ipc::supervisor_worker::NoServer;
 use policy::model::Policy;
 use policy::time::Clock;
 use std::io;
@@ -128,6 +129,7 @@ pub(crate) struct Supervisor {
     pub(crate) report: Report,
     pub(crate) children: Children,
     pub(crate) slices: crate::slices::Slices,
+    pub(crate) scopes: Scopes,
     pub(crate) admission: Admission,
     pub(crate) sessions: Sessions,
     pub(crate) own: OwnAddresses,
@@ -257,6 +259,7 @@ impl Supervisor {
         self.keep_redirection();
         self.start_probes();
         self.shrink_pools();
+        self.look_at_certificates();
     }
 
     fn child_did(&mut self, id: ChildId, what: FromChild) {
@@ -265,6 +268,7 @@ impl Supervisor {
             FromChild::Worker(message) => self.worker_said(id, message),
             FromChild::Scanner(message) => self.scanner_said(id, message),
             FromChild::Lookup(message) => self.lookup_said(id, message),
+            FromChild::Keyholder(message) => self.keyholder_said(id, message),
             FromChild::Log(event) => {
                 if let Some(child) = self.children.get(id) {
                     let tenant = self.policy.tenants.get(usize::from(child.tenant)).map_or("", |name| name);
@@ -295,19 +299,21 @@ impl Supervisor {
         self.report.ready(role, tenant_name, &ready.walls);
         let generation = self.generation;
         let begun = match role {
-            Role::Worker => self.slices.worker(tenant).is_some_and(|(fd, len)| {
-                self.children.tell_worker(id, ToWorker::Policy { generation, len }, vec![fd])
-            }),
+            Role::Worker => self.slices.prepare_worker(&mut self.children, id, tenant, generation),
             Role::Scanner => self.slices.prepare_scanner(&mut self.children, id, tenant, generation),
             Role::Lookup => self.prepare_lookup(id),
+            Role::Keyholder => self.prepare_keyholder(id),
         };
         if !begun {
             self.condemn(id, "cannot be given its policy");
             return;
         }
         match role {
-            Role::Worker => self.seat_waiting(tenant),
-            Role::Scanner => {}
+            Role::Worker => {
+                self.join_keyholder(id);
+                self.seat_waiting(tenant);
+            }
+            Role::Scanner | Role::Keyholder => {}
             Role::Lookup => {
                 self.ask_again();
                 self.ask_names_again();
@@ -375,6 +381,13 @@ impl Supervisor {
             Role::Worker => self.worker_lost(id),
             Role::Scanner => self.scanner_lost(id, loss.lease),
             Role::Lookup => self.lookup_lost(),
+            Role::Keyholder => {
+                self.journal.note(
+                    Level::Error,
+                    "the keyholder is lost; handshakes wait for its replacement",
+                    &[],
+                );
+            }
         }
         self.reap();
         self.fill();

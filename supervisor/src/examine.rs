@@ -121,7 +121,11 @@ async fn serving(
             }
             FromChild::Scanner(FromScanner::Serving { .. }) => return Ok(id),
             FromChild::Lost(error) => return Err(Error::new(format!("the scanner is lost: {error}"))),
-            FromChild::Worker(_) | FromChild::Scanner(_) | FromChild::Lookup(_) | FromChild::Log(_) => {}
+            FromChild::Worker(_)
+            | FromChild::Scanner(_)
+            | FromChild::Lookup(_)
+            | FromChild::Keyholder(_)
+            | FromChild::Log(_) => {}
         }
     }
     Err(Error::new("the scanner is gone"))

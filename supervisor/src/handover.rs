@@ -223,7 +223,7 @@ impl Supervisor {
             .serving(Role::Worker, tenant)
             .min_by_key(|(child, worker)| (worker.sessions, *child))
             .map(|(child, _)| child);
-        if let Some(worker) = worker {
+        if let Some(worker) = worker.filter(|_| !self.waits_for_keys(id)) {
             self.hand_over(id, worker);
             return;
         }
@@ -242,12 +242,18 @@ impl Supervisor {
         while self.children.serving(Role::Worker, tenant).next().is_some() {
             let next = self.sessions.waiting.get_mut(&tenant).and_then(VecDeque::pop_front);
             let Some(id) = next else { return };
+            if self.waits_for_keys(id) {
+                // Their turn comes with the keyholder.
+                self.sessions.waiting.entry(tenant).or_default().push_front(id);
+                return;
+            }
             self.seat(id);
         }
     }
 
     fn hand_over(&mut self, id: SessionId, worker: ChildId) {
         let policy = Rc::clone(&self.policy);
+        let client_side = self.grant_client(id, worker);
         let Some(session) = self.sessions.live.get_mut(&id) else { return };
         let Some(socket) = session.socket.take() else { return };
         let Some(listener) = policy.listeners.get(usize::from(session.listener)) else { return };
@@ -266,6 +272,8 @@ impl Supervisor {
                 .map(|rule| rule.name.clone())
                 .unwrap_or_default(),
             language: policy.language(session.session_rule, session.rule),
+            client_side,
+            session_rule_index: session.session_rule,
             plan: Plan::Early { rule: session.rule },
             accepted_ns: session.at_ns,
         };
@@ -482,6 +490,7 @@ impl Supervisor {
         match std::mem::replace(&mut session.server, Server::Told { connected: false }) {
             Server::Waiting(Ok(Dialled { socket, target })) => {
                 session.server = Server::Told { connected: true };
+                self.grant_server(id, worker);
                 let message = ToWorker::Server { session: id, address: target.address, name: target.name };
                 self.children.tell_worker(worker, message, vec![socket]);
             }

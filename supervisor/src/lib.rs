@@ -38,6 +38,7 @@ mod fixtures;
 mod handover;
 mod identity;
 mod journal;
+mod keys;
 mod lease;
 mod listener;
 mod lock;
@@ -53,6 +54,7 @@ mod reload;
 mod report;
 mod slices;
 mod spool_file;
+mod tls_files;
 
 pub use engines::{USUAL_PATHS as CLAMD_PATHS, USUAL_PORT as CLAMD_PORT};
 pub use examine::examine;

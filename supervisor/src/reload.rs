@@ -17,7 +17,7 @@ use ipc::ids::SessionId;
 use ipc::log::{self, Level};
 use ipc::supervisor_scanner::ToScanner;
 use ipc::supervisor_worker::ToWorker;
-use policy::model::{Policy, Service};
+use policy::model::{Listener, Policy, Service};
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Instant;
@@ -87,6 +87,7 @@ impl Supervisor {
                 differences.join(", ")
             ));
         }
+        let slices = Slices::new(&policy)?;
         let plans = boot::plan(&policy, self.identities.as_ref(), self.descriptors);
         for plan in plans.iter().filter(|plan| plan.role == Role::Worker) {
             if self.children.file_limit(plan) < plan.limits.file_size {
@@ -97,7 +98,6 @@ impl Supervisor {
                 );
             }
         }
-        let slices = Slices::new(&policy)?;
         Ok((Prepared { policy, slices, plans }, notes))
     }
 
@@ -156,10 +156,7 @@ impl Supervisor {
         for (id, role, tenant, phase) in all {
             match role {
                 Role::Worker => {
-                    let told = self.slices.worker(tenant).is_some_and(|(fd, len)| {
-                        self.children.tell_worker(id, ToWorker::Policy { generation, len }, vec![fd])
-                    });
-                    if !told {
+                    if !self.slices.prepare_worker(&mut self.children, id, tenant, generation) {
                         self.condemn(id, "cannot be given its policy");
                     }
                 }
@@ -173,6 +170,11 @@ impl Supervisor {
                     }
                 }
                 Role::Scanner => self.retire_scanner(id),
+                Role::Keyholder => {
+                    if !self.prepare_keyholder(id) {
+                        self.condemn(id, "cannot be given its keys");
+                    }
+                }
                 Role::Lookup => {
                     if !self.prepare_lookup(id) {
                         self.condemn(id, "cannot be given its policy");
@@ -280,14 +282,16 @@ fn needs_restart(former: &Policy, policy: &Policy) -> Vec<String> {
     let mut differences = Vec::new();
     for listener in &former.listeners {
         match policy.listeners.iter().find(|other| other.name == listener.name) {
-            Some(other) if other == listener => {}
+            Some(other) if same_sockets(other, listener) => {}
             Some(_) | None => differences.push(format!("[[listener]] {}", listener.name)),
         }
     }
     let known = |name: &str| former.listeners.iter().any(|listener| listener.name == name);
     let added = policy.listeners.iter().filter(|listener| !known(&listener.name));
     differences.extend(added.map(|listener| format!("[[listener]] {}", listener.name)));
-    if differences.is_empty() && former.listeners != policy.listeners {
+    let order =
+        |policy: &Policy| policy.listeners.iter().map(|listener| listener.name.clone()).collect::<Vec<_>>();
+    if differences.is_empty() && order(former) != order(policy) {
         differences.push("the order of [[listener]]".to_owned());
     }
     if former.tenants != policy.tenants {
@@ -312,6 +316,14 @@ fn needs_restart(former: &Policy, policy: &Policy) -> Vec<String> {
     let changed = items.iter().filter(|(_, same)| !same(old, new));
     differences.extend(changed.map(|(name, _)| format!("`{name}` in [service]")));
     differences
+}
+
+/// Whether what was bound and redirected is the same; TLS towards clients can change.
+fn same_sockets(a: &Listener, b: &Listener) -> bool {
+    a.protocol == b.protocol
+        && a.addresses == b.addresses
+        && a.tenant == b.tenant
+        && a.transparent == b.transparent
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! What each role is given to know, as descriptors: slices in sealed memfds, signature files opened read-only (D23).
 use crate::children::{ChildId, Children};
+use crate::tls_files::TlsFiles;
 use ipc::supervisor_scanner::ToScanner;
+use ipc::supervisor_worker::ToWorker;
 use ipc::wire;
 use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl, open};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -33,6 +35,7 @@ pub(crate) struct Slices {
     signatures: Vec<(String, OwnedFd)>,
     /// What tells the signatures from others.
     prints: Vec<Print>,
+    tls: TlsFiles,
 }
 
 /// What tells one signature file from another, and from itself when it was changed: the source that names it, device,
@@ -60,10 +63,31 @@ impl Slices {
             lookup: slice(sealed(&policy.lookup_slice()))?,
             signatures,
             prints,
+            tls: TlsFiles::open(policy)?,
         })
     }
 
-    pub(crate) fn worker(&self, tenant: u16) -> Option<(OwnedFd, u32)> {
+    pub(crate) const fn tls(&self) -> &TlsFiles {
+        &self.tls
+    }
+
+    /// Gives a worker what it has to know: the files first, so that they are there with the policy that names them.
+    /// Whether it takes them.
+    pub(crate) fn prepare_worker(
+        &self,
+        children: &mut Children,
+        id: ChildId,
+        tenant: u16,
+        generation: u64,
+    ) -> bool {
+        let Some((fd, len)) = self.worker(tenant) else { return false };
+        self.tls
+            .of_tenant(tenant)
+            .all(|(file, fd)| children.tell_worker(id, ToWorker::Tls { generation, file }, vec![fd]))
+            && children.tell_worker(id, ToWorker::Policy { generation, len }, vec![fd])
+    }
+
+    fn worker(&self, tenant: u16) -> Option<(OwnedFd, u32)> {
         self.workers.get(usize::from(tenant)).and_then(Slice::again)
     }
 
@@ -110,7 +134,7 @@ impl Slice {
 }
 
 /// A new open file description of the same file: a duplicated descriptor would share its offset.
-fn reopen(file: &OwnedFd) -> io::Result<OwnedFd> {
+pub(crate) fn reopen(file: &OwnedFd) -> io::Result<OwnedFd> {
     use std::os::fd::AsRawFd;
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     Ok(open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?)
@@ -160,7 +184,7 @@ fn open_signatures(policy: &Policy) -> Result<Signatures, String> {
 }
 
 /// The file itself, or the files of a directory by name, without hidden ones.
-fn expand(path: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn expand(path: &Path) -> io::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
@@ -176,7 +200,7 @@ fn expand(path: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Opens read-only and checks owner and mode on the descriptor, so that nothing can change between check and use.
-fn open_checked(path: &Path) -> Result<OwnedFd, String> {
+pub(crate) fn open_checked(path: &Path) -> Result<OwnedFd, String> {
     let file = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty())
         .map_err(|errno| errno.desc().to_owned())?;
     let stat = fstat(&file).map_err(|errno| errno.desc().to_owned())?;

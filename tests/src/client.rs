@@ -1,38 +1,96 @@
 //! A scripted POP3 client that keeps every octet it is given.
-use std::io::{BufRead, BufReader, Read, Write};
+use crate::client_tls::{Secured, Tls};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
+
+/// The octets of a connection.
+#[derive(Debug)]
+enum Stream {
+    Clear(TcpStream),
+    Secured(Box<Secured>),
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Clear(stream) => stream.read(buffer),
+            Self::Secured(stream) => stream.read(buffer),
+        }
+    }
+}
 
 /// One connection.
 #[derive(Debug)]
 pub struct Client {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Stream>,
 }
 
 impl Client {
     /// Connects and takes the greeting.
     pub fn connect(address: SocketAddr) -> (Self, String) {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        stream.set_nodelay(true).unwrap();
-        let mut client = Self { stream: BufReader::new(stream) };
+        let mut client = Self { stream: BufReader::new(Stream::Clear(tcp(address))) };
         let greeting = client.line();
         (client, greeting)
     }
 
+    /// Connects by implicit TLS and takes the greeting.
+    ///
+    /// # Errors
+    /// Why the handshake failed.
+    pub fn connect_tls(address: SocketAddr, tls: &Tls) -> io::Result<(Self, String)> {
+        let secured = tls.connect(tcp(address))?;
+        let mut client = Self { stream: BufReader::new(Stream::Secured(Box::new(secured))) };
+        let greeting = client.line();
+        Ok((client, greeting))
+    }
+
+    /// Asks for TLS and begins it.
+    ///
+    /// # Errors
+    /// Why the handshake failed.
+    pub fn stls(mut self, tls: &Tls) -> io::Result<Self> {
+        let answer = self.command("STLS");
+        assert_eq!(answer, "+OK begin TLS");
+        assert!(self.stream.buffer().is_empty(), "something came behind the answer");
+        match self.stream.into_inner() {
+            Stream::Clear(stream) => {
+                let secured = tls.connect(stream)?;
+                Ok(Self { stream: BufReader::new(Stream::Secured(Box::new(secured))) })
+            }
+            Stream::Secured(_) => panic!("TLS twice"),
+        }
+    }
+
+    /// Whether the handshake resumed a former session.
+    pub fn resumed(&self) -> bool {
+        match self.stream.get_ref() {
+            Stream::Clear(_) => false,
+            Stream::Secured(stream) => stream.conn.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
+        }
+    }
+
+    /// Logs in as the laboratory's user.
+    pub fn log_in(mut self) -> Self {
+        assert!(self.command("USER user").starts_with("+OK"));
+        let answer = self.command("PASS secret");
+        assert!(answer.starts_with("+OK"), "{answer}");
+        self
+    }
+
     /// Connects and logs in as the laboratory's user.
     pub fn login(address: SocketAddr) -> Self {
-        let (mut client, greeting) = Self::connect(address);
+        let (client, greeting) = Self::connect(address);
         assert!(greeting.starts_with("+OK"), "{greeting}");
-        assert!(client.command("USER user").starts_with("+OK"));
-        let answer = client.command("PASS secret");
-        assert!(answer.starts_with("+OK"), "{answer}");
-        client
+        client.log_in()
     }
 
     /// Sends bytes as they are.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
+        match self.stream.get_mut() {
+            Stream::Clear(stream) => stream.write_all(bytes.as_ref()).unwrap(),
+            Stream::Secured(stream) => stream.write_all(bytes.as_ref()).unwrap(),
+        }
     }
 
     /// Reads one line, without its end. Empty at the end of the connection.
@@ -87,4 +145,11 @@ impl Client {
         let _ = self.stream.read_to_end(&mut rest);
         rest
     }
+}
+
+fn tcp(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
 }

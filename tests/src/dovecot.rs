@@ -1,4 +1,5 @@
 //! A real dovecot with one maildrop.
+use crate::pki::Pair;
 use crate::process::Daemon;
 use crate::until;
 use std::fs;
@@ -18,6 +19,7 @@ pub const PASSWORD: &str = "secret";
 pub struct Dovecot {
     directory: TempDir,
     address: SocketAddr,
+    tls_address: SocketAddr,
     _daemon: Daemon,
 }
 
@@ -26,8 +28,25 @@ impl Dovecot {
     pub fn start(mails: &[Vec<u8>]) -> Self {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut command = Command::new("dovecot");
-        let dovecot = Self::start_by(&mut command, address, mails);
+        let dovecot = Self::start_by(&mut command, address, mails, None);
         until("dovecot to listen", 20, || TcpStream::connect(address).ok());
+        dovecot
+    }
+
+    /// Serves these mails on loopback, with this certificate: by STLS at [`Dovecot::address`], by implicit TLS at
+    /// [`Dovecot::tls_address`].
+    pub fn secured(mails: &[Vec<u8>], pair: &Pair) -> Self {
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let (plain, tls) = (free(), free());
+        let addresses = [&plain, &tls].map(|socket| socket.local_addr().unwrap());
+        drop((plain, tls));
+        let mut command = Command::new("dovecot");
+        let mut dovecot =
+            Self::start_by(&mut command, addresses[0], mails, Some((pair, addresses[1].port())));
+        dovecot.tls_address = addresses[1];
+        for address in addresses {
+            until("dovecot to listen", 20, || TcpStream::connect(address).ok());
+        }
         dovecot
     }
 
@@ -36,7 +55,7 @@ impl Dovecot {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", namespace, "dovecot"]);
         let address = SocketAddr::from(([0, 0, 0, 0], port));
-        let dovecot = Self::start_by(&mut command, address, mails);
+        let dovecot = Self::start_by(&mut command, address, mails, None);
         until("dovecot to listen in its namespace", 20, || {
             let probe = format!("</dev/tcp/127.0.0.1/{port}");
             let mut command = Command::new("ip");
@@ -46,7 +65,12 @@ impl Dovecot {
         dovecot
     }
 
-    fn start_by(command: &mut Command, address: SocketAddr, mails: &[Vec<u8>]) -> Self {
+    fn start_by(
+        command: &mut Command,
+        address: SocketAddr,
+        mails: &[Vec<u8>],
+        tls: Option<(&Pair, u16)>,
+    ) -> Self {
         let directory = tempfile::Builder::new().prefix("mailward-dovecot-").tempdir().unwrap();
         let base = directory.path();
         fs::set_permissions(base, fs::Permissions::from_mode(0o755)).unwrap();
@@ -60,15 +84,19 @@ impl Dovecot {
         fs::write(base.join("users"), format!("{USER}:{{PLAIN}}{PASSWORD}:::::\n")).unwrap();
         let listen =
             if address.ip().is_unspecified() { "*, ::".to_owned() } else { address.ip().to_string() };
+        let ssl = tls.map_or("ssl = no\n".to_owned(), |(pair, _)| {
+            format!("ssl = yes\nssl_cert = <{}\nssl_key = <{}\n", pair.cert.display(), pair.key.display())
+        });
+        let tls_port = tls.map_or(0, |(_, port)| port);
         fs::write(
             base.join("dovecot.conf"),
             format!(
-                "protocols = pop3\nbase_dir = {b}/run\nstate_dir = {b}/run\nssl = no\ndisable_plaintext_auth = no\n\
+                "protocols = pop3\nbase_dir = {b}/run\nstate_dir = {b}/run\n{ssl}disable_plaintext_auth = no\n\
                  log_path = {b}/log\nmail_location = maildir:{b}/mail/%u/Maildir\nlisten = {listen}\n\
                  mail_uid = mail\nmail_gid = mail\nfirst_valid_uid = 1\nauth_failure_delay = 0\n\
                  auth_mechanisms = plain login apop\n\
                  default_login_user = nobody\ndefault_internal_user = nobody\ndefault_internal_group = nogroup\n\
-                 service pop3-login {{\n inet_listener pop3 {{\n port = {p}\n }}\n inet_listener pop3s {{\n port = 0\n }}\n}}\n\
+                 service pop3-login {{\n inet_listener pop3 {{\n port = {p}\n }}\n inet_listener pop3s {{\n port = {tls_port}\n ssl = yes\n }}\n}}\n\
                  passdb {{\n driver = passwd-file\n args = {b}/users\n}}\n\
                  userdb {{\n driver = static\n args = uid=mail gid=mail home={b}/mail/%u\n}}\n\
                  pop3_uidl_format = %g\nmail_max_userip_connections = 1000\n",
@@ -86,12 +114,17 @@ impl Dovecot {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let daemon = Daemon::start(command);
-        Self { directory, address, _daemon: daemon }
+        Self { directory, address, tls_address: address, _daemon: daemon }
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for implicit TLS.
+    pub fn tls_address(&self) -> SocketAddr {
+        self.tls_address
     }
 
     /// The mails that are in the maildrop now.

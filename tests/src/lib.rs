@@ -8,10 +8,12 @@
 
 pub mod clamd;
 pub mod client;
+pub mod client_tls;
 pub mod dovecot;
 pub mod mails;
 pub mod mailward;
 pub mod netns;
+pub mod pki;
 pub mod process;
 pub mod server;
 

@@ -30,9 +30,11 @@ pub fn binary() -> PathBuf {
 pub struct Config {
     /// Lines of `[service]`.
     pub service: String,
-    /// Lines of the listener besides name, protocol, address and tls.
+    /// Lines of the listener besides name, protocol and address; `tls = "off"` is written if they do not say `tls`.
     pub listener: String,
-    /// Lines of the command-acl besides `server-tls`; `plug-to` is written if a server is given.
+    /// Lines of the session-acl.
+    pub session: String,
+    /// Lines of the command-acl; `server-tls = "off"` is written if they do not say `server-tls`, and `plug-to` is written if a server is given.
     pub command: String,
     /// Lines of `[command-acl.download]`.
     pub download: String,
@@ -265,15 +267,18 @@ fn write(directory: &Path, config: &Config) -> (PathBuf, SocketAddr) {
     fs::write(directory.join("signatures/lab.hsb"), format!("{}:100:Lab.Hash\n", "0".repeat(64))).unwrap();
     let control = config.control.clone().unwrap_or_else(|| directory.join("control.sock"));
     let plug_to = config.server.map_or_else(String::new, |server| format!("plug-to = [\"{server}\"]\n"));
+    let tls = if config.listener.contains("tls =") { "" } else { "tls = \"off\"\n" };
+    let server_tls = if config.command.contains("server-tls =") { "" } else { "server-tls = \"off\"\n" };
     let text = format!(
         "version = 1\n[service]\nstate-dir = \"{base}/state\"\nspool-dir = \"{base}/state/spool\"\n{service}\n\
          [control]\nsocket = \"{control}\"\n[log]\nlevel = \"debug\"\nformat = \"json\"\n\
-         [[listener]]\nname = \"lab\"\nprotocol = \"pop3\"\naddress = [\"{address}\"]\ntls = \"off\"\n{listener}\n\
-         [[session-acl]]\nname = \"everyone\"\nfrom = [\"*\"]\n\
-         [[command-acl]]\nname = \"all\"\nserver-tls = \"off\"\n{plug_to}{command}\n\
+         [[listener]]\nname = \"lab\"\nprotocol = \"pop3\"\naddress = [\"{address}\"]\n{tls}{listener}\n\
+         [[session-acl]]\nname = \"everyone\"\nfrom = [\"*\"]\n{session}\n\
+         [[command-acl]]\nname = \"all\"\n{server_tls}{plug_to}{command}\n\
          [command-acl.download]\n{download}\n{rest}",
         control = control.display(),
         service = config.service,
+        session = config.session,
         listener = config.listener,
         command = config.command,
         download = config.download,

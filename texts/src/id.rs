@@ -66,6 +66,16 @@ ids! {
         NotNow = "not-now",
         /// The message was deleted in this session.
         MessageDeleted = "message-deleted",
+        /// A login before TLS where TLS is required.
+        TlsFirst = "tls-first",
+        /// STLS behind TLS.
+        AlreadySecured = "already-secured",
+        /// The server's certificate is not what is asked for.
+        ServerCertificate = "server-certificate",
+        /// The server refuses STLS where TLS is required.
+        ServerNoTls = "server-no-tls",
+        /// The server speaks no TLS that we speak.
+        ServerTlsFailed = "server-tls-failed",
         /// DELE of a mail that was deferred.
         DeleteDeferred = "delete-deferred",
         /// DELE of a mail that was served changed.

@@ -21,6 +21,7 @@ pub const POLICY: Policy = Policy {
         any(libc::SYS_sendmsg, "messages to the supervisor, a mail to a scanner"),
         any(libc::SYS_recvfrom, "what clients and servers send"),
         any(libc::SYS_sendto, "what is sent to them, and log events"),
+        any(libc::SYS_writev, "records of TLS that are sent together"),
         any(libc::SYS_close, "ended connections, leases and copies"),
         any(libc::SYS_memfd_create, "spool and changed copy of a mail"),
         any(libc::SYS_write, "the spool, and the runtime waking itself"),

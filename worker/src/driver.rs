@@ -16,7 +16,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::{Instant, Sleep};
+use tls::{Acceptor, Blame, Channel, Failure as Failed};
+use tokio::time::{Instant, Sleep, timeout};
 use worker_proto::machine::{Event, Fault, Input, Machine, Output, Side, Verdict};
 
 /// The buffers of a worker, shared by its sessions.
@@ -104,6 +105,25 @@ impl<M: Machine> Driver<M> {
         }
     }
 
+    /// Shakes hands with the client, once it has what is queued for it; then the session begins anew behind TLS.
+    ///
+    /// # Errors
+    /// Why the handshake failed.
+    pub(crate) async fn secure_client(&mut self, acceptor: &Acceptor) -> Result<Channel, Failed> {
+        let flushed = poll_fn(|cx| self.client.poll_flush(cx));
+        if timeout(CLOSE, flushed).await.is_err() || self.client.is_broken() {
+            return Err(Failed { blame: Blame::Gone, why: "the client takes no more".to_owned() });
+        }
+        let (_, channel, _) = acceptor.accept(self.client.stream()).await?;
+        Ok(channel)
+    }
+
+    /// What follows is behind TLS.
+    pub(crate) fn secured(&mut self, channel: Channel) {
+        self.client.secure(channel);
+        self.machine = self.machine.take().map(Machine::secured);
+    }
+
     /// Tells the machine something that no peer said.
     pub(crate) fn tell(&mut self, input: Input<'_>) {
         let buffers = Rc::clone(&self.buffers);
@@ -176,6 +196,8 @@ impl<M: Machine> Driver<M> {
     /// client; unless the client asked for the end, what it still says is taken, so that it gets to read them.
     pub(crate) async fn close(&mut self, farewell: &[u8], linger: bool) -> Counters {
         self.client.send(farewell);
+        self.client.say_goodbye();
+        self.server.say_goodbye();
         self.timer.as_mut().reset(Instant::now() + CLOSE);
         poll_fn(|cx| {
             let _: Poll<()> = self.server.poll_flush(cx);

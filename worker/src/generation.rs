@@ -1,6 +1,9 @@
 //! A policy as the supervisor gave it: a sealed memory file, read once, kept for the sessions that name it.
+use crate::keyholder::Remote;
 use crate::limits::GENERATIONS;
 use crate::memfd;
+use crate::tls::Tls;
+use ipc::supervisor_worker::TlsFile;
 use ipc::wire::decode_slice;
 use nix::sys::uio::pread;
 use policy::slice::WorkerSlice;
@@ -9,6 +12,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use worker_proto::machine::Settings;
 
 /// One generation, cut into what a session needs.
@@ -25,13 +29,18 @@ pub(crate) struct Generation {
     pub(crate) spool_memory: u64,
     /// `copy-cache`, octets.
     pub(crate) copy_cache: u64,
+    pub(crate) tls: Tls,
 }
 
-impl From<WorkerSlice> for Generation {
-    fn from(slice: WorkerSlice) -> Self {
+impl Generation {
+    fn new(mut slice: WorkerSlice, files: Vec<(TlsFile, OwnedFd)>, keyholder: &Arc<Remote>) -> Self {
+        let tls = Tls::new(&mut slice, files, keyholder);
         let WorkerSlice {
             tenant: _,
             listeners: _,
+            client_tls: _,
+            server_tls: _,
+            required: _,
             rules,
             login,
             spool_file_above,
@@ -43,7 +52,7 @@ impl From<WorkerSlice> for Generation {
         } = slice;
         let settings = |rules| Rc::new(Settings { rules, login: login.clone(), refuse_delete });
         let rules = rules.into_iter().map(|rule| rule.map(settings)).collect();
-        Self { rules, engines, passes, spool_file_above, spool_memory, copy_cache }
+        Self { rules, engines, passes, spool_file_above, spool_memory, copy_cache, tls }
     }
 }
 
@@ -76,11 +85,16 @@ impl Generations {
     }
 }
 
-/// Reads a slice of `length` octets.
+/// Reads a slice of `length` octets; `files` of TLS came before it.
 ///
 /// # Errors
 /// Why it is none, in constant words.
-pub(crate) fn read(file: &OwnedFd, length: u32) -> Result<Generation, &'static str> {
+pub(crate) fn read(
+    file: &OwnedFd,
+    length: u32,
+    files: Vec<(TlsFile, OwnedFd)>,
+    keyholder: &Arc<Remote>,
+) -> Result<Generation, &'static str> {
     if !memfd::is_sealed(file) {
         return Err("policy is not sealed");
     }
@@ -97,5 +111,6 @@ pub(crate) fn read(file: &OwnedFd, length: u32) -> Result<Generation, &'static s
             Ok(0) | Err(_) => return Err("policy cannot be read"),
         }
     }
-    decode_slice::<WorkerSlice>(&bytes).map(Generation::from).map_err(|_| "policy cannot be decoded")
+    let slice = decode_slice::<WorkerSlice>(&bytes).map_err(|_| "policy cannot be decoded")?;
+    Ok(Generation::new(slice, files, keyholder))
 }

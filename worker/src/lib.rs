@@ -6,6 +6,7 @@
 //! ```text
 //! serve.rs     messages of the supervisor, one task per session
 //! session.rs   the story of a session        mail.rs   the way of one mail through it
+//! handshake.rs TLS with client and server        tls.rs    what it is made of        keyholder.rs   who signs
 //! driver.rs    bytes and time <-> machine    peer.rs   one connection
 //! spool.rs     a mail on its way in          scan.rs   job out, answer checked      copy.rs   the scanned copy
 //! ```
@@ -21,7 +22,9 @@ mod copy;
 mod driver;
 mod fault;
 mod generation;
+mod handshake;
 mod inbox;
+mod keyholder;
 mod limits;
 mod mail;
 mod memfd;
@@ -34,6 +37,7 @@ mod session;
 mod spool;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use ipc::boot::{Boot, Ready, Role, build};
 use ipc::log::Log;
@@ -116,5 +120,6 @@ fn serve(runtime: &LocalRuntime, link: OwnedFd, log: Log, _: &Confined) -> Resul
 fn warm_up() -> Result<(), Error> {
     let mut spooling = spool::Spooling::new(memory::Memory::new());
     spooling.write(b"warm");
+    ::tls::warm_up().map_err(io::Error::other)?;
     spooling.seal().map(drop).map_err(|why| Error::Io(io::Error::other(why)))
 }

@@ -1,15 +1,24 @@
-//! One connection of a session: reads into a buffer that is lent, queues what the kernel does not take at once.
-use crate::limits::QUEUE_KEPT;
-use std::io;
+//! One connection of a session, in clear text or behind TLS: reads into a buffer that is lent, queues what the kernel does
+//! not take at once.
+use crate::limits::{PIECE, QUEUE_KEPT};
+use std::cell::RefCell;
+use std::io::{self, IoSlice, Write};
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use tls::Channel;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
+
+thread_local! {
+    /// Records between the socket and their decryption: one buffer for all connections, borrowed within one call.
+    static RECORDS: RefCell<Box<[u8]>> = RefCell::new(vec![0; PIECE].into());
+}
 
 /// A client or a server.
 pub(crate) struct Peer {
     stream: TcpStream,
+    channel: Option<Box<Channel>>,
     queue: Vec<u8>,
     /// How much of the queue is sent.
     sent: usize,
@@ -17,14 +26,29 @@ pub(crate) struct Peer {
     broken: bool,
 }
 
+/// Takes a connected, non-blocking socket.
+///
+/// # Errors
+/// When it cannot be registered.
+pub(crate) fn stream(socket: OwnedFd) -> io::Result<TcpStream> {
+    TcpStream::from_std(std::net::TcpStream::from(socket))
+}
+
 impl Peer {
-    /// Takes a connected, non-blocking socket.
-    ///
-    /// # Errors
-    /// When it cannot be registered.
-    pub(crate) fn new(socket: OwnedFd) -> io::Result<Self> {
-        let stream = TcpStream::from_std(std::net::TcpStream::from(socket))?;
-        Ok(Self { stream, queue: Vec::new(), sent: 0, eof: false, broken: false })
+    /// A connection in clear text, or behind the TLS that stands.
+    pub(crate) fn new(stream: TcpStream, channel: Option<Channel>) -> Self {
+        let channel = channel.map(Box::new);
+        Self { stream, channel, queue: Vec::new(), sent: 0, eof: false, broken: false }
+    }
+
+    /// The connection, for a handshake; nothing may be queued.
+    pub(crate) const fn stream(&mut self) -> &mut TcpStream {
+        &mut self.stream
+    }
+
+    /// A handshake ended well: what follows is behind TLS.
+    pub(crate) fn secure(&mut self, channel: Channel) {
+        self.channel = Some(Box::new(channel));
     }
 
     /// Octets that the kernel has not taken yet.
@@ -47,16 +71,51 @@ impl Peer {
         if bytes.is_empty() || self.broken {
             return;
         }
+        if let Some(channel) = &mut self.channel {
+            channel.say(bytes);
+            self.send_records();
+            return;
+        }
         let taken = if self.queued() > 0 { 0 } else { self.try_write(bytes).unwrap_or(0) };
         let rest = bytes.get(taken..).unwrap_or_default();
         if rest.is_empty() || self.broken {
             return;
         }
+        self.make_room();
+        self.queue.extend_from_slice(rest);
+    }
+
+    /// Says that nothing follows, where the protocol below has a word for it.
+    pub(crate) fn say_goodbye(&mut self) {
+        if let Some(channel) = &mut self.channel {
+            channel.say_goodbye();
+            self.send_records();
+        }
+    }
+
+    /// Sends what records there are: as much as the kernel takes, the rest is queued.
+    fn send_records(&mut self) {
+        let Some(mut channel) = self.channel.take() else { return };
+        if self.queued() == 0 {
+            match channel.flush(&mut Socket(&self.stream)) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => self.give_up(),
+            }
+        }
+        if channel.has_records() && !self.broken {
+            self.make_room();
+            // Memory takes all of it.
+            let _ = channel.flush(&mut self.queue);
+        }
+        self.channel = Some(channel);
+    }
+
+    fn make_room(&mut self) {
         if self.sent > self.queue.len() / 2 {
             self.queue.drain(..self.sent);
             self.sent = 0;
         }
-        self.queue.extend_from_slice(rest);
     }
 
     /// Ready when the queue is empty (or nobody takes it any more).
@@ -85,12 +144,39 @@ impl Peer {
 
     /// Reads once. 0: the end, orderly or not.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<usize> {
-        let mut buffer = ReadBuf::new(buffer);
-        // Not try_read: after a short read this one knows without asking the kernel that there is no more.
-        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
-        let count = if read.is_ok() { buffer.filled().len() } else { 0 };
+        let count = match self.channel.take() {
+            None => ready!(read(&mut self.stream, cx, buffer)),
+            Some(mut channel) => {
+                let read = self.poll_read_records(&mut channel, cx, buffer);
+                self.channel = Some(channel);
+                // An alert, or the answer to a change of keys.
+                self.send_records();
+                ready!(read)
+            }
+        };
         self.eof = count == 0;
         Poll::Ready(count)
+    }
+
+    fn poll_read_records(
+        &mut self,
+        channel: &mut Channel,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<usize> {
+        let mut filled = 0;
+        channel.pending(buffer, &mut filled);
+        RECORDS.with_borrow_mut(|records| {
+            while filled == 0 && !channel.is_closed() {
+                let count = ready!(read(&mut self.stream, cx, records));
+                let came = records.get(..count).unwrap_or_default();
+                // A record that was forged is the end, as if the peer had hung up: what came before it stands.
+                if came.is_empty() || channel.hear(came, buffer, &mut filled).is_err() {
+                    break;
+                }
+            }
+            Poll::Ready(filled)
+        })
     }
 
     /// Takes what lies unread: closing over it would make the kernel reset the connection and throw away what the
@@ -115,5 +201,29 @@ impl Peer {
         self.broken = true;
         self.queue = Vec::new();
         self.sent = 0;
+    }
+}
+
+fn read(stream: &mut TcpStream, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<usize> {
+    let mut buffer = ReadBuf::new(buffer);
+    // Not try_read: after a short read this one knows without asking the kernel that there is no more.
+    let read = ready!(Pin::new(stream).poll_read(cx, &mut buffer));
+    Poll::Ready(if read.is_ok() { buffer.filled().len() } else { 0 })
+}
+
+/// The kernel's side of a connection, for records in several pieces.
+struct Socket<'a>(&'a TcpStream);
+
+impl Write for Socket<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.try_write_vectored(pieces)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

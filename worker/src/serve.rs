@@ -3,12 +3,13 @@
 use crate::driver::Buffers;
 use crate::generation::{self, Generations};
 use crate::inbox::Inbox;
+use crate::keyholder::{Remote, SESSION};
 use crate::memory::Memory;
 use crate::panics;
 use crate::session::{self, Admitted};
 use ipc::ids::SessionId;
 use ipc::log::{Level, Log};
-use ipc::supervisor_worker::{Counters, End, FromWorker, Plan, ToWorker};
+use ipc::supervisor_worker::{Counters, End, FromWorker, Plan, TlsFile, ToWorker};
 use ipc::{Link, LinkError};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -18,6 +19,7 @@ use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use tokio::sync::Notify;
 
@@ -32,6 +34,10 @@ pub(crate) struct Worker {
     pub(crate) memory: Rc<Memory>,
     /// The buffers that sessions borrow.
     pub(crate) buffers: Rc<RefCell<Buffers>>,
+    /// Who has the keys.
+    pub(crate) keyholder: Arc<Remote>,
+    /// Files of TLS of policies that are still to come.
+    tls_files: RefCell<Vec<(u64, TlsFile, OwnedFd)>>,
     sessions: RefCell<HashMap<SessionId, Rc<Inbox>>>,
     /// What the supervisor's socket had no room for.
     backlog: RefCell<VecDeque<FromWorker>>,
@@ -49,6 +55,8 @@ impl Worker {
             generations: Generations::default(),
             memory: Memory::new(),
             buffers: Buffers::new(),
+            keyholder: Arc::default(),
+            tls_files: RefCell::default(),
             sessions: RefCell::default(),
             backlog: RefCell::default(),
             backlog_grew: Notify::new(),
@@ -95,9 +103,18 @@ async fn read(worker: &Rc<Worker>) -> Result<(), LinkError> {
 
 fn take(worker: &Rc<Worker>, message: ToWorker, fds: Vec<OwnedFd>) {
     match message {
+        ToWorker::Tls { generation, file } => {
+            let file = fds.into_iter().next().map(|fd| (generation, file, fd));
+            worker.tls_files.borrow_mut().extend(file);
+        }
+        ToWorker::Keyholder => worker.keyholder.set(fds.into_iter().next()),
         ToWorker::Policy { generation, len } => {
-            let read =
-                fds.first().ok_or("policy without a file").and_then(|file| generation::read(file, len));
+            let files = worker.tls_files.take().into_iter().filter(|(of, ..)| *of == generation);
+            let files = files.map(|(_, file, fd)| (file, fd)).collect();
+            let read = fds
+                .first()
+                .ok_or("policy without a file")
+                .and_then(|file| generation::read(file, len, files, &worker.keyholder));
             match read {
                 Ok(slice) => {
                     worker.memory.bound(slice.spool_file_above, slice.spool_memory);
@@ -142,7 +159,7 @@ fn take(worker: &Rc<Worker>, message: ToWorker, fds: Vec<OwnedFd>) {
 pub(crate) async fn run_guarded(worker: Rc<Worker>, admitted: Admitted) {
     let id = admitted.admission.id;
     let ended = {
-        let mut session = pin!(session::run(Rc::clone(&worker), admitted));
+        let mut session = pin!(SESSION.scope(id, session::run(Rc::clone(&worker), admitted)));
         poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| session.as_mut().poll(cx))) {
             Ok(polled) => polled.map(Ok),
             Err(panic) => Poll::Ready(Err(panic)),

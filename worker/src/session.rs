@@ -1,4 +1,4 @@
-//! The story of one session, in the order in which it happens: admitted, dialled, relayed, ended.
+//! The story of one session, in the order in which it happens: admitted, dialled, secured, relayed, ended.
 //!
 //! Called by `serve` with what the supervisor decided. Trusts the supervisor; what client and server say is the
 //! machine's to judge. The way of one mail within it is `mail.rs`.
@@ -6,16 +6,18 @@ use crate::copy::Copies;
 use crate::driver::{Driver, Failure, Turn};
 use crate::fault::{self, Consequence};
 use crate::generation::Generation;
+use crate::handshake::{self, NoPeer};
 use crate::inbox::{Inbox, Letter};
 use crate::limits::{CHANGED, CLOSE, USER};
 use crate::mail::InHand;
-use crate::peer::Peer;
+use crate::peer::{Peer, stream};
 use crate::scan::{Judgement, Lost};
 use crate::serve::Worker;
 use ipc::ids::{MailId, SessionId};
 use ipc::log::{self, Level};
 use ipc::supervisor_worker::{ChangedMail, Counters, End, FromWorker, NoServer, Plan, ToWorker};
 use policy::names::{Language, Protocol};
+use policy::tls::ClientMode;
 use std::future::poll_fn;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -43,36 +45,48 @@ pub(crate) async fn run(worker: Rc<Worker>, admitted: Admitted) -> (End, Counter
     let started = Instant::now();
     let Admitted { admission, rules, client, inbox } = admitted;
     let counters = Counters { handover_us: micros_since(admission.accepted_ns), ..Counters::default() };
-    let Ok(client) = Peer::new(client) else { return (End::Internal, counters) };
+    let Ok(client) = stream(client) else { return (End::Internal, counters) };
+    let Plan::Early { rule } = admission.plan;
 
     let Some((generation, settings)) = rules else {
         worker.log.note(Level::Error, Some(admission.id), "session names an unknown policy or rule", "");
-        say_farewell(client, Answer::InternalError, admission.language).await;
+        if admission.client_side.mode != ClientMode::Implicit {
+            say_farewell(Peer::new(client, None), Answer::InternalError, admission.language).await;
+        }
         return (End::Internal, counters);
     };
 
     // The supervisor is dialling meanwhile. The login deadline includes it, whatever `connect-timeout` says.
     let mut renewed = None;
-    let dialled = timeout(settings.login.deadline, dialled(&inbox, &mut renewed)).await;
-    let server = match dialled.unwrap_or(Err(NotDialled::NoServer(NoServer::TimedOut))) {
-        Ok(server) => server,
-        Err(NotDialled::NoServer(why)) => {
-            worker.log.note(Level::Warn, Some(admission.id), "no server", fault::no_server(why));
-            say_farewell(client, Answer::ServerUnreachable, admission.language).await;
-            return (End::NoServer, counters);
-        }
-        Err(NotDialled::Kicked) => {
-            say_farewell(client, Answer::SessionEnding, admission.language).await;
-            return (End::Kicked, counters);
-        }
+    let server = timeout(settings.login.deadline, async {
+        let server = dialled(&inbox, &mut renewed).await?;
+        handshake::with_server(&worker, &generation, &settings, &admission, rule, server).await
+    });
+    // A client whose handshake fails ends the session at once; one without a server hears so behind its handshake.
+    let client = Box::pin(handshake::with_client(&worker, &generation, &admission, client));
+    // In boxes, so that an idle session does not keep the room of its handshakes.
+    let both = tokio::try_join!(
+        client,
+        Box::pin(async { Ok(server.await.unwrap_or(Err(NoPeer::NoServer(NoServer::TimedOut)))) })
+    );
+    let (client, server) = match both {
+        Ok(both) => both,
+        Err(end) => return (end, counters),
     };
-    let Ok(server) = Peer::new(server) else {
-        say_farewell(client, Answer::InternalError, admission.language).await;
-        return (End::Internal, counters);
+    let (server, greeted) = match server {
+        Ok(server) => server,
+        Err(why) => {
+            let (answer, end) = without_server(&worker, &admission, why);
+            say_farewell(client, answer, admission.language).await;
+            return (end, counters);
+        }
     };
 
     let machine = match admission.protocol {
-        Protocol::Pop3 => Pop3::new(Rc::clone(&settings), admission.language, Duration::ZERO),
+        Protocol::Pop3 => {
+            let security = handshake::security(admission.client_side.mode);
+            Pop3::new(Rc::clone(&settings), admission.language, greeted, security, Duration::ZERO)
+        }
         // The supervisor serves no policy that has them.
         Protocol::Imap | Protocol::Sieve => return (End::Internal, counters),
     };
@@ -83,6 +97,7 @@ pub(crate) async fn run(worker: Rc<Worker>, admitted: Admitted) -> (End, Counter
         worker,
         admission,
         inbox,
+        admitted: Rc::clone(&generation),
         generation,
         settings,
         driver,
@@ -94,6 +109,7 @@ pub(crate) async fn run(worker: Rc<Worker>, admitted: Admitted) -> (End, Counter
         storing: None,
         counters,
     });
+    session.driver.tell(Input::Begin);
     if let Some(Renewed { generation, rule, language }) = renewed {
         session.renew(generation, rule, language);
     }
@@ -102,12 +118,31 @@ pub(crate) async fn run(worker: Rc<Worker>, admitted: Admitted) -> (End, Counter
     (end, session.counters)
 }
 
+/// What the client hears where there is no server, and how the session ended.
+fn without_server(
+    worker: &Worker,
+    admission: &ipc::supervisor_worker::Session,
+    why: NoPeer,
+) -> (Answer, End) {
+    match why {
+        NoPeer::NoServer(why) => {
+            worker.log.note(Level::Warn, Some(admission.id), "no server", fault::no_server(why));
+            (Answer::ServerUnreachable, End::NoServer)
+        }
+        NoPeer::Kicked => (Answer::SessionEnding, End::Kicked),
+        NoPeer::Tls(answer) => (answer, End::ServerTls),
+        NoPeer::Internal => (Answer::InternalError, End::Internal),
+    }
+}
+
 /// A session whose client and server are both connected.
 pub(crate) struct Session<M> {
     pub(crate) id: SessionId,
     pub(crate) worker: Rc<Worker>,
     pub(crate) admission: Box<ipc::supervisor_worker::Session>,
     inbox: Rc<Inbox>,
+    /// Of the admission, whose certificates STLS shows.
+    admitted: Rc<Generation>,
     pub(crate) generation: Rc<Generation>,
     pub(crate) settings: Rc<Settings>,
     pub(crate) driver: Driver<M>,
@@ -152,9 +187,32 @@ impl<M: Machine> Session<M> {
                 Turn::Patience => self.out_of_patience(),
                 Turn::Failed(failure) => return self.fail(failure),
                 Turn::Event(Event::Close(close)) => return (fault::end(close), Vec::new()),
+                Turn::Event(Event::StartTls) => {
+                    if let Err(end) = Box::pin(self.start_tls()).await {
+                        return (end, Vec::new());
+                    }
+                }
                 Turn::Event(event) => self.perform(event),
             }
         }
+    }
+
+    /// The handshake that the client asked for by STLS. Nothing else happens in the session meanwhile.
+    async fn start_tls(&mut self) -> Result<(), End> {
+        let Self { admission, admitted, .. } = &*self;
+        let side = admission.client_side;
+        let acceptor =
+            admitted.tls.acceptor(side.client_tls, admission.session_rule_index, admission.protocol);
+        let acceptor = acceptor.map_err(|why| {
+            self.note(Level::Error, "no TLS with clients", &why);
+            End::Internal
+        })?;
+        let channel = self.driver.secure_client(&acceptor).await;
+        let channel =
+            channel.map_err(|failure| handshake::client_failed(&self.worker, &self.admission, &failure))?;
+        self.note(Level::Debug, "TLS with the client", &channel.describe());
+        self.driver.secured(channel);
+        Ok(())
     }
 
     /// What happens next. Loses nothing when it is asked again.
@@ -187,8 +245,8 @@ impl<M: Machine> Session<M> {
                 let detail = format!("{command}: {}", texts::answer(Language::En, why, false));
                 self.note(Level::Debug, "command refused", &detail);
             }
-            // Handled by `relay`, which it ends.
-            Event::Close(_) => {}
+            // Handled by `relay`, which it ends or halts.
+            Event::Close(_) | Event::StartTls => {}
         }
     }
 
@@ -219,6 +277,8 @@ impl<M: Machine> Session<M> {
             | ToWorker::NoServer { .. }
             | ToWorker::Session(_)
             | ToWorker::Policy { .. }
+            | ToWorker::Tls { .. }
+            | ToWorker::Keyholder
             | ToWorker::Drain => self.note(Level::Error, "message out of place", ""),
         }
     }
@@ -294,27 +354,26 @@ struct Renewed {
     language: Language,
 }
 
-/// Why a session has no server.
-enum NotDialled {
-    NoServer(NoServer),
-    Kicked,
-}
-
 /// Waits for the server that the supervisor dials. A policy that comes meanwhile is left in `renewed`.
-async fn dialled(inbox: &Inbox, renewed: &mut Option<Renewed>) -> Result<OwnedFd, NotDialled> {
+async fn dialled(inbox: &Inbox, renewed: &mut Option<Renewed>) -> Result<(OwnedFd, String), NoPeer> {
     loop {
         let (message, fds) = poll_fn(|cx| inbox.poll(cx)).await;
         match message {
-            ToWorker::Server { .. } => {
-                return fds.into_iter().next().ok_or(NotDialled::NoServer(NoServer::Unreachable));
+            ToWorker::Server { session: _, address, name } => {
+                // D5: the name as it was configured, else the address is what the certificate must be for.
+                let name = name.unwrap_or_else(|| address.ip().to_canonical().to_string());
+                let socket = fds.into_iter().next();
+                return socket.map(|fd| (fd, name)).ok_or(NoPeer::NoServer(NoServer::Unreachable));
             }
-            ToWorker::NoServer { session: _, why } => return Err(NotDialled::NoServer(why)),
-            ToWorker::Kick { .. } => return Err(NotDialled::Kicked),
+            ToWorker::NoServer { session: _, why } => return Err(NoPeer::NoServer(why)),
+            ToWorker::Kick { .. } => return Err(NoPeer::Kicked),
             ToWorker::Renew { session: _, generation, rule, language } => {
                 *renewed = Some(Renewed { generation, rule, language });
             }
             // Nothing of these was asked for yet.
             ToWorker::Policy { .. }
+            | ToWorker::Tls { .. }
+            | ToWorker::Keyholder
             | ToWorker::Session(_)
             | ToWorker::Spool { .. }
             | ToWorker::NoSpool { .. }

@@ -6,6 +6,7 @@ use crate::conditions::{Conditions, one_of};
 use crate::diagnostic::{At, Sink};
 use crate::model::{CommandAcl, EngineKind, MailAcl, MailAction, Policy};
 use crate::status::{Status, StatusSet};
+use crate::tls::ClientMode;
 use std::collections::BTreeSet;
 
 /// Where things stand, in the order of the policy.
@@ -44,19 +45,56 @@ pub(super) fn check(sink: &Sink<'_>, policy: &Policy, places: &Places, options: 
             );
         }
     }
+    for ((acl, place), rule) in policy.session_acls.iter().zip(&places.session_acls).zip(0_u16..) {
+        if place.sound && acl.accept && !acl.require_client_certificate.is_empty() {
+            required_certificates(sink, policy, rule, &place.at);
+        }
+    }
     mail_rules(sink, policy, places);
 }
 
-/// One id for worker and scanner of each tenant, and one for lookup; no id twice.
+/// A certificate that is required must come with TLS, and from some authority.
+fn required_certificates(sink: &Sink<'_>, policy: &Policy, rule: u16, at: &At) {
+    let Some(acl) = policy.session_acls.get(usize::from(rule)) else { return };
+    let listeners = (0_u16..).zip(&policy.listeners);
+    let taken = listeners.filter(|(listener, settings)| {
+        one_of(&acl.when.listeners, *listener) && one_of(&acl.when.tenants, settings.tenant)
+    });
+    for (listener, settings) in taken {
+        let side = policy.client_side(listener, rule);
+        if side.mode == ClientMode::Off {
+            sink.error(
+                at,
+                format!("a certificate is required of clients, and listener `{}` has no TLS", settings.name),
+                "limit the rule to other listeners with listener = [...], or write tls = \"implicit\"",
+            );
+            return;
+        }
+        let tls = policy.client_tls.get(usize::from(side.client_tls));
+        if let Some(tls) = tls.filter(|tls| tls.client_ca.is_none()) {
+            sink.error(
+                at,
+                format!(
+                    "a certificate is required of clients, and [client-tls.{}] has no `client-ca`",
+                    tls.name
+                ),
+                "write there client-ca = \"/etc/mailward/tls/users-ca.pem\", whose certificates are taken",
+            );
+            return;
+        }
+    }
+}
+
+/// One id for worker and scanner of each tenant, one for lookup and one for the keyholder; no id twice.
 fn user_ids(sink: &Sink<'_>, policy: &Policy, places: &Places) {
     let (first, last) = policy.service.uid_range;
-    let needed = 2 * policy.tenants.len() + 1;
+    let needed = 2 * policy.tenants.len() + 2;
     let there = usize::try_from(u64::from(last) - u64::from(first) + 1).unwrap_or(usize::MAX);
     if there < needed {
         sink.error(
             &places.start,
             format!("`uid-range` has {there} user ids, but {needed} are needed"),
-            "make it larger: two for each tenant and one more",
+            "make it larger: two for each tenant and two more",
         );
     }
     let Some(at) = &places.accounts else { return };
@@ -70,7 +108,7 @@ fn user_ids(sink: &Sink<'_>, policy: &Policy, places: &Places) {
                 "choose a user id outside that range",
             );
         }
-        if role != "lookup" && policy.tenants.len() > 1 {
+        if role != "lookup" && role != "keyholder" && policy.tenants.len() > 1 {
             sink.error(
                 at,
                 format!("all tenants would have the user id {uid} for {role}, and no wall between them"),

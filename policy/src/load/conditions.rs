@@ -111,7 +111,7 @@ pub(super) fn patterns(item: Option<Item<'_>>, case: Case) -> Patterns {
 }
 
 /// A list of what certificates must be like.
-fn certificates(item: Option<Item<'_>>) -> Vec<CertificateMatch> {
+pub(super) fn certificates(item: Option<Item<'_>>) -> Vec<CertificateMatch> {
     let tables = item.iter().flat_map(|item| item.tables("certificate-match"));
     tables.map(|table| certificate(table)).collect()
 }
@@ -136,7 +136,7 @@ fn certificate(mut table: Table<'_>) -> CertificateMatch {
 }
 
 /// SHA-256 in hexadecimal, with or without colons.
-fn fingerprint(item: &Item<'_>) -> Option<String> {
+pub(super) fn fingerprint(item: &Item<'_>) -> Option<String> {
     let digits = item.filled()?.replace(':', "").to_ascii_lowercase();
     if digits.len() == 64 && digits.bytes().all(|octet| octet.is_ascii_hexdigit()) {
         return Some(digits);

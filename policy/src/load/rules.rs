@@ -1,25 +1,30 @@
 //! `[[session-acl]]` and `[[command-acl]]`.
 use super::conditions::Names;
 use super::document::Document;
-use super::service::{GIB, KIB, MIB, count, server_tls};
+use super::service::{GIB, KIB, MIB, count, default_port};
+use super::tls;
 use super::{Named, Place};
 use crate::conditions::Conditions;
 use crate::diagnostic::At;
 use crate::host::{is_host_name, socket_address};
 use crate::list::{NameList, POP3_COMMANDS, UNKNOWN, matches};
 use crate::model::{CommandAcl, Engine, MailFilter, PlugTo, Scanning, SessionAcl, SessionRules};
-use crate::names::Language;
+use crate::names::{Language, Protocol};
 use crate::read::{Item, Table, nearest};
+use crate::tls::{ClientTls, ServerMode, ServerTls};
 use std::time::Duration;
 
-const POP3_PORT: u16 = 110;
 /// RFC 2449 section 4: a client may send 255 octets and a server 512, so no limit is below that.
 const LEAST_COMMAND_LINE: u64 = 255;
 const LEAST_RESPONSE_LINE: u64 = 512;
 /// RFC 5322 section 2.1.1: 998 octets and CRLF.
 const LEAST_MAIL_LINE: u64 = 1000;
 
-pub(super) fn session_acls(document: &mut Document<'_>, names: &Names<'_>) -> Named<SessionAcl> {
+pub(super) fn session_acls(
+    document: &mut Document<'_>,
+    names: &Names<'_>,
+    client_tls: &Named<ClientTls>,
+) -> Named<SessionAcl> {
     let sink = document.sink;
     let mut acls = Named::new();
     let tables = document.some_tables(
@@ -30,12 +35,16 @@ pub(super) fn session_acls(document: &mut Document<'_>, names: &Names<'_>) -> Na
     for (mut table, number) in tables.into_iter().zip(1_usize..) {
         let errors = sink.errors();
         let (name, at) = name(&mut table, "session-acl", number);
+        let (tls, client_tls) = tls::of_session(&mut table, client_tls);
         let acl = SessionAcl {
             name: name.clone(),
             when: names.connection(&mut table),
             accept: accepts(&mut table),
             max_sessions_per_client: count(&mut table, "max-sessions-per-client", 0, 0, 10_000_000),
             language: language(&mut table),
+            require_client_certificate: tls::required(&mut table, "require-client-certificate"),
+            tls,
+            client_tls,
         };
         table.finish();
         acls.push(sink, "session-acl", name, Place::read(sink, errors, at), acl);
@@ -49,6 +58,7 @@ pub(super) struct Sections<'n> {
     pub(super) session_acls: &'n Named<SessionAcl>,
     pub(super) engines: &'n Named<Engine>,
     pub(super) filters: &'n Named<MailFilter>,
+    pub(super) server_tls: &'n Named<ServerTls>,
 }
 
 pub(super) fn command_acls(document: &mut Document<'_>, sections: &Sections<'_>) -> Named<CommandAcl> {
@@ -57,7 +67,7 @@ pub(super) fn command_acls(document: &mut Document<'_>, sections: &Sections<'_>)
     let tables = document.some_tables(
         "command-acl",
         "there is no [[command-acl]], so no session could do anything",
-        "write one, with plug-to = [...] for the server and server-tls = \"off\"",
+        "write one, with plug-to = [...] for the server",
     );
     for (mut table, number) in tables.into_iter().zip(1_usize..) {
         let errors = sink.errors();
@@ -84,19 +94,14 @@ fn command_acl(table: &mut Table<'_>, sections: &Sections<'_>, name: String) -> 
         );
     }
     let servers = servers.and_then(|item| item.some_strings()).unwrap_or_default();
-    let plug_to = servers.iter().filter_map(|(item, text)| plug_to(item, text)).collect();
     let route = route.and_then(|item| {
         item.check_as("command-acl");
         item.filled().map(str::to_owned)
     });
-    if accept {
-        server_tls(table);
-    } else {
-        // A rule that denies reaches no server.
-        if let Some(item) = table.take("server-tls") {
-            item.check_as("command-acl");
-        }
-    }
+    let server_tls = tls::of_server(table, sections.server_tls);
+    let implicit = sections.server_tls.values.get(usize::from(server_tls)).map(|tls| tls.mode);
+    let port = default_port(Protocol::Pop3, implicit == Some(ServerMode::Implicit));
+    let plug_to = servers.iter().filter_map(|(item, text)| plug_to(item, text, port)).collect();
     let mut connect_timeout = Duration::from_secs(75);
     if let Some(mut conn) = table.take("server-conn").and_then(|item| item.table("conn")) {
         connect_timeout = conn.duration("connect-timeout", connect_timeout, Duration::from_millis(100));
@@ -125,6 +130,8 @@ fn command_acl(table: &mut Table<'_>, sections: &Sections<'_>, name: String) -> 
         monitor: monitors(table),
         scan_patience: table.duration("scan-patience", Duration::from_secs(45), Duration::from_secs(1)),
         download: scanning(download, sections, scan),
+        server_tls,
+        require_server_certificate: tls::required(table, "require-server-certificate"),
     };
     let language = language(table);
     CommandAcl {
@@ -244,15 +251,16 @@ fn command_list(item: Option<Item<'_>>, scan: bool) -> NameList {
     given
 }
 
-fn plug_to(item: &Item<'_>, text: &str) -> Option<PlugTo> {
+/// `default`: the port where none is written.
+fn plug_to(item: &Item<'_>, text: &str, default: u16) -> Option<PlugTo> {
     const FORM: &str =
         "write \"mail.example.net\", \"mail.example.net:110\", \"192.0.2.1:110\" or \"[2001:db8::1]:110\"";
-    let (server, port) = if let Some(address) = socket_address(text, POP3_PORT) {
+    let (server, port) = if let Some(address) = socket_address(text, default) {
         (PlugTo::Address(address), address.port())
     } else {
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) => (host, port.parse().ok()),
-            None => (text, Some(POP3_PORT)),
+            None => (text, Some(default)),
         };
         let Some(port) = port.filter(|_| is_host_name(host)) else {
             item.error(format!("`{text}` is not the address of a server"), FORM);

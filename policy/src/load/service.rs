@@ -1,6 +1,7 @@
 //! `[service]`, `[[tenant]]`, `[log]`, `[login]`, `[resolver]`, `[quarantine]` and `[[listener]]`.
 use super::document::Document;
 use super::rules::language;
+use super::tls;
 use super::{LoadOptions, Named, Place};
 use crate::diagnostic::At;
 use crate::host::socket_address;
@@ -8,6 +9,7 @@ use crate::model::{Control, Listener, LogSettings, Login, Resolver, Service, Tra
 use crate::names::{Language, Protocol};
 use crate::read::{Item, Table};
 use crate::time::Zone;
+use crate::tls::{ClientMode, ClientTls};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -223,15 +225,14 @@ pub(super) fn quarantine(document: &mut Document<'_>) -> bool {
 pub(super) fn listeners(
     document: &mut Document<'_>,
     tenants: &Named<String>,
+    client_tls: &Named<ClientTls>,
     options: LoadOptions,
 ) -> Named<Listener> {
     let sink = document.sink;
     let mut listeners: Named<Listener> = Named::new();
-    for mut table in document.some_tables(
-        "listener",
-        "there is no [[listener]]",
-        "write one, with protocol = \"pop3\" and tls = \"off\"",
-    ) {
+    for mut table in
+        document.some_tables("listener", "there is no [[listener]]", "write one, with protocol = \"pop3\"")
+    {
         let errors = sink.errors();
         let at = table.at.clone();
         let name = table.take("name").and_then(|item| item.filled());
@@ -239,7 +240,8 @@ pub(super) fn listeners(
             .require("protocol", "write protocol = \"pop3\"")
             .and_then(|item| item.choice("listener", super::conditions::PROTOCOLS))
             .unwrap_or(Protocol::Pop3);
-        let port = default_port(protocol, client_tls(&mut table));
+        let (tls, client_tls) = tls::of_listener(&mut table, client_tls);
+        let port = default_port(protocol, tls == ClientMode::Implicit);
         let addresses = match table.take("address") {
             Some(item) => {
                 let mut addresses = Vec::new();
@@ -265,26 +267,15 @@ pub(super) fn listeners(
         let port = addresses.first().map_or(port, SocketAddr::port);
         let name = name.map_or_else(|| format!("{protocol}-{port}"), str::to_owned);
         table.finish();
-        let listener = Listener { name: name.clone(), protocol, addresses, tenant, transparent };
+        let listener =
+            Listener { name: name.clone(), protocol, addresses, tenant, tls, client_tls, transparent };
         listeners.push(sink, "listener", name, Place::read(sink, errors, at), listener);
     }
     listeners
 }
 
-/// `tls` of a listener: the language's default is implicit TLS, so clear text must be written.
-/// Whether it is implicit.
-fn client_tls(table: &mut Table<'_>) -> bool {
-    const WORDS: [(&str, bool); 4] =
-        [("off", false), ("starttls", false), ("starttls-required", false), ("implicit", true)];
-    let Some(item) = table.take("tls") else {
-        left_out(table, "tls");
-        return true;
-    };
-    item.choice("listener", &WORDS).unwrap_or(false)
-}
-
 /// IANA's ports: with implicit TLS, else the plain ones.
-fn default_port(protocol: Protocol, implicit: bool) -> u16 {
+pub(super) fn default_port(protocol: Protocol, implicit: bool) -> u16 {
     match (protocol, implicit) {
         (Protocol::Pop3, true) => 995,
         (Protocol::Pop3, false) => POP3_PORT,
@@ -292,31 +283,6 @@ fn default_port(protocol: Protocol, implicit: bool) -> u16 {
         (Protocol::Imap, false) => 143,
         (Protocol::Sieve, _) => 4190,
     }
-}
-
-/// `server-tls` of a rule that accepts, likewise.
-pub(super) fn server_tls(table: &mut Table<'_>) {
-    match table.take("server-tls") {
-        Some(item) => {
-            item.check_as("command-acl");
-            if let Some(text) = item.text().filter(|text| *text != "off") {
-                table.sink.later(
-                    &item.at,
-                    format!("`server-tls = \"{text}\"` is not in this version"),
-                    "this version speaks clear text only: write \"off\"",
-                );
-            }
-        }
-        None => left_out(table, "server-tls"),
-    }
-}
-
-fn left_out(table: &Table<'_>, key: &str) {
-    table.sink.later(
-        &table.at,
-        format!("`{key}` is left out, and its default, implicit TLS, is not in this version"),
-        format!("write {key} = \"off\": user names, passwords and mail then travel in clear text"),
-    );
 }
 
 fn transparent(item: &Item<'_>) -> Option<Transparent> {

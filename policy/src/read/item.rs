@@ -236,6 +236,11 @@ impl<'a> Item<'a> {
         Some(Table::new(self.sink, self.at.clone(), place, table))
     }
 
+    /// The tables of a list of `{ ... }`.
+    pub(crate) fn tables_in(&self, place: &'static str) -> Vec<Table<'a>> {
+        self.list().into_iter().flatten().filter_map(|element| element.table(place)).collect()
+    }
+
     /// The tables of `[[place]]`.
     pub(crate) fn tables(&self, place: &'static str) -> Vec<Table<'a>> {
         if let Some(array) = self.value.as_array()

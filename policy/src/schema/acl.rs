@@ -24,26 +24,13 @@ const SESSION_ACL: &[Entry] = &[
     now("time", Kind::Times, "", "Condition: when the client connects."),
     now("transparent", YES_NO, "", "Condition: true, only connections that NAT brought; false, only others."),
     now("action", ACTION, "\"accept\"", "Whether the connection is accepted."),
-    later(
-        "client-tls",
-        Kind::Name("client-tls", &[]),
-        "",
-        "The [client-tls.NAME] to use.",
-        super::tls::CLEAR_TEXT,
-    ),
-    later(
-        "tls",
-        super::tls::CLIENT_MODE,
-        "",
-        "TLS towards these clients, instead of the listener's.",
-        super::tls::CLEAR_TEXT,
-    ),
-    later(
+    now("client-tls", Kind::Name("client-tls", &[]), "", "The [client-tls.NAME] to use."),
+    now("tls", super::tls::CLIENT_MODE, "", "TLS towards these clients, instead of the listener's."),
+    now(
         "require-client-certificate",
         super::tls::MATCHES,
         "",
         "The client's certificate must match one of these, else the handshake fails.",
-        super::tls::CLEAR_TEXT,
     ),
     later(
         "authentication",
@@ -129,7 +116,7 @@ const COMMAND_ACL: &[Entry] = &[
         super::tls::MATCHES,
         "",
         "Condition: the client showed a certificate that matches one of these.",
-        super::tls::CLEAR_TEXT,
+        "this version decides before the handshake: write `require-client-certificate` in the [[session-acl]]",
     ),
     later("user", Kind::Patterns, "", "Condition: the name that the client logs in with.", BEFORE_LOGIN),
     later(
@@ -158,14 +145,13 @@ const COMMAND_ACL: &[Entry] = &[
         "server-tls",
         Kind::Name("server-tls", &["off", "system"]),
         "\"system\"",
-        "TLS towards the server. The default is not in this version, so clear text has to be written: \"off\".",
+        "The [server-tls.NAME] to use towards the server; \"system\": implicit TLS, verified by the system's authorities; \"off\": clear text.",
     ),
-    later(
+    now(
         "require-server-certificate",
         super::tls::MATCHES,
         "",
         "The server's certificate must match one of these.",
-        super::tls::CLEAR_TEXT,
     ),
     later(
         "server-client-info",

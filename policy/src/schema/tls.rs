@@ -1,18 +1,10 @@
 //! TLS on either side.
 use super::Form::{Inner, Named};
-use super::{Entry, Kind, Section, TEXTS, later_word, now, word};
-
-/// What to do without TLS.
-pub(crate) const CLEAR_TEXT: &str = "this version speaks clear text only: remove it";
-const WRITE_OFF: &str = "this version speaks clear text only: write \"off\"";
+use super::{Entry, Kind, Section, TEXTS, later, now, word};
 
 /// `tls` of a listener or a session-acl.
-pub(super) const CLIENT_MODE: Kind = Kind::Word(&[
-    word("off"),
-    later_word("starttls", WRITE_OFF),
-    later_word("starttls-required", WRITE_OFF),
-    later_word("implicit", WRITE_OFF),
-]);
+pub(super) const CLIENT_MODE: Kind =
+    Kind::Word(&[word("off"), word("starttls"), word("starttls-required"), word("implicit")]);
 
 const VERSIONS: Kind = Kind::List(&Kind::Word(&[word("1.2"), word("1.3")]));
 const PAIR: Kind = Kind::Table("certificate");
@@ -46,7 +38,7 @@ const CLIENT_TLS: &[Entry] = &[
         "Certificates with keys, chosen by the name that the client asks for.",
     ),
     now("versions", VERSIONS, "[\"1.2\", \"1.3\"]", "Versions of TLS."),
-    now("ciphers", TEXTS, "[]", "Cipher suites; empty: the library's safe list."),
+    now("ciphers", TEXTS, "[]", "Cipher suites by IANA's names; empty: every safe one."),
     now(
         "client-certificates",
         Kind::Word(&[word("none"), word("optional"), word("required")]),
@@ -56,11 +48,12 @@ const CLIENT_TLS: &[Entry] = &[
     now("client-ca", Kind::File, "", "Authorities that clients' certificates must come from."),
     now("crl", Kind::List(&Kind::File), "[]", "Revocation lists."),
     now("deadline", Kind::Duration, "\"15s\"", "For the handshake."),
-    now(
+    later(
         "intercept",
         Kind::Table("client-tls.intercept"),
         "",
         "Transparent TLS with the operator's authority.",
+        "remove it: this version shows its own certificates only",
     ),
 ];
 
@@ -96,7 +89,7 @@ const SERVER_TLS: &[Entry] = &[
         "[]",
         "Loud exceptions.",
     ),
-    now("depth", Kind::Count(1, 6), "6", "Longest chain."),
+    now("depth", Kind::Count(1, 6), "6", "Most certificates between the server's and an authority's."),
     now("name", Kind::Text, "", "The name to expect, where it differs from the server's."),
     now("certificate", PAIR, "", "A certificate to show to the server."),
     now("fingerprints", TEXTS, "[]", "SHA-256 of certificates to accept with verify = \"fingerprint\"."),

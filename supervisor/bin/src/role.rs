@@ -8,6 +8,7 @@ pub(crate) fn run(name: &str) -> ExitCode {
         "worker" => end(worker::run()),
         "scanner" => end(scanner::run()),
         "lookup" => end(lookup::run()),
+        "keyholder" => end(keyholder::run()),
         _ => {
             let _ = writeln!(
                 io::stderr(),

@@ -17,6 +17,28 @@ pub struct Settings {
     pub refuse_delete: bool,
 }
 
+/// Whose greeting the client gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Greeted {
+    /// The server's, which is awaited and passed on.
+    ByServer,
+    /// Ours: the server's came before its TLS, and nothing learnt then counts.
+    ByUs,
+}
+
+/// TLS with the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// There is none and will be none.
+    Clear,
+    /// The client may ask for it before it logs in (RFC 2595).
+    Offered,
+    /// The client must.
+    Required,
+    /// It stands.
+    Secured,
+}
+
 /// Which peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -29,6 +51,8 @@ pub enum Side {
 /// What the driver feeds a machine.
 #[derive(Debug)]
 pub enum Input<'a> {
+    /// The session begins. Fed first.
+    Begin,
     /// Bytes of one peer, any cut; the machine takes them all. Fed only while the machine `wants` that side.
     Bytes(Side, &'a [u8]),
     /// The peer closed its sending direction.
@@ -140,6 +164,9 @@ pub enum Event {
         /// Message number.
         number: u32,
     },
+    /// The client was told to begin its handshake. Send what is queued for it, shake hands, then go on with
+    /// [`Machine::secured`]; what the client sends in clear text from here on is the handshake's.
+    StartTls,
     /// A command was refused here and never sent on.
     Refused {
         /// Its name, at most 16 octets, printable.
@@ -207,6 +234,10 @@ pub trait Machine: Sized {
     /// # Errors
     /// A [`Fault`] when a peer broke the protocol or a limit.
     fn handle(self, now: Duration, input: Input<'_>, out: &mut Output) -> Result<Self, Fault>;
+    /// The client is behind TLS now. Consumes the clear-text machine: nothing that was said or learnt before survives,
+    /// except what counts against limits (RFC 2595 sections 4 and 6).
+    #[must_use]
+    fn secured(self) -> Self;
     /// The driver reads a side only while this is true: all the back-pressure there is.
     fn wants(&self, side: Side) -> bool;
     /// Whether the next piece of the judged copy can be taken.

@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use std::rc::Rc;
 use std::time::Duration;
-use worker_proto::machine::{Input, Machine, Output, Settings, Side, Verdict};
+use worker_proto::machine::{Greeted, Input, Machine, Output, Security, Settings, Side, Verdict};
 use worker_proto::pop3::Pop3;
 use worker_proto::pop3::command::{Command, Verb};
 use worker_proto::pop3::multiline::{Cut as TopCut, Stuffer, Terminator, Unstuffer};
@@ -365,7 +365,7 @@ proptest! {
 
     #[test]
     fn a_driver_that_errs_meets_no_panic(inputs in vec((any::<u8>(), mail_octets()), 0..60)) {
-        let mut machine = Pop3::new(Rc::new(settings()), Language::En, Duration::ZERO);
+        let mut machine = Pop3::new(Rc::new(settings()), Language::En, Greeted::ByServer, Security::Clear, Duration::ZERO);
         let mut out = Output::default();
         let mut now = Duration::ZERO;
         for (side, bytes) in [
@@ -407,7 +407,8 @@ fn debug_output_never_shows_a_password() {
     let line = b"PASS hunter2";
     assert!(!format!("{:?}", Command::parse(line, false)).contains("hunter2"));
     let mut out = Output::default();
-    let mut machine = Pop3::new(Rc::new(settings()), Language::En, Duration::ZERO);
+    let mut machine =
+        Pop3::new(Rc::new(settings()), Language::En, Greeted::ByServer, Security::Clear, Duration::ZERO);
     for (side, bytes) in
         [(Side::Server, &b"+OK\r\n"[..]), (Side::Client, b"USER alice\r\nPASS hunter2\r\nPASS hunt")]
     {
@@ -433,4 +434,33 @@ fn memory_goes_when_a_session_is_idle() {
     assert_eq!(pair.record.fault, None);
     let shown = pair.machine_debug();
     assert_eq!(shown.matches("Inbox(0 octets)").count(), 2, "{shown}");
+}
+
+#[test]
+fn octets_behind_stls_in_one_write_are_a_fault_and_later_ones_are_not_read() {
+    let greeting = b"+OK ready\r\n";
+    let asked = |bytes: &[u8]| {
+        let mut out = Output::default();
+        let machine = Pop3::new(
+            Rc::new(settings()),
+            Language::En,
+            Greeted::ByServer,
+            Security::Offered,
+            Duration::ZERO,
+        );
+        let machine = machine.handle(Duration::ZERO, Input::Bytes(Side::Server, greeting), &mut out).unwrap();
+        out = Output::default();
+        (machine.handle(Duration::ZERO, Input::Bytes(Side::Client, bytes), &mut out), out)
+    };
+    for behind in [&b"USER alice\r\n"[..], b"\r\n", b"\0", b"\x16\x03\x01"] {
+        let (fault, out) = asked(&[b"STLS\r\n", behind].concat());
+        let fault = fault.unwrap_err();
+        assert_eq!((fault.side, fault.what), (Side::Client, "octets behind STLS"));
+        assert!(out.client.is_empty() && out.server.is_empty(), "nothing was answered or sent on");
+    }
+    let (machine, out) = asked(b"STLS\r\n");
+    let machine = machine.unwrap();
+    assert_eq!(out.client, b"+OK begin TLS\r\n");
+    assert!(!machine.wants(Side::Client), "what comes now is the handshake's");
+    assert!(machine.secured().wants(Side::Client));
 }

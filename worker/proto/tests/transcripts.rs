@@ -10,6 +10,8 @@
 //! c- s-       the same without CRLF
 //! @login      greeting and USER/PASS as "alice", without checks worth reading twice
 //! @language l of our own answers, where it is not `en`
+//! @security s  TLS with the client: offered, required, secured       @greeted us   the server greeted before its TLS
+//! @secured    the client shook hands, after the event StartTls
 //! @set k v    settings, before anything is sent       @verdict clean|changed …|deny …|defer …   of the next mail
 //! @changed u n  the index holds UIDL u with length n   @learn u n  …and learns of it later
 //! @unrecorded the index of changed mails takes no more
@@ -32,7 +34,7 @@ use policy::list::NameList;
 use policy::names::Language;
 use std::path::Path;
 use std::time::Duration;
-use worker_proto::machine::{Changed, Settings, Side};
+use worker_proto::machine::{Changed, Greeted, Security, Settings, Side};
 
 const LOGIN: &str = "S: +OK ready\nc: +OK ready\nC: USER alice\ns: USER alice\nS: +OK\nc: +OK\nC: PASS secret word\n\
                      s: PASS secret word\nS: +OK hello\nc: +OK hello\nevent: LoggedIn { user: \"alice\" }";
@@ -77,7 +79,18 @@ fn replay(text: &str, cut: Cut) -> Record {
         }
     }
     let language = lines.iter().find_map(|(_, line)| line.strip_prefix("@language "));
-    let mut pair = Pair::new(conf, language.map_or(Language::En, language_named), cut);
+    let language = language.map_or(Language::En, language_named);
+    let security = lines.iter().find_map(|(_, line)| line.strip_prefix("@security "));
+    let security = match security {
+        None => Security::Clear,
+        Some("offered") => Security::Offered,
+        Some("required") => Security::Required,
+        Some("secured") => Security::Secured,
+        Some(other) => panic!("security {other}"),
+    };
+    let by_us = lines.iter().any(|(_, line)| *line == "@greeted us");
+    let greeted = if by_us { Greeted::ByUs } else { Greeted::ByServer };
+    let mut pair = Pair::secured_as(conf, language, greeted, security, cut);
     let mut seen = Seen::default();
     let mut at = 0;
     while at < lines.len() {
@@ -152,7 +165,8 @@ fn check(line: usize, who: &str, expected: &[u8], got: &[u8], record: &Record) {
 fn other(number: usize, line: &str, pair: &mut Pair, seen: &mut Seen) {
     let (word, argument) = line.split_once(' ').unwrap_or((line, ""));
     match word {
-        "@language" | "@set" => {}
+        "@language" | "@security" | "@greeted" | "@set" => {}
+        "@secured" => pair.secured(),
         "@verdict" => {
             let (kind, text) = argument.split_once(' ').unwrap_or((argument, ""));
             pair.judgements.push_back(match kind {

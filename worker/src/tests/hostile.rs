@@ -175,6 +175,10 @@ struct Parrot {
 }
 
 impl Machine for Parrot {
+    fn secured(self) -> Self {
+        self
+    }
+
     fn handle(self, _: Duration, _: Input<'_>, out: &mut Output) -> Result<Self, Fault> {
         out.client.extend_from_slice(if self.panics { b"secret of another" } else { b"mine" });
         assert!(!self.panics, "as it was told");
@@ -199,7 +203,9 @@ fn what_a_panicking_session_left_is_never_sent_to_another() {
         let (_server, theirs) = connection().await;
         let (ours, theirs) = (Rc::new(ours), Rc::new(theirs));
         let driver = |panics| {
-            let peer = |fd: &Rc<std::os::fd::OwnedFd>| Peer::new(fd.try_clone().unwrap()).unwrap();
+            let peer = |fd: &Rc<std::os::fd::OwnedFd>| {
+                Peer::new(crate::peer::stream(fd.try_clone().unwrap()).unwrap(), None)
+            };
             let now = tokio::time::Instant::now();
             Driver::new(
                 Rc::clone(&buffers),

@@ -17,6 +17,7 @@ use policy::names::Language;
 use policy::names::Protocol;
 use policy::slice::WorkerSlice;
 use policy::status::{Status, StatusSet};
+use policy::tls::{ClientMode, ClientSide};
 use sha2::Digest;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -58,6 +59,8 @@ pub(crate) fn slice() -> WorkerSlice {
             engines: vec![1],
             mail_filter: 0,
         },
+        server_tls: 0,
+        require_server_certificate: Vec::new(),
     };
     let mut relay = rules.clone();
     relay.name = "relay".into();
@@ -66,6 +69,9 @@ pub(crate) fn slice() -> WorkerSlice {
         tenant: "default".into(),
         listeners: vec!["pop3".into()],
         rules: vec![Some(rules), Some(relay), None],
+        client_tls: Vec::new(),
+        server_tls: policy::tls::ServerTls::built_in().map(Some).to_vec(),
+        required: Vec::new(),
         login: Login {
             failure_limit: 5,
             bad_command_limit: 5,
@@ -93,6 +99,8 @@ pub(crate) fn admission(id: SessionId, rule: u16, client: SocketAddr) -> Session
         destination: client,
         session_rule: "everybody".into(),
         language: Language::En,
+        client_side: ClientSide { mode: ClientMode::Off, client_tls: 0 },
+        session_rule_index: 0,
         plan: Plan::Early { rule },
         accepted_ns: 0,
     }

@@ -27,6 +27,9 @@ const fn code(answer: Answer) -> &'static [u8] {
         | Answer::EndedByAdministrator
         | Answer::LoginTooLong
         | Answer::IdleTooLong
+        | Answer::ServerCertificate
+        | Answer::ServerNoTls
+        | Answer::ServerTlsFailed
         | Answer::DeleteDeferred => b"[SYS/TEMP] ",
         Answer::OverOctets | Answer::OverTime => b"[SYS/PERM] ",
         Answer::UnknownCommand
@@ -40,6 +43,8 @@ const fn code(answer: Answer) -> &'static [u8] {
         | Answer::AlreadyLoggedIn
         | Answer::UserFirst
         | Answer::NotNow
+        | Answer::TlsFirst
+        | Answer::AlreadySecured
         | Answer::MessageDeleted
         | Answer::DeleteReplaced
         | Answer::DeleteUnknown => b"",

@@ -62,6 +62,16 @@ struct Exchange {
 const MAX_SASL_RESPONSES: u8 = 8;
 
 impl Authorization {
+    /// Nothing was said yet, and so many logins have failed before.
+    pub(super) fn after(failures: u32) -> Self {
+        Self { failures, ..Self::default() }
+    }
+
+    /// Logins that failed.
+    pub(super) const fn failures(&self) -> u32 {
+        self.failures
+    }
+
     pub(super) const fn expects(&self) -> Expects {
         match self.step {
             Step::Asked(_) | Step::Listing(_) => Expects::Line,
@@ -134,8 +144,9 @@ impl Authorization {
             Command::Lang(Some(_)) => Asked::Line,
             Command::Utf8 => Asked::Utf8,
             Command::Quit => return Update::begin(out),
-            // Refused before it came here.
-            Command::Stat
+            // Refused, or dealt with, before it came here.
+            Command::Stls
+            | Command::Stat
             | Command::List(_)
             | Command::Uidl(_)
             | Command::Retr(_)

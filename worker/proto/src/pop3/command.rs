@@ -41,13 +41,15 @@ pub enum Verb {
     Utf8,
     /// RFC 6856 section 3.
     Lang,
+    /// RFC 2595 section 4.
+    Stls,
     /// RFC 1939 sections 4 and 6.
     Quit,
 }
 
 impl Verb {
     /// All of them: `*` in `commands`.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::User,
         Self::Pass,
         Self::Apop,
@@ -64,6 +66,7 @@ impl Verb {
         Self::Last,
         Self::Utf8,
         Self::Lang,
+        Self::Stls,
         Self::Quit,
     ];
 
@@ -86,6 +89,7 @@ impl Verb {
             Self::Last => "LAST",
             Self::Utf8 => "UTF8",
             Self::Lang => "LANG",
+            Self::Stls => "STLS",
             Self::Quit => "QUIT",
         }
     }
@@ -113,6 +117,7 @@ impl Verb {
             | Self::Rset
             | Self::Noop
             | Self::Last
+            | Self::Stls
             | Self::Quit => None,
         }
     }
@@ -127,10 +132,11 @@ impl Verb {
 pub struct VerbSet(u32);
 
 impl VerbSet {
-    /// Those that a list of the rules permits. QUIT always is: a client that may not leave only hangs up.
+    /// Those that a list of the rules permits. QUIT always is: a client that may not leave only hangs up. STLS is too: the
+    /// item `tls` decides about it.
     pub fn permitted(list: &NameList) -> Self {
         let permitted = Verb::ALL.into_iter().filter(|verb| list.allows(verb.name()));
-        Self(permitted.fold(Verb::Quit.bit(), |set, verb| set | verb.bit()))
+        Self(permitted.fold(Verb::Quit.bit() | Verb::Stls.bit(), |set, verb| set | verb.bit()))
     }
 
     /// Whether it is in the set.
@@ -210,6 +216,8 @@ pub enum Command<'a> {
     Utf8,
     /// `LANG [tag]`
     Lang(Option<&'a [u8]>),
+    /// `STLS`
+    Stls,
     /// `QUIT`
     Quit,
 }
@@ -232,11 +240,7 @@ impl<'a> Command<'a> {
         let (name, rest) = split_word(line);
         let refuse = |why| Err(Refusal { name, why });
         let Some(verb) = Verb::named(name) else {
-            return refuse(if name.eq_ignore_ascii_case(b"STLS") {
-                Answer::NoTlsHere
-            } else {
-                Answer::UnknownCommand
-            });
+            return refuse(Answer::UnknownCommand);
         };
         if verb == Verb::Pass {
             // RFC 1939 section 7: a server may treat blanks in the argument as part of the password.
@@ -302,6 +306,7 @@ impl<'a> Command<'a> {
                     || argument.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
                 tag.then_some(Self::Lang(Some(argument)))
             }
+            Verb::Stls => none(Self::Stls),
             Verb::Quit => none(Self::Quit),
         }
     }
@@ -325,6 +330,7 @@ impl<'a> Command<'a> {
             Self::Last => Verb::Last,
             Self::Utf8 => Verb::Utf8,
             Self::Lang(_) => Verb::Lang,
+            Self::Stls => Verb::Stls,
             Self::Quit => Verb::Quit,
         }
     }
@@ -361,6 +367,7 @@ impl<'a> Command<'a> {
             | Self::Last
             | Self::Utf8
             | Self::Lang(None)
+            | Self::Stls
             | Self::Quit => {}
         }
         out.extend_from_slice(b"\r\n");

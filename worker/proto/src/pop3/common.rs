@@ -1,9 +1,9 @@
 //! What is true in every state of a session.
 use super::answer::say;
-use super::command::VerbSet;
+use super::command::{Verb, VerbSet};
 use super::listing;
 use crate::capability::CapabilitySet;
-use crate::machine::{Settings, Side};
+use crate::machine::{Greeted, Security, Settings, Side};
 use policy::names::Language;
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,6 +13,10 @@ use texts::Answer;
 #[derive(Debug)]
 pub(super) struct Common {
     pub(super) settings: Rc<Settings>,
+    /// Whose greeting the client got.
+    pub(super) greeted: Greeted,
+    /// TLS with the client.
+    pub(super) security: Security,
     /// Of our own answers.
     pub(super) language: Language,
     /// Commands that may be sent on.
@@ -40,8 +44,11 @@ pub(super) struct Common {
 }
 
 /// The commands and capabilities that agree with each other under these rules.
-pub(super) fn permitted(settings: &Settings) -> (VerbSet, CapabilitySet) {
+pub(super) fn permitted(settings: &Settings, greeted: Greeted) -> (VerbSet, CapabilitySet) {
     let mut verbs = VerbSet::permitted(&settings.rules.commands);
+    if greeted == Greeted::ByUs {
+        verbs.remove(Verb::Apop);
+    }
     let mut capabilities = CapabilitySet::permitted(&settings.rules.capabilities);
     listing::agree(&mut capabilities, &mut verbs);
     (verbs, capabilities)
@@ -56,7 +63,7 @@ impl Common {
     /// Other rules apply from here on; what the session did and was told stays.
     pub(super) fn take_settings(&mut self, settings: Rc<Settings>, language: Language) {
         self.language = language;
-        (self.verbs, self.capabilities) = permitted(&settings);
+        (self.verbs, self.capabilities) = permitted(&settings, self.greeted);
         self.settings = settings;
     }
 
@@ -70,6 +77,23 @@ impl Common {
 
     pub(super) fn idle_deadline(&self) -> Duration {
         self.active.saturating_add(self.settings.rules.idle_timeout)
+    }
+}
+
+impl Security {
+    /// Why a command has no place before or after TLS.
+    pub(super) const fn objection(self, verb: Verb) -> Option<Answer> {
+        match (self, verb) {
+            (Self::Clear, Verb::Stls) => Some(Answer::NoTlsHere),
+            (Self::Secured, Verb::Stls) => Some(Answer::AlreadySecured),
+            (Self::Required, Verb::User | Verb::Pass | Verb::Apop | Verb::Auth) => Some(Answer::TlsFirst),
+            (Self::Clear | Self::Offered | Self::Required | Self::Secured, _) => None,
+        }
+    }
+
+    /// Whether a client could ask for TLS.
+    pub(super) const fn is_offered(self) -> bool {
+        matches!(self, Self::Offered | Self::Required)
     }
 }
 

@@ -4,6 +4,7 @@ use super::common::Common;
 use super::maildrop::Maildrop;
 use super::reply::printable;
 use crate::capability::{Capability, CapabilitySet, Mechanism};
+use crate::machine::Security;
 use crate::quirks;
 
 /// Which list, and what has been gathered from it.
@@ -94,6 +95,9 @@ impl Listing {
         match self {
             Self::Capabilities { seen } => {
                 common.offered = Some(seen);
+                if common.security.is_offered() {
+                    out.extend_from_slice(b"STLS\r\n");
+                }
                 out.extend_from_slice(b".\r\n");
             }
             Self::Mechanisms | Self::Languages | Self::Sizes | Self::Identifiers => {
@@ -141,7 +145,9 @@ fn capability(line: &[u8], seen: &mut CapabilitySet, common: &Common, out: &mut 
     let Some(capability) = words.next().and_then(Capability::named) else { return };
     let arguments = words.next();
     seen.insert(capability);
-    if !common.capabilities.contains(capability) {
+    let before_tls =
+        matches!(capability, Capability::User | Capability::Sasl) && common.security == Security::Required;
+    if !common.capabilities.contains(capability) || before_tls {
         return;
     }
     if capability == Capability::Sasl {

@@ -7,6 +7,7 @@
 pub mod command;
 pub mod multiline;
 pub mod reply;
+pub mod upgrade;
 
 mod answer;
 mod authorization;
@@ -21,8 +22,9 @@ mod transaction;
 mod update;
 
 use crate::line::{self, Inbox, LineError};
-use crate::machine::{Close, Event, Fault, Input, Machine, Output, Settings, Side};
+use crate::machine::{Close, Event, Fault, Greeted, Input, Machine, Output, Security, Settings, Side};
 pub use answer::farewell;
+use authorization::Authorization;
 use command::{Command, Refusal, Verb};
 use common::{Broken, Common};
 use greeting::Greeting;
@@ -37,12 +39,12 @@ use texts::Answer;
 /// ```
 /// use policy::names::Language;
 /// use std::{rc::Rc, time::Duration};
-/// use worker_proto::machine::{Input, Machine, Output, Settings, Side};
+/// use worker_proto::machine::{Greeted, Input, Machine, Output, Security, Settings, Side};
 /// use worker_proto::pop3::Pop3;
 ///
 /// fn greeted(settings: Rc<Settings>) -> Vec<u8> {
 ///     let mut out = Output::default();
-///     let machine = Pop3::new(settings, Language::En, Duration::ZERO);
+///     let machine = Pop3::new(settings, Language::En, Greeted::ByServer, Security::Clear, Duration::ZERO);
 ///     assert!(machine.wants(Side::Server) && !machine.wants(Side::Client));
 ///     let greeting = Input::Bytes(Side::Server, b"+OK ready <1896.697170952@example.net>\r\n");
 ///     let machine = machine.handle(Duration::from_millis(20), greeting, &mut out).expect("a greeting");
@@ -60,16 +62,26 @@ pub struct Pop3 {
     between_answers: bool,
     /// The server's inbox holds what came while the server is not read.
     server_held: bool,
+    /// The client may begin its handshake: not an octet more is read in clear text.
+    upgrading: bool,
 }
 
 impl Pop3 {
     /// A session admitted at `now`, whose client is answered in `language`.
-    pub fn new(settings: Rc<Settings>, language: Language, now: Duration) -> Self {
-        let (verbs, capabilities) = common::permitted(&settings);
+    pub fn new(
+        settings: Rc<Settings>,
+        language: Language,
+        greeted: Greeted,
+        security: Security,
+        now: Duration,
+    ) -> Self {
+        let (verbs, capabilities) = common::permitted(&settings, greeted);
         Self {
             common: Common {
                 settings,
                 language,
+                greeted,
+                security,
                 verbs,
                 capabilities,
                 offered: None,
@@ -85,14 +97,19 @@ impl Pop3 {
             },
             client: Inbox::default(),
             server: Inbox::default(),
-            state: State::Greeting(Greeting),
+            state: match greeted {
+                Greeted::ByServer => State::Greeting(Greeting),
+                Greeted::ByUs => State::Authorization(Authorization::default()),
+            },
             between_answers: true,
             server_held: false,
+            upgrading: false,
         }
     }
 
     fn input(&mut self, input: Input<'_>, out: &mut Output) -> Result<(), Broken> {
         match input {
+            Input::Begin => self.greet(out),
             Input::Bytes(side, bytes) => self.bytes(side, bytes, out)?,
             Input::Eof(Side::Client) => self.common.client_ended = true,
             Input::Eof(Side::Server) => self.server_ended(out),
@@ -114,6 +131,13 @@ impl Pop3 {
             Input::Tick => self.tick(out),
         }
         self.resume(out)
+    }
+
+    /// Our own greeting, in place of one that came in clear text. It has no timestamp: APOP needs the server's.
+    fn greet(&self, out: &mut Output) {
+        if self.common.greeted == Greeted::ByUs {
+            out.client.extend_from_slice(b"+OK ready\r\n");
+        }
     }
 
     /// Moves to the next state. Left without one after a fault.
@@ -232,7 +256,7 @@ impl Pop3 {
     }
 
     fn consume_client(&mut self, rest: &mut &[u8], out: &mut Output) -> Result<(), Broken> {
-        while !rest.is_empty() && self.state.accepts(&self.common) {
+        while !rest.is_empty() && !self.upgrading && self.state.accepts(&self.common) {
             let before = *rest;
             if self.common.skipping {
                 self.common.skipping = !line::skip_line(rest);
@@ -259,6 +283,10 @@ impl Pop3 {
             }
             self.common.used[0] += (before.len() - rest.len()) as u64;
         }
+        if self.upgrading && !rest.is_empty() {
+            // Whoever put these behind STLS wants them read as if they had come through TLS (CVE-2011-0411).
+            return Err(Broken { side: Side::Client, what: "octets behind STLS" });
+        }
         Ok(())
     }
 
@@ -279,6 +307,9 @@ impl Pop3 {
         }
         let verb = command.verb();
         let refusal = |why| Refusal { name: verb.name().as_bytes(), why };
+        if let Some(why) = self.common.security.objection(verb) {
+            return self.refuse(&refusal(why), out);
+        }
         if !self.common.verbs.contains(verb) {
             return self.refuse(&refusal(Answer::NotPermitted), out);
         }
@@ -287,6 +318,10 @@ impl Pop3 {
         }
         if self.state.must_wait(&command, &self.common) {
             return false;
+        }
+        if verb == Verb::Stls {
+            self.upgrading = true;
+            return true;
         }
         self.infallible(|state, common| state.command(&command, common, out))
     }
@@ -371,8 +406,15 @@ impl Machine for Pop3 {
         if matches!(self.state, State::Ended) {
             return Ok(self);
         }
+        let was_upgrading = self.upgrading;
         match self.input(input, out) {
-            Ok(()) => Ok(self),
+            Ok(()) => {
+                if self.upgrading && !was_upgrading {
+                    out.client.extend_from_slice(b"+OK begin TLS\r\n");
+                    out.events.push(Event::StartTls);
+                }
+                Ok(self)
+            }
             Err(Broken { side, what }) => Err(Fault {
                 side,
                 what,
@@ -389,13 +431,37 @@ impl Machine for Pop3 {
         }
     }
 
+    fn secured(mut self) -> Self {
+        let failures = match self.state {
+            State::Authorization(state) => state.failures(),
+            State::Greeting(_)
+            | State::Transaction(_)
+            | State::Retrieval(_)
+            | State::Update(_)
+            | State::Ended => return self,
+        };
+        self.common.security = Security::Secured;
+        self.common.offered = None;
+        self.common.utf8 = false;
+        self.common.skipping = false;
+        Self {
+            state: State::Authorization(Authorization::after(failures)),
+            client: Inbox::default(),
+            server: Inbox::default(),
+            between_answers: true,
+            server_held: false,
+            upgrading: false,
+            ..self
+        }
+    }
+
     fn wants(&self, side: Side) -> bool {
         match side {
             Side::Client => {
                 let unread = self.client.unread().len();
-                !self.common.client_ended
-                    && self.state.accepts(&self.common)
-                    && !(self.client.has_line() || unread >= self.state.client_line_limit(&self.common))
+                let full = self.client.has_line() || unread >= self.state.client_line_limit(&self.common);
+                let over = self.common.client_ended || self.upgrading;
+                self.state.accepts(&self.common) && !full && !over
             }
             Side::Server => self.state.wants_server(),
         }

@@ -142,6 +142,7 @@ impl State {
                 | Verb::Capa
                 | Verb::Utf8
                 | Verb::Lang
+                | Verb::Stls
                 | Verb::Quit => None,
                 Verb::Stat
                 | Verb::List
@@ -154,7 +155,9 @@ impl State {
                 | Verb::Last => Some(Answer::LogInFirst),
             },
             Self::Transaction(_) => match verb {
-                Verb::User | Verb::Pass | Verb::Apop | Verb::Auth => Some(Answer::AlreadyLoggedIn),
+                Verb::User | Verb::Pass | Verb::Apop | Verb::Auth | Verb::Stls => {
+                    Some(Answer::AlreadyLoggedIn)
+                }
                 Verb::Capa
                 | Verb::Stat
                 | Verb::List

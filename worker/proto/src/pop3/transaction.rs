@@ -104,6 +104,7 @@ impl Transaction {
             | Command::Apop(..)
             | Command::AuthList
             | Command::Auth(..)
+            | Command::Stls
             | Command::Capa
             | Command::Stat
             | Command::List(_)
@@ -162,7 +163,8 @@ impl Transaction {
             | Command::Pass(_)
             | Command::Apop(..)
             | Command::AuthList
-            | Command::Auth(..) => {
+            | Command::Auth(..)
+            | Command::Stls => {
                 return State::Transaction(self);
             }
         };

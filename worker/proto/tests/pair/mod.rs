@@ -8,7 +8,9 @@ use policy::names::Language;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
-use worker_proto::machine::{Changed, Event, Fault, Input, Machine, Output, Settings, Side, Verdict};
+use worker_proto::machine::{
+    Changed, Event, Fault, Greeted, Input, Machine, Output, Security, Settings, Side, Verdict,
+};
 use worker_proto::pop3::Pop3;
 
 /// How bytes are cut on their way.
@@ -95,6 +97,8 @@ pub(crate) fn settings() -> Settings {
                 engines: Vec::new(),
                 mail_filter: 0,
             },
+            server_tls: 0,
+            require_server_certificate: Vec::new(),
         },
         login: Login {
             failure_limit: 5,
@@ -108,8 +112,19 @@ pub(crate) fn settings() -> Settings {
 
 impl Pair {
     pub(crate) fn new(settings: Settings, language: Language, cut: Cut) -> Self {
-        Self {
-            machine: Some(Pop3::new(Rc::new(settings), language, Duration::ZERO)),
+        Self::secured_as(settings, language, Greeted::ByServer, Security::Clear, cut)
+    }
+
+    /// A session with TLS.
+    pub(crate) fn secured_as(
+        settings: Settings,
+        language: Language,
+        greeted: Greeted,
+        security: Security,
+        cut: Cut,
+    ) -> Self {
+        let mut pair = Self {
+            machine: Some(Pop3::new(Rc::new(settings), language, greeted, security, Duration::ZERO)),
             out: Output::default(),
             now: Duration::ZERO,
             cut,
@@ -122,7 +137,14 @@ impl Pair {
             copy: Vec::new(),
             spool: Vec::new(),
             record: Record::default(),
-        }
+        };
+        pair.handle(Input::Begin);
+        pair
+    }
+
+    /// The handshake with the client ended well.
+    pub(crate) fn secured(&mut self) {
+        self.machine = self.machine.take().map(Machine::secured);
     }
 
     /// A peer sends.

@@ -1,0 +1,75 @@
+//! Worker and keyholder: one question, one answer, and the worker waits for it.
+use crate::ids::SessionId;
+use crate::wire::Message;
+use serde::{Deserialize, Serialize};
+
+/// Which of the granted keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Towards {
+    /// Of the certificate with this index of the granted client-tls.
+    Client(u16),
+    /// Of the granted server-tls.
+    Server,
+}
+
+/// Worker to keyholder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Question {
+    /// A signature over a handshake.
+    Sign {
+        /// For which session.
+        session: SessionId,
+        /// With which key.
+        towards: Towards,
+        /// RFC 8446 section 4.2.3.
+        scheme: u16,
+        /// What is signed: at most 48 KiB, of the shape that TLS signs.
+        message: Vec<u8>,
+    },
+    /// A ticket around the state of a session.
+    Seal {
+        /// For which session.
+        session: SessionId,
+        /// At most 16 KiB.
+        state: Vec<u8>,
+    },
+    /// The state in a ticket that a client showed.
+    Open {
+        /// For which session.
+        session: SessionId,
+        /// At most 32 KiB.
+        ticket: Vec<u8>,
+    },
+}
+
+impl Question {
+    /// For which session.
+    pub const fn session(&self) -> SessionId {
+        match self {
+            Self::Sign { session, .. } | Self::Seal { session, .. } | Self::Open { session, .. } => *session,
+        }
+    }
+}
+
+impl Message for Question {
+    const MAX_FDS: usize = 0;
+    fn fd_count(&self) -> usize {
+        0
+    }
+}
+
+/// Keyholder to worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// The signature, the ticket or the state.
+    Done(Vec<u8>),
+    /// There is none: no such key, no ticket of ours.
+    None,
+}
+
+impl Message for Answer {
+    const MAX_FDS: usize = 0;
+    fn fd_count(&self) -> usize {
+        0
+    }
+}

@@ -1,0 +1,151 @@
+//! TLS of a session with its two peers, before its machine exists. With the client only where TLS is implicit; STLS comes
+//! later, from the machine. With the server always: not an octet of a login leaves before the server is who it should be.
+use crate::generation::Generation;
+use crate::peer::{Peer, stream};
+use crate::serve::Worker;
+use ipc::log::Level;
+use ipc::supervisor_worker::{End, NoServer, Session};
+use policy::tls::{ClientMode, ServerMode};
+use std::os::fd::OwnedFd;
+use texts::Answer;
+use tls::{Blame, Failure};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use worker_proto::machine::{Greeted, Security, Settings};
+use worker_proto::pop3::upgrade::{STLS, Step, Upgrade};
+
+/// What a server says before TLS is a line; what comes with it is a fault anyway.
+const PIECE: usize = 1024;
+
+/// Why there is no server to speak with.
+pub(crate) enum NoPeer {
+    /// It cannot be reached.
+    NoServer(NoServer),
+    /// The supervisor ends the session.
+    Kicked,
+    /// Its TLS is not what is asked for; what the client hears.
+    Tls(Answer),
+    /// Something of ours failed.
+    Internal,
+}
+
+/// What the machine has to know of TLS with the client.
+pub(crate) const fn security(mode: ClientMode) -> Security {
+    match mode {
+        ClientMode::Off => Security::Clear,
+        ClientMode::StartTls => Security::Offered,
+        ClientMode::StartTlsRequired => Security::Required,
+        ClientMode::Implicit => Security::Secured,
+    }
+}
+
+/// The client, behind TLS where that is implicit.
+///
+/// # Errors
+/// How the session ended; the log has the reason.
+pub(crate) async fn with_client(
+    worker: &Worker,
+    generation: &Generation,
+    admission: &Session,
+    client: TcpStream,
+) -> Result<Peer, End> {
+    let side = admission.client_side;
+    if side.mode != ClientMode::Implicit {
+        return Ok(Peer::new(client, None));
+    }
+    let acceptor = generation.tls.acceptor(side.client_tls, admission.session_rule_index, admission.protocol);
+    let acceptor = acceptor.map_err(|why| {
+        worker.log.note(Level::Error, Some(admission.id), "no TLS with clients", &why);
+        End::Internal
+    })?;
+    match acceptor.accept(client).await {
+        Ok((stream, channel, _)) => {
+            worker.log.note(Level::Debug, Some(admission.id), "TLS with the client", &channel.describe());
+            Ok(Peer::new(stream, Some(channel)))
+        }
+        Err(failure) => Err(client_failed(worker, admission, &failure)),
+    }
+}
+
+/// Says why the client has no TLS.
+pub(crate) fn client_failed(worker: &Worker, admission: &Session, failure: &Failure) -> End {
+    worker.log.note(Level::Info, Some(admission.id), "TLS with the client failed", &failure.why);
+    End::ClientTls
+}
+
+/// The server, behind TLS as its rule says, and whose greeting the client will get. `name` is what its certificate must
+/// be for.
+pub(crate) async fn with_server(
+    worker: &Worker,
+    generation: &Generation,
+    settings: &Settings,
+    admission: &Session,
+    rule: u16,
+    server: (OwnedFd, String),
+) -> Result<(Peer, Greeted), NoPeer> {
+    let (socket, name) = server;
+    let rules = &settings.rules;
+    let mut server = stream(socket).map_err(|_| NoPeer::Internal)?;
+    let note = |level, text: &str, detail: &str| worker.log.note(level, Some(admission.id), text, detail);
+    let Some(mode) = generation.tls.server_mode(rules.server_tls) else {
+        note(Level::Error, "the rule names an unknown server-tls", "");
+        return Err(NoPeer::Internal);
+    };
+    let greeted = match mode {
+        ServerMode::Off => return Ok((Peer::new(server, None), Greeted::ByServer)),
+        ServerMode::Implicit => Greeted::ByServer,
+        ServerMode::StartTls | ServerMode::Opportunistic => match upgrade(&mut server).await {
+            Ok(true) => Greeted::ByUs,
+            Ok(false) if mode == ServerMode::Opportunistic => {
+                note(Level::Warn, "the server refuses TLS: passwords and mail travel in clear text", &name);
+                return Ok((Peer::new(server, None), Greeted::ByUs));
+            }
+            Ok(false) => {
+                note(Level::Warn, "the server refuses TLS, so there is no session", &name);
+                return Err(NoPeer::Tls(Answer::ServerNoTls));
+            }
+            Err(why) => {
+                note(Level::Warn, "TLS with the server failed", why);
+                return Err(NoPeer::Tls(Answer::ServerTlsFailed));
+            }
+        },
+    };
+    let connector = generation.tls.connector(rule, rules.server_tls, &rules.require_server_certificate);
+    let connector = connector.map_err(|why| {
+        note(Level::Error, "no TLS with servers", &why);
+        NoPeer::Internal
+    })?;
+    match connector.connect(server, &name, settings.login.deadline).await {
+        Ok((stream, channel)) => {
+            note(Level::Debug, "TLS with the server", &channel.describe());
+            Ok((Peer::new(stream, Some(channel)), greeted))
+        }
+        Err(Failure { blame, why }) => {
+            note(Level::Warn, "TLS with the server failed", &format!("{name}: {why}"));
+            Err(NoPeer::Tls(match blame {
+                Blame::Certificate => Answer::ServerCertificate,
+                Blame::Deadline | Blame::Gone | Blame::Protocol => Answer::ServerTlsFailed,
+            }))
+        }
+    }
+}
+
+/// STLS with the server: whether it agrees.
+async fn upgrade(server: &mut TcpStream) -> Result<bool, &'static str> {
+    let mut dialogue = Upgrade::default();
+    let mut piece = [0; PIECE];
+    loop {
+        let count = server.read(&mut piece).await.map_err(|_| "the server hung up before TLS")?;
+        let came =
+            piece.get(..count).filter(|came| !came.is_empty()).ok_or("the server hung up before TLS")?;
+        dialogue = match dialogue.feed(came).map_err(|fault| fault.what)? {
+            Step::More(next) => next,
+            Step::Ask(next) => {
+                server.write_all(STLS).await.map_err(|_| "the server hung up before TLS")?;
+                next
+            }
+            Step::Start => return Ok(true),
+            Step::Refused => return Ok(false),
+        };
+    }
+}
