@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod certificates;
 mod client;
 mod mailbox;
 mod mailward;
+mod secure;
 mod server;
 mod story;
 
@@ -58,14 +60,17 @@ fn tell(options: Options, stop: &SigSet) -> io::Result<bool> {
     story::world(&mut out, &mails, &server, &mailward, started.elapsed())?;
 
     let mailbox_kept = story::mails(&mut out, &mails, &mut mailward)?;
+    let first = mails.first().map(|mail| mail.bytes.as_slice()).unwrap_or_default();
+    let secured = secure::tell(&mut out, first, &mailward)?;
     let walls_stand = story::processes(&mut out, &mailward)?;
-    story::ending(&mut out, mailbox_kept, walls_stand, &mailward, options.once)?;
+    let kept = mailbox_kept && secured;
+    story::ending(&mut out, kept, walls_stand, &mailward, options.once)?;
     if !options.once {
         wait(stop, &mut mailward)?;
         writeln!(out)?;
     }
     mailward.stop();
-    Ok(mailbox_kept && walls_stand)
+    Ok(kept && walls_stand)
 }
 
 /// Until Ctrl-C. Mailward ending by itself is an error.

@@ -1,6 +1,7 @@
 //! Mailward as a child process, started as an operator would start it: a configuration file and `mailward run`.
 //! What it says of itself comes by two pipes: its log (JSON lines on stderr) and its report of processes and
 //! walls (JSON lines on stdout).
+use crate::certificates::{self, Certificates};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use sandbox::Walls;
@@ -17,8 +18,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// The port that is easy to remember; another one is taken where it is in use.
+/// Ports that are easy to remember; others are taken where they are in use.
 const PORT: u16 = 11110;
+const TLS_PORT: u16 = 11995;
 /// How long the start may take on a busy machine.
 const START: Duration = Duration::from_secs(30);
 /// How long a graceful end may take.
@@ -54,6 +56,8 @@ type Shared = Arc<(Mutex<Heard>, Condvar)>;
 pub(crate) struct Mailward {
     child: Child,
     address: SocketAddr,
+    tls_address: SocketAddr,
+    certificates: Certificates,
     heard: Shared,
     start: Duration,
     directory: TempDir,
@@ -68,9 +72,11 @@ pub(crate) fn start(server: SocketAddr) -> io::Result<Mailward> {
     for name in ["state", "spool"] {
         DirBuilder::new().mode(0o700).create(directory.path().join(name))?;
     }
-    let address = free_address()?;
+    let address = free_address(PORT)?;
+    let tls_address = free_address(TLS_PORT)?;
+    let certificates = certificates::make(directory.path())?;
     let path = directory.path().join("mailward.toml");
-    fs::write(&path, configuration(&directory, address, server))?;
+    fs::write(&path, configuration(&directory, &certificates, [address, tls_address], server))?;
 
     let begun = Instant::now();
     let mut child = Command::new("/proc/self/exe")
@@ -96,7 +102,8 @@ pub(crate) fn start(server: SocketAddr) -> io::Result<Mailward> {
     if let Some(log) = child.stderr.take() {
         listen(log, Arc::clone(&heard), log_line)?;
     }
-    let mut mailward = Mailward { child, address, heard, start: Duration::ZERO, directory };
+    let mut mailward =
+        Mailward { child, address, tls_address, certificates, heard, start: Duration::ZERO, directory };
     if !mailward.until(START, |heard| heard.listening || heard.ended) || mailward.ended() {
         let log = lock(&mailward.heard).log.join("\n  ");
         return Err(io::Error::other(format!("Mailward does not start. It said:\n  {log}")));
@@ -105,7 +112,13 @@ pub(crate) fn start(server: SocketAddr) -> io::Result<Mailward> {
     Ok(mailward)
 }
 
-fn configuration(directory: &TempDir, listen: SocketAddr, server: SocketAddr) -> String {
+fn configuration(
+    directory: &TempDir,
+    certificates: &Certificates,
+    [listen, listen_tls]: [SocketAddr; 2],
+    server: SocketAddr,
+) -> String {
+    let (cert, key) = (certificates.cert.display(), certificates.key.display());
     let base = directory.path().display();
     format!(
         "version = 1\n\n\
@@ -120,7 +133,13 @@ fn configuration(directory: &TempDir, listen: SocketAddr, server: SocketAddr) ->
          name = \"pop3\"\n\
          protocol = \"pop3\"\n\
          address = [\"{listen}\"]\n\
-         tls = \"off\"\n\n\
+         tls = \"starttls\"\n\n\
+         [[listener]]\n\
+         name = \"pop3s\"\n\
+         protocol = \"pop3\"\n\
+         address = [\"{listen_tls}\"]\n\n\
+         [client-tls.demo]\n\
+         certificates = [{{ cert = \"{cert}\", key = \"{key}\" }}]\n\n\
          [[session-acl]]\n\
          name = \"this-machine\"\n\
          from = [\"127.0.0.0/8\"]\n\n\
@@ -133,14 +152,24 @@ fn configuration(directory: &TempDir, listen: SocketAddr, server: SocketAddr) ->
     )
 }
 
-fn free_address() -> io::Result<SocketAddr> {
-    TcpListener::bind(("127.0.0.1", PORT)).or_else(|_| TcpListener::bind("127.0.0.1:0"))?.local_addr()
+fn free_address(port: u16) -> io::Result<SocketAddr> {
+    TcpListener::bind(("127.0.0.1", port)).or_else(|_| TcpListener::bind("127.0.0.1:0"))?.local_addr()
 }
 
 impl Mailward {
     /// Where clients connect.
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where clients connect by implicit TLS.
+    pub(crate) const fn tls_address(&self) -> SocketAddr {
+        self.tls_address
+    }
+
+    /// What it shows to clients.
+    pub(crate) const fn certificates(&self) -> &Certificates {
+        &self.certificates
     }
 
     /// Spawn to listening.

@@ -248,7 +248,10 @@ pub(crate) fn ending(
     }
     if !once {
         let port = mailward.address().port();
-        writeln!(out, "\n  Connect your own client: POP3, 127.0.0.1, port {port}, no TLS,")?;
+        writeln!(out, "\n  Connect your own client: POP3, 127.0.0.1, port {port}, clear text or")?;
+        let (tls, ca) = (mailward.tls_address().port(), &mailward.certificates().ca);
+        writeln!(out, "  STLS; or implicit TLS, localhost, port {tls}, authority")?;
+        writeln!(out, "  {},", ca.display())?;
         writeln!(out, "  user \"{USER}\", password \"{PASSWORD}\". For example:")?;
         writeln!(out, "    curl -s pop3://{USER}:{PASSWORD}@127.0.0.1:{port}/8")?;
         writeln!(out, "  Its configuration: {}", mailward.configuration().display())?;

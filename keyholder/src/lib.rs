@@ -16,6 +16,8 @@ pub mod confinement;
 mod grants;
 mod keys;
 mod serve;
+#[cfg(test)]
+mod tests;
 
 use ipc::boot::{Boot, Ready, Role, build};
 use ipc::log::Log;

@@ -438,9 +438,12 @@ impl Supervisor {
 
     /// Says once that the service is up: every child of the start is at work.
     pub(crate) fn announce(&mut self) {
+        let begins =
+            |phase, role| phase == Phase::Booting || (phase == Phase::Preparing && role == Role::Keyholder);
         if self.announced
+            || self.fatal.is_some()
             || self.pending.is_some()
-            || self.children.iter().any(|(_, child)| child.phase == Phase::Booting)
+            || self.children.iter().any(|(_, child)| begins(child.phase, child.role))
         {
             return;
         }

@@ -1,6 +1,7 @@
 //! Certificates of the laboratory: an authority and what it signs, in PEM files of a temporary directory.
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa,
+    KeyIdMethod, KeyPair, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -32,6 +33,8 @@ pub struct Flaws {
     pub early: bool,
     /// It signed itself.
     pub self_signed: bool,
+    /// Its number; by default one of its own.
+    pub serial: Option<u64>,
 }
 
 /// An authority.
@@ -94,6 +97,7 @@ impl Pki {
                 Err(_) => SanType::DnsName((*name).try_into().unwrap()),
             })
             .collect();
+        params.serial_number = flaws.serial.map(SerialNumber::from);
         if flaws.expired {
             (params.not_before, params.not_after) = (date_time_ymd(2001, 1, 1), date_time_ymd(2002, 2, 3));
         }
@@ -107,6 +111,29 @@ impl Pki {
             params.signed_by(&key, &self.issuer).unwrap()
         };
         self.write(names[0], &certificate.pem(), &key.serialize_pem())
+    }
+
+    /// A list that revokes the certificates with these numbers.
+    pub fn revoke(&self, serials: &[u64]) -> PathBuf {
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(2090, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: serials
+                .iter()
+                .map(|serial| RevokedCertParams {
+                    serial_number: SerialNumber::from(*serial),
+                    revocation_time: date_time_ymd(2021, 1, 1),
+                    reason_code: None,
+                    invalidity_date: None,
+                })
+                .collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let path = self.path().join("revoked.pem");
+        fs::write(&path, list.signed_by(&self.issuer).unwrap().pem().unwrap()).unwrap();
+        path
     }
 
     /// Writes a pair under a name that no other has.

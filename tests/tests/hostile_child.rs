@@ -172,7 +172,9 @@ fn behind_the_shipped_walls_every_probe_ends_the_child() {
         supervisor_pid: getpid().as_raw().unsigned_abs(),
         ..Spec::default()
     };
-    for policy in [&worker::confinement::POLICY, &scanner::confinement::POLICY] {
+    for policy in
+        [&worker::confinement::POLICY, &scanner::confinement::POLICY, &keyholder::confinement::POLICY]
+    {
         // What the role may do does not end it.
         let allowed = ("close", libc::SYS_close, BAD);
         assert!(!ended(&allowed, Some((&spec, &jail, policy))), "{}: nothing is allowed", policy.role);

@@ -180,6 +180,16 @@ impl Chain {
         Ok(Self { facts: Facts::of(first)?, der })
     }
 
+    /// How many certificates there are.
+    pub const fn len(&self) -> usize {
+        self.der.len()
+    }
+
+    /// Never: a chain has at least one.
+    pub const fn is_empty(&self) -> bool {
+        self.der.is_empty()
+    }
+
     /// Of the first certificate.
     pub const fn facts(&self) -> &Facts {
         &self.facts
@@ -212,15 +222,4 @@ pub(crate) fn revocations(octets: &[u8]) -> Result<Vec<CertificateRevocationList
     let found: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(octets).collect();
     let found = found.map_err(|error| Error::new(format!("not PEM: {error}")))?;
     if found.is_empty() { Err(Error::new("there is no revocation list in it")) } else { Ok(found) }
-}
-
-/// Where distributions keep the authorities of the system, most usual first.
-pub const fn system_bundles() -> [&'static str; 5] {
-    [
-        "/etc/ssl/certs/ca-certificates.crt",
-        "/etc/pki/tls/certs/ca-bundle.crt",
-        "/etc/ssl/ca-bundle.pem",
-        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-        "/etc/ssl/cert.pem",
-    ]
 }

@@ -1,4 +1,5 @@
 //! The records of one connection after its handshake: octets in, octets out, no I/O.
+use crate::chain::describe;
 use rustls::Connection;
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -88,6 +89,11 @@ impl Channel {
         self.closed
     }
 
+    /// What is to be known of the peer's certificates, a line each.
+    pub fn certificates(&self) -> Vec<String> {
+        self.connection.peer_certificates().into_iter().flatten().map(|der| describe(der)).collect()
+    }
+
     /// `TLSv1.3 TLS13_AES_256_GCM_SHA384`, for the log.
     pub fn describe(&self) -> String {
         let version = self
@@ -96,8 +102,9 @@ impl Channel {
             .and_then(|version| version.as_str())
             .unwrap_or("")
             .replace('_', ".");
-        let suite =
-            self.connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("");
+        let suite = self.connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
+        // The library's own names of TLS 1.3 suites are not IANA's.
+        let suite = suite.unwrap_or("").replace("TLS13_", "TLS_");
         let resumed = self.connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed);
         format!("{version} {suite}{}", if resumed { " resumed" } else { "" })
     }

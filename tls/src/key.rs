@@ -30,7 +30,7 @@ impl PrivateKey {
     pub fn from_pem(pem: &[u8], passphrase: Option<&[u8]>) -> Result<Self, Error> {
         if contains(pem, b"Proc-Type: 4,ENCRYPTED") {
             return Err(Error::new(
-                "this way of encryption is not supported: `openssl pkcs8 -topk8 -in OLD -out NEW` converts it",
+                "the way it is encrypted is not supported: `openssl pkcs8 -topk8 -v2 aes-256-cbc -in OLD -out NEW` converts it",
             ));
         }
         let der = if contains(pem, b"BEGIN ENCRYPTED PRIVATE KEY") {
@@ -63,7 +63,11 @@ impl PrivateKey {
 
 fn decrypted(pem: &[u8], passphrase: &[u8]) -> Result<PrivateKeyDer<'static>, Error> {
     let passphrase = passphrase.split(|octet| matches!(octet, b'\r' | b'\n')).next().unwrap_or_default();
-    let unreadable = |_| Error::new("the encrypted private key cannot be read");
+    let unreadable = |_| {
+        Error::new(
+            "the way it is encrypted is not supported: `openssl pkcs8 -topk8 -v2 aes-256-cbc -in OLD -out NEW` converts it",
+        )
+    };
     let (_, der) = decode_vec(pem).map_err(|_| Error::new("the encrypted private key cannot be read"))?;
     let info = EncryptedPrivateKeyInfoRef::from_der(&der).map_err(unreadable)?;
     let plain =

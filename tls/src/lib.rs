@@ -22,7 +22,7 @@ mod remote;
 mod servers;
 mod shape;
 
-pub use chain::{Chain, Facts, system_bundles};
+pub use chain::{Chain, Facts};
 pub use channel::Channel;
 pub use clients::{Acceptor, ClientFiles};
 pub use key::PrivateKey;

@@ -67,6 +67,11 @@ pub(crate) enum Command {
     /// the errors are printed here. Mail rules, engines and limits apply from the next mail of every session; sessions that
     /// the rules deny now are ended in their protocol. SIGHUP does the same.
     Reload(Reload),
+    /// Look at TLS of a server.
+    Tls {
+        #[command(subcommand)]
+        command: TlsCommand,
+    },
     /// See it work: a sample mailbox, Mailward in front of it, and a client.
     ///
     /// Needs no network, no engine and no file outside a temporary directory. Stays up until Ctrl-C, so that you can
@@ -79,7 +84,7 @@ pub(crate) enum Command {
     /// Serve as a role; only the supervisor starts it.
     #[command(hide = true)]
     Role {
-        /// worker, scanner or lookup.
+        /// worker, scanner, lookup or keyholder.
         name: String,
     },
     /// Print the JSON Schema of the configuration, for editors.
@@ -94,6 +99,40 @@ pub(crate) enum Command {
         /// Where; it must exist.
         directory: PathBuf,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TlsCommand {
+    /// Say what a server offers, and whether the configuration would take it.
+    ///
+    /// Shakes hands with each version of TLS and shows the certificates, with names and dates. Then it shakes hands as the
+    /// service would; the status is 0 if that server is taken, else 1.
+    Probe(Probe),
+}
+
+/// The protocol whose clear-text beginning leads to TLS.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum StartTls {
+    /// STLS (RFC 2595).
+    Pop3,
+    /// STARTTLS (RFC 9051).
+    Imap,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Probe {
+    /// The server: `mail.example.net:995`, `[2001:db8::1]:995`.
+    #[arg(value_name = "HOST:PORT")]
+    pub(crate) server: String,
+    /// Ask for TLS in this protocol first.
+    #[arg(long, value_name = "PROTOCOL")]
+    pub(crate) starttls: Option<StartTls>,
+    /// The configuration with the server-tls that is asked about.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Which of its server-tls.
+    #[arg(long, value_name = "NAME", default_value = "system", requires = "config")]
+    pub(crate) server_tls: String,
 }
 
 #[derive(Debug, Args)]

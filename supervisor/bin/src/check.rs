@@ -1,5 +1,5 @@
-//! `mailward check`: everything that can be known without the network, and what names stand for if that is wanted.
-use crate::{args, config, names};
+//! `mailward check`: everything that can be known without the network, the certificates with it, and what names stand for if that is wanted.
+use crate::{args, certificates, config, names};
 use policy::load::LoadOptions;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -12,6 +12,9 @@ pub(crate) fn check(arguments: &args::Check) -> ExitCode {
     config::say(&configuration.notes());
     if let Err(problems) = configuration.files_are_usable() {
         config::say(&problems);
+        return ExitCode::from(1);
+    }
+    if !certificates::check(&configuration.loaded.policy) {
         return ExitCode::from(1);
     }
     if arguments.resolve && !resolve(&configuration.loaded.policy) {

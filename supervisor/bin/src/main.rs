@@ -5,19 +5,21 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod certificates;
 mod check;
 mod config;
 mod generate;
 mod init;
 mod manual;
 mod names;
+mod probe;
 mod reload;
 mod role;
 mod run;
 mod show;
 mod test;
 
-use args::{Arguments, Command};
+use args::{Arguments, Command, TlsCommand};
 use clap::Parser;
 use std::process::ExitCode;
 
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::test(*arguments),
         Command::Demo { once } => demo::run(demo::Options { once }),
         Command::Role { name } => role::run(&name),
+        Command::Tls { command: TlsCommand::Probe(arguments) } => probe::probe(&arguments),
         Command::Schema => generate::schema(),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { directory } => generate::man(&directory),

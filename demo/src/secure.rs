@@ -1,0 +1,190 @@
+//! The part of the story that is about TLS: the same mail in clear text, by STLS and by implicit TLS, and where the key is.
+use crate::certificates::NAME;
+use crate::mailward::{Mailward, is_root};
+use crate::server::{PASSWORD, USER};
+use policy::tls::{ServerTls, Trust};
+use std::fs::File;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::Duration;
+use tls::{Channel, Connector, Keyholder, ServerFiles, Which};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// For a handshake, and for each answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+const PIECE: usize = 64 * 1024;
+
+/// How the client comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    Stls,
+    Implicit,
+}
+
+/// Fetches the first mail by each way; true if it arrived as the server holds it, and if the key is where it belongs.
+pub(crate) fn tell(out: &mut impl Write, mail: &[u8], mailward: &Mailward) -> io::Result<bool> {
+    writeln!(out, "  TLS, with a certificate made for this run: mail 1 again, by")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut kept = true;
+    for (name, by, address) in
+        [("STLS", By::Stls, mailward.address()), ("implicit TLS", By::Implicit, mailward.tls_address())]
+    {
+        let (got, described) = runtime.block_on(fetch(by, address, mailward))?;
+        let same = got == mail;
+        kept &= same;
+        let words = if same { "identical" } else { "CHANGED" };
+        writeln!(out, "    {name:<13} port {:<6} {described:<36} {words}", address.port())?;
+    }
+    kept &= show_key(out, mailward)?;
+    writeln!(out)?;
+    Ok(kept)
+}
+
+/// Says whose memory has the private key.
+fn show_key(out: &mut impl Write, mailward: &Mailward) -> io::Result<bool> {
+    if !is_root() {
+        writeln!(out, "  The private key is the keyholder's; as root its number is looked for in memory.")?;
+        return Ok(true);
+    }
+    let processes = mailward.processes();
+    let mut holders = Vec::new();
+    for process in &processes {
+        if holds(process.pid, &mailward.certificates().number)? {
+            holders.push(process.role.clone());
+        }
+    }
+    writeln!(
+        out,
+        "  The private key was looked for in the memory of {} processes: {} has it.",
+        processes.len(),
+        if holders.is_empty() { "NONE".to_owned() } else { holders.join(" and ") }
+    )?;
+    Ok(holders == ["keyholder"])
+}
+
+/// Whether a process has these octets in memory that it can write, in either order.
+fn holds(pid: u32, number: &[u8]) -> io::Result<bool> {
+    let reversed: Vec<u8> = number.iter().rev().copied().collect();
+    let memory = File::open(format!("/proc/{pid}/mem"))?;
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps"))?;
+    let writable = maps.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let (start, end) = words.next()?.split_once('-')?;
+        words.next().filter(|rights| rights.starts_with("rw"))?;
+        Some((u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?))
+    });
+    for (start, end) in writable {
+        let mut octets = vec![0; usize::try_from(end.saturating_sub(start)).unwrap_or(0)];
+        // Some mappings of the kernel's cannot be read.
+        let count = memory.read_at(&mut octets, start).unwrap_or(0);
+        let octets = octets.get(..count).unwrap_or_default();
+        let found = |wanted: &[u8]| memchr::memmem::find(octets, wanted).is_some();
+        if found(number) || found(&reversed) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Logs in and fetches mail 1; its octets, and what the handshake agreed on.
+async fn fetch(by: By, address: SocketAddr, mailward: &Mailward) -> io::Result<(Vec<u8>, String)> {
+    let ca = &mailward.certificates().ca;
+    let settings = ServerTls { trust: Trust::Path(ca.clone()), ..ServerTls::default() };
+    let files = ServerFiles { ca: vec![std::fs::read(ca)?], chain: None };
+    let nobody: Arc<dyn Keyholder> = Arc::new(NoKeys);
+    let connector = Connector::new(&settings, &files, &[], &nobody).map_err(io::Error::other)?;
+    let mut stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    if by == By::Stls {
+        let mut piece = [0; 512];
+        let _ = stream.read(&mut piece).await?;
+        stream.write_all(b"STLS\r\n").await?;
+        let count = stream.read(&mut piece).await?;
+        if !piece.get(..count).is_some_and(|answer| answer.starts_with(b"+OK")) {
+            return Err(io::Error::other("STLS was refused"));
+        }
+    }
+    let (stream, channel) =
+        connector.connect(stream, NAME, PATIENCE).await.map_err(|failure| io::Error::other(failure.why))?;
+    let described = channel.describe();
+    let mut session = Session { stream, channel, unread: Vec::new() };
+    if by == By::Implicit {
+        session.line().await?;
+    }
+    for command in [format!("USER {USER}"), format!("PASS {PASSWORD}"), "RETR 1".to_owned()] {
+        session.say(&command).await?;
+        let answer = session.line().await?;
+        if !answer.starts_with(b"+OK") {
+            return Err(io::Error::other(format!("refused: {}", String::from_utf8_lossy(&answer))));
+        }
+    }
+    let mut mail = Vec::new();
+    loop {
+        let line = session.line().await?;
+        match line.strip_prefix(b".") {
+            Some(b"\r\n") => break,
+            Some(rest) => mail.extend_from_slice(rest),
+            None => mail.extend_from_slice(&line),
+        }
+    }
+    session.say("QUIT").await?;
+    session.line().await?;
+    Ok((mail, described))
+}
+
+/// A session behind TLS.
+struct Session {
+    stream: TcpStream,
+    channel: Channel,
+    unread: Vec<u8>,
+}
+
+impl Session {
+    async fn say(&mut self, command: &str) -> io::Result<()> {
+        self.channel.say(format!("{command}\r\n").as_bytes());
+        let mut records = Vec::new();
+        self.channel.flush(&mut records)?;
+        self.stream.write_all(&records).await
+    }
+
+    /// With its end.
+    async fn line(&mut self) -> io::Result<Vec<u8>> {
+        let (mut records, mut plain) = (vec![0; PIECE], vec![0; 2 * PIECE]);
+        loop {
+            if let Some(at) = memchr::memchr(b'\n', &self.unread) {
+                let rest = self.unread.split_off(at + 1);
+                return Ok(std::mem::replace(&mut self.unread, rest));
+            }
+            let mut filled = 0;
+            self.channel.pending(&mut plain, &mut filled);
+            if filled == 0 {
+                let count = self.stream.read(&mut records).await?;
+                let came = records.get(..count).filter(|came| !came.is_empty());
+                let came = came.ok_or(io::ErrorKind::UnexpectedEof)?;
+                self.channel.hear(came, &mut plain, &mut filled).map_err(io::Error::other)?;
+            }
+            self.unread.extend_from_slice(plain.get(..filled).unwrap_or_default());
+        }
+    }
+}
+
+/// The client shows no certificate.
+#[derive(Debug)]
+struct NoKeys;
+
+impl Keyholder for NoKeys {
+    fn sign(&self, _: Which, _: u16, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn seal(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn open(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+}

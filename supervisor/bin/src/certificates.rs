@@ -1,0 +1,84 @@
+//! What `mailward check` says of certificates: each is read with its key, and the days that are left are shown. The keys are
+//! in the memory of this process, which ends when it has looked; the service reads them in the keyholder alone.
+use policy::model::Policy;
+use policy::tls::{Pair, Trust};
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tls::{Chain, PrivateKey};
+
+/// Fewer days than that are a warning: authorities that renew by themselves do it earlier.
+const SOON: i64 = 14;
+
+/// Prints a line for each certificate. Whether all can be used.
+pub(crate) fn check(policy: &Policy) -> bool {
+    let mut usable = true;
+    let mut say = |section: String, outcome: Result<String, String>| {
+        match outcome {
+            Ok(line) => drop(writeln!(io::stdout(), "{section}: {line}")),
+            Err(why) => {
+                usable = false;
+                crate::config::say(&format!("mailward: {section}: {why}\n"));
+            }
+        };
+    };
+    for tls in &policy.client_tls {
+        for pair in &tls.certificates {
+            say(format!("client-tls {}", tls.name), certificate(pair));
+        }
+        for path in tls.client_ca.iter() {
+            say(format!("client-tls {}", tls.name), authorities(path));
+        }
+    }
+    for tls in &policy.server_tls {
+        if let Some(pair) = &tls.certificate {
+            say(format!("server-tls {}", tls.name), certificate(pair));
+        }
+        match &tls.trust {
+            Trust::Path(path) if path.is_file() => say(format!("server-tls {}", tls.name), authorities(path)),
+            Trust::Path(_) | Trust::System => {}
+        }
+    }
+    usable
+}
+
+/// The names and the days left of a certificate whose key is its own.
+fn certificate(pair: &Pair) -> Result<String, String> {
+    let chain = Chain::from_pem(&read(&pair.cert)?).map_err(|why| at(&pair.cert, why))?;
+    let passphrase = pair.passphrase.as_deref().map(read).transpose()?;
+    let key =
+        PrivateKey::from_pem(&read(&pair.key)?, passphrase.as_deref()).map_err(|why| at(&pair.key, why))?;
+    if !key.belongs_to(&chain) {
+        return Err(at(&pair.key, format!("is not the key of {}", pair.cert.display())));
+    }
+    let facts = chain.facts();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let days = facts.days_left(i64::try_from(now).unwrap_or(i64::MAX));
+    let left = match days {
+        ..0 => return Err(at(&pair.cert, format!("expired {} days ago", -days))),
+        0..SOON => format!("only {days} days left"),
+        SOON.. => format!("{days} days left"),
+    };
+    if i64::try_from(now).is_ok_and(|now| now < facts.not_before) {
+        return Err(at(&pair.cert, "is not valid yet"));
+    }
+    let names = if facts.certificate.names.is_empty() {
+        return Err(at(&pair.cert, "has no subject alternative name, so no client would take it"));
+    } else {
+        facts.certificate.names.join(" ")
+    };
+    Ok(format!("{}: {names}, {left}", pair.cert.display()))
+}
+
+fn authorities(path: &Path) -> Result<String, String> {
+    let count = Chain::from_pem(&read(path)?).map_err(|why| at(path, why))?.len();
+    Ok(format!("{}: {count} authorities", path.display()))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| at(path, error))
+}
+
+fn at(path: &Path, why: impl std::fmt::Display) -> String {
+    format!("{}: {why}", path.display())
+}
