@@ -1,27 +1,39 @@
 //! The canned backend: a POP3 server that answers from memory, so that the proxy is the bottleneck.
 use crate::mail::Mail;
+use crate::tls::Stream;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::task::spawn_local;
+use tokio_rustls::TlsAcceptor;
 
 /// Serves `mails` to any user until the process is ended.
-pub(crate) async fn serve(listen: SocketAddr, mails: Rc<Vec<Mail>>) -> io::Result<()> {
+pub(crate) async fn serve(
+    listen: SocketAddr,
+    mails: Rc<Vec<Mail>>,
+    tls: Option<TlsAcceptor>,
+) -> io::Result<()> {
     let listener = TcpListener::bind(listen).await?;
     loop {
         let (client, _) = listener.accept().await?;
-        let mails = Rc::clone(&mails);
+        let (mails, tls) = (Rc::clone(&mails), tls.clone());
         spawn_local(async move {
             // A client that breaks off ends its own task only.
-            let _ = session(client, &mails).await;
+            let _ = client.set_nodelay(true);
+            let _ = match tls {
+                None => session(client, &mails).await,
+                Some(tls) => match tls.accept(client).await {
+                    Ok(client) => session(client, &mails).await,
+                    Err(error) => Err(error),
+                },
+            };
         });
     }
 }
 
-async fn session(mut client: TcpStream, mails: &[Mail]) -> io::Result<()> {
-    client.set_nodelay(true)?;
+async fn session(mut client: impl Stream, mails: &[Mail]) -> io::Result<()> {
     client.write_all(b"+OK canned ready\r\n").await?;
     let mut pending = Vec::with_capacity(512);
     loop {
@@ -49,6 +61,7 @@ async fn session(mut client: TcpStream, mails: &[Mail]) -> io::Result<()> {
                 Some(mail) => {
                     let answer = format!("+OK {} octets\r\n", mail.bytes.len());
                     client.write_all(&[answer.as_bytes(), &mail.wire].concat()).await?;
+                    client.flush().await?;
                 }
                 None => client.write_all(b"-ERR no such message\r\n").await?,
             },

@@ -1,5 +1,6 @@
 //! The load generator: one for all, verifying every octet of every mail.
 use crate::mail::Mail;
+use crate::tls::{Stream, secure};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
 
 /// What one load did.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +53,7 @@ const fn count(units: u64) -> f64 {
 }
 
 /// What to do.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub(crate) struct Plan {
     /// Where the proxy or server listens.
     pub(crate) address: SocketAddr,
@@ -65,6 +67,8 @@ pub(crate) struct Plan {
     pub(crate) by_mail: bool,
     /// Start at most this many units a second; 0 is as fast as it goes.
     pub(crate) pace: u32,
+    /// Implicit TLS.
+    pub(crate) tls: Option<TlsConnector>,
 }
 
 /// Runs a load to its end.
@@ -77,6 +81,7 @@ pub(crate) async fn run(plan: Plan, mails: Rc<Vec<Mail>>) -> io::Result<Result> 
     let mut tasks = JoinSet::new();
     for _ in 0..plan.at_once {
         let (mails, times, octets, ticket) = (mails.clone(), times.clone(), octets.clone(), ticket.clone());
+        let plan = plan.clone();
         tasks.spawn_local(async move {
             while Instant::now() < end {
                 if plan.pace > 0 {
@@ -85,7 +90,7 @@ pub(crate) async fn run(plan: Plan, mails: Rc<Vec<Mail>>) -> io::Result<Result> 
                     tokio::time::sleep_until(due.into()).await;
                 }
                 if plan.by_mail {
-                    let mut client = Client::login(plan.address).await?;
+                    let mut client = Client::login(plan.address, plan.tls.as_ref()).await?;
                     // Each mail once: a proxy may keep copies of what a session has read.
                     for number in 0..plan.mails {
                         let unit = Instant::now();
@@ -96,7 +101,7 @@ pub(crate) async fn run(plan: Plan, mails: Rc<Vec<Mail>>) -> io::Result<Result> 
                     client.quit().await?;
                 } else {
                     let unit = Instant::now();
-                    let mut client = Client::login(plan.address).await?;
+                    let mut client = Client::login(plan.address, plan.tls.as_ref()).await?;
                     client.command(b"STAT\r\n").await?;
                     for number in 0..plan.mails {
                         let fetched = client.retrieve(number, &mails).await?;
@@ -118,25 +123,29 @@ pub(crate) async fn run(plan: Plan, mails: Rc<Vec<Mail>>) -> io::Result<Result> 
 }
 
 /// Logs in `count` sessions and keeps them.
-pub(crate) async fn idle(address: SocketAddr, count: usize) -> io::Result<Vec<Client>> {
+pub(crate) async fn idle(
+    address: SocketAddr,
+    count: usize,
+    tls: Option<&TlsConnector>,
+) -> io::Result<Vec<Client>> {
     let mut clients = Vec::with_capacity(count);
     for _ in 0..count {
-        clients.push(Client::login(address).await?);
+        clients.push(Client::login(address, tls).await?);
     }
     Ok(clients)
 }
 
 /// One session of the load generator.
-#[derive(Debug)]
 pub(crate) struct Client {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     buffer: Vec<u8>,
 }
 
 impl Client {
-    async fn login(address: SocketAddr) -> io::Result<Self> {
+    async fn login(address: SocketAddr, tls: Option<&TlsConnector>) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
+        let stream = secure(stream, tls).await?;
         let mut client = Self { stream, buffer: Vec::new() };
         let greeting = client.line().await?;
         client.buffer.drain(..greeting);
@@ -147,12 +156,14 @@ impl Client {
 
     async fn quit(mut self) -> io::Result<()> {
         self.command(b"QUIT\r\n").await?;
-        while self.stream.read_buf(&mut self.buffer).await? > 0 {}
+        // Some peers hang up without TLS's word for it.
+        while self.stream.read_buf(&mut self.buffer).await.is_ok_and(|count| count > 0) {}
         Ok(())
     }
 
     async fn command(&mut self, command: &[u8]) -> io::Result<usize> {
         self.stream.write_all(command).await?;
+        self.stream.flush().await?;
         let end = self.line().await?;
         if self.buffer.starts_with(b"+OK") {
             self.buffer.drain(..end);

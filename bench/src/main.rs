@@ -11,6 +11,7 @@ mod peers;
 mod rows;
 mod rules;
 mod scan_ref;
+mod tls;
 
 use clap::{Parser, Subcommand};
 use std::io;
@@ -32,7 +33,7 @@ struct Arguments {
     /// Rounds of every measurement; the median counts.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Only the measurements whose name contains this (storm, dovecot, bulk, latency, idle, session, scan, rules).
+    /// Only the measurements whose name contains this (storm, dovecot, bulk, latency, idle, session, scan, rules, tls).
     #[arg(long)]
     only: Option<String>,
     #[command(subcommand)]
@@ -43,7 +44,14 @@ struct Arguments {
 enum Part {
     /// The canned backend (started by the bench itself).
     #[command(hide = true)]
-    Backend { listen: SocketAddr, mails: usize, octets: usize },
+    Backend {
+        listen: SocketAddr,
+        mails: usize,
+        octets: usize,
+        /// Behind TLS, with this certificate and key.
+        #[arg(num_args = 2)]
+        pair: Vec<PathBuf>,
+    },
     /// The scanning reference relay (started by the bench itself).
     #[command(hide = true)]
     ScanRef { listen: SocketAddr, server: SocketAddr, clamd: PathBuf },
@@ -68,9 +76,13 @@ fn main() -> ExitCode {
                     };
                     rows::run(&settings).await
                 }
-                Some(Part::Backend { listen, mails, octets }) => {
+                Some(Part::Backend { listen, mails, octets, pair }) => {
+                    let tls = match pair.as_slice() {
+                        [cert, key] => Some(tls::acceptor(cert, key)?),
+                        _ => None,
+                    };
                     let mails = (0..mails).map(|seed| mail::Mail::new(octets, seed as u64 + 1)).collect();
-                    backend::serve(listen, Rc::new(mails)).await
+                    backend::serve(listen, Rc::new(mails), tls).await
                 }
                 Some(Part::ScanRef { listen, server, clamd }) => scan_ref::serve(listen, server, clamd).await,
                 Some(Part::AuthHttp { listen, server }) => auth_http::serve(listen, server).await,

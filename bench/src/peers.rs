@@ -1,5 +1,6 @@
 //! The peers: each in a directory of its own, on loopback, ended when dropped.
 use crate::mail::Mail;
+use crate::tls::{Pki, Sides};
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -95,6 +96,10 @@ fn directory() -> io::Result<TempDir> {
 
 /// nginx's mail module; `auth` answers its auth_http requests.
 pub(crate) fn nginx(name: &'static str, auth: SocketAddr, buffer: &str) -> io::Result<Peer> {
+    nginx_with(name, auth, buffer, "")
+}
+
+fn nginx_with(name: &'static str, auth: SocketAddr, buffer: &str, tls: &str) -> io::Result<Peer> {
     let (address, directory) = (free()?, directory()?);
     let base = directory.path();
     let configuration = base.join("nginx.conf");
@@ -105,7 +110,7 @@ pub(crate) fn nginx(name: &'static str, auth: SocketAddr, buffer: &str) -> io::R
              daemon off; worker_processes 2; pid {base}/pid; error_log stderr crit;\n\
              events {{ worker_connections 8000; }}\n\
              mail {{ auth_http {auth}/auth; pop3_auth plain; proxy_buffer {buffer};\n\
-             server {{ listen {address}; protocol pop3; proxy on; }} }}\n",
+             server {{ listen {address}{tls}; protocol pop3; proxy on; }} }}\n",
             base = base.display()
         ),
     )?;
@@ -114,15 +119,40 @@ pub(crate) fn nginx(name: &'static str, auth: SocketAddr, buffer: &str) -> io::R
     spawn(name, address, directory, &mut command, answers(address))
 }
 
+/// nginx's mail module behind TLS.
+pub(crate) fn nginx_tls(auth: SocketAddr, buffer: &str, pki: &Pki) -> io::Result<Peer> {
+    let lines = format!(
+        " ssl; ssl_certificate {}; ssl_certificate_key {}; ssl_session_cache shared:s:10m; ssl_protocols TLSv1.2 TLSv1.3",
+        pki.cert().display(),
+        pki.key().display()
+    );
+    nginx_with("nginx", auth, buffer, &lines)
+}
+
 /// haproxy in TCP mode.
 pub(crate) fn haproxy(server: SocketAddr) -> io::Result<Peer> {
+    haproxy_with(server, "", "")
+}
+
+/// haproxy with TLS.
+pub(crate) fn haproxy_tls(server: SocketAddr, pki: &Pki, sides: Sides) -> io::Result<Peer> {
+    let front = if sides.front { format!(" ssl crt {}", pki.both().display()) } else { String::new() };
+    let back = if sides.back {
+        format!(" ssl verify required ca-file {} verifyhost localhost", pki.cert().display())
+    } else {
+        String::new()
+    };
+    haproxy_with(server, &front, &back)
+}
+
+fn haproxy_with(server: SocketAddr, front: &str, back: &str) -> io::Result<Peer> {
     let (address, directory) = (free()?, directory()?);
     let configuration = directory.path().join("haproxy.cfg");
     fs::write(
         &configuration,
         format!(
             "global\n maxconn 8000\n nbthread 2\ndefaults\n mode tcp\n timeout connect 5s\n timeout client 10m\n timeout server 10m\n\
-             listen pop3\n bind {address}\n server one {server}\n"
+             listen pop3\n bind {address}{front}\n server one {server}{back}\n"
         ),
     )?;
     let mut command = Command::new("haproxy");
@@ -225,6 +255,35 @@ pub(crate) fn mailward(
     mode: Mode,
     clamd: Option<&Path>,
 ) -> io::Result<Peer> {
+    mailward_with(binary, server, mode, clamd, ["tls = \"off\"", "server-tls = \"off\"", ""])
+}
+
+/// Mailward with TLS.
+pub(crate) fn mailward_tls(
+    binary: &Path,
+    server: SocketAddr,
+    mode: Mode,
+    pki: &Pki,
+    sides: Sides,
+) -> io::Result<Peer> {
+    let front = if sides.front { "tls = \"implicit\"" } else { "tls = \"off\"" };
+    let back = if sides.back { "server-tls = \"bench\"" } else { "server-tls = \"off\"" };
+    let rest = format!(
+        "[client-tls.bench]\ncertificates = [{{ cert = \"{cert}\", key = \"{key}\" }}]\n\
+         [server-tls.bench]\nca = \"{cert}\"\n",
+        cert = pki.cert().display(),
+        key = pki.key().display()
+    );
+    mailward_with(binary, server, mode, None, [front, back, &rest])
+}
+
+fn mailward_with(
+    binary: &Path,
+    server: SocketAddr,
+    mode: Mode,
+    clamd: Option<&Path>,
+    [front, back, tls]: [&str; 3],
+) -> io::Result<Peer> {
     let (address, directory) = (free()?, directory()?);
     let base = directory.path();
     let (isolation, scan, engine) = match (mode, clamd) {
@@ -256,9 +315,9 @@ pub(crate) fn mailward(
         format!(
             "version = 1\n[service]\nstate-dir = \"{b}/state\"\nspool-dir = \"{b}/state/spool\"\nisolation = \"{isolation}\"\n\
              [control]\nsocket = \"{b}/control.sock\"\n[log]\nlevel = \"warn\"\n\
-             [[listener]]\nprotocol = \"pop3\"\naddress = [\"{address}\"]\ntls = \"off\"\n\
+             [[listener]]\nprotocol = \"pop3\"\naddress = [\"{address}\"]\n{front}\n\
              [[session-acl]]\nfrom = [\"*\"]\n\
-             [[command-acl]]\nplug-to = [\"{server}\"]\nserver-tls = \"off\"\n[command-acl.download]\n{scan}\n{engine}",
+             [[command-acl]]\nplug-to = [\"{server}\"]\n{back}\n[command-acl.download]\n{scan}\n{engine}{tls}",
             b = base.display()
         ),
     )?;
@@ -271,6 +330,15 @@ pub(crate) fn mailward(
         Mode::Builtin => "mailward+builtin",
     };
     spawn(name, address, directory, &mut command, answers(address))
+}
+
+/// The canned backend, behind TLS if a certificate is given.
+pub(crate) fn backend(mails: usize, octets: usize, pki: Option<&Pki>) -> io::Result<Peer> {
+    let mut arguments = vec![mails.to_string(), octets.to_string()];
+    arguments.extend(
+        pki.into_iter().flat_map(|pki| [pki.cert(), pki.key()]).map(|path| path.display().to_string()),
+    );
+    own("backend", &arguments)
 }
 
 /// A part of this program as a process of its own.

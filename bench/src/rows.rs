@@ -3,6 +3,7 @@ use crate::load::{self, Plan};
 use crate::mail::Mail;
 use crate::measure;
 use crate::peers::{self, Mode, Peer};
+use crate::tls::{Pki, Sides};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -36,6 +37,75 @@ struct Figures {
     cpu_per_megabyte: f64,
     p50: f64,
     p99: f64,
+}
+
+/// Runs what is behind TLS: on the client's side, and on both.
+async fn secured(settings: &Settings, small: &Rc<Vec<Mail>>, large: &Rc<Vec<Mail>>) -> io::Result<()> {
+    let pki = Pki::new()?;
+    let (front, both) = (Sides { front: true, back: false }, Sides { front: true, back: true });
+    let full = Some(pki.connector(false)?);
+    for (sides, name, anchor) in [(front, "TLS in front", "nginx"), (both, "TLS on both sides", "haproxy")] {
+        for (mails, octets, at_once, rows) in [(small, SMALL, 64, "storm"), (large, LARGE, 4, "bulk")] {
+            let server = peers::backend(mails.len(), octets, sides.back.then_some(&pki))?;
+            let auth = auth(server.address)?;
+            let mut proxies = vec![peers::haproxy_tls(server.address, &pki, sides)?];
+            if !sides.back {
+                let buffer = if rows == "bulk" { "64k" } else { "4k" };
+                proxies.push(peers::nginx_tls(auth.address, buffer, &pki)?);
+            }
+            proxies.push(peers::mailward_tls(&settings.binary, server.address, Mode::Pass, &pki, sides)?);
+            let plan = Plan {
+                tls: full.clone(),
+                by_mail: rows == "bulk",
+                ..plan(settings, server.address, at_once, mails.len())
+            };
+            let proxies: Vec<&Peer> = proxies.iter().collect();
+            let title = format!("{rows}, {name}, canned backend: rows 2, 3, 5, 7 and 8");
+            measurement(&title, settings, plan, &proxies, mails, anchor, None).await?;
+        }
+    }
+    let server = peers::backend(small.len(), SMALL, None)?;
+    let auth = auth(server.address)?;
+    let proxies = [
+        peers::nginx_tls(auth.address, "4k", &pki)?,
+        peers::mailward_tls(&settings.binary, server.address, Mode::Pass, &pki, front)?,
+    ];
+    let plan = Plan { tls: Some(pki.connector(true)?), ..plan(settings, server.address, 64, 3) };
+    let proxies: Vec<&Peer> = proxies.iter().collect();
+    measurement("storm, TLS in front, sessions resumed", settings, plan, &proxies, small, "nginx", None)
+        .await?;
+    idle_secured(settings, &pki).await
+}
+
+/// Memory of an idle session behind TLS.
+async fn idle_secured(settings: &Settings, pki: &Pki) -> io::Result<()> {
+    println!("\nmemory of an idle session behind TLS, {IDLE_SESSIONS} of them: rows 10 and 11");
+    let connector = pki.connector(false)?;
+    let (front, both) = (Sides { front: true, back: false }, Sides { front: true, back: true });
+    let (clear, secured) = (peers::backend(3, SMALL, None)?, peers::backend(3, SMALL, Some(pki))?);
+    let auth = auth(clear.address)?;
+    let binary = &settings.binary;
+    let proxies = [
+        ("in front", peers::nginx_tls(auth.address, "4k", pki)?),
+        ("in front", peers::mailward_tls(binary, clear.address, Mode::Pass, pki, front)?),
+        ("both", peers::haproxy_tls(secured.address, pki, both)?),
+        ("both", peers::mailward_tls(binary, secured.address, Mode::Pass, pki, both)?),
+        ("both", peers::mailward_tls(binary, secured.address, Mode::PassPerSession, pki, both)?),
+    ];
+    for (sides, proxy) in &proxies {
+        let count = if proxy.name.contains("session") { IDLE_SESSIONS / 10 } else { IDLE_SESSIONS };
+        let warm = load::idle(proxy.address, 50, Some(&connector)).await?;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let before = measure::pss(proxy.pid());
+        let clients = load::idle(proxy.address, count, Some(&connector)).await?;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let after = measure::pss(proxy.pid());
+        drop((warm, clients));
+        #[expect(clippy::cast_precision_loss, reason = "kilobytes and a count")]
+        let each = after.saturating_sub(before) as f64 / count as f64;
+        println!("  {:<17} {sides:<9} {each:>8.1} kB", proxy.name);
+    }
+    Ok(())
 }
 
 /// Runs every measurement that was asked for.
@@ -128,6 +198,9 @@ pub(crate) async fn run(settings: &Settings) -> io::Result<()> {
     if wanted("idle") {
         idle(settings, canned.address).await?;
     }
+    if wanted("tls") {
+        secured(settings, &small, &large).await?;
+    }
     if wanted("scan") {
         scanned("scanned 20 KB, 16 at a time: rows 14 and 17", settings, &many, (30, SMALL), 16).await?;
         scanned("scanned 20 KB, one at a time: row 16", settings, &many, (30, SMALL), 1).await?;
@@ -139,11 +212,11 @@ pub(crate) async fn run(settings: &Settings) -> io::Result<()> {
 }
 
 fn plan(settings: &Settings, address: SocketAddr, at_once: usize, mails: usize) -> Plan {
-    Plan { address, at_once, time: settings.time, mails, by_mail: false, pace: 0 }
+    Plan { address, at_once, time: settings.time, mails, by_mail: false, pace: 0, tls: None }
 }
 
 fn backend(mails: usize, octets: usize) -> io::Result<Peer> {
-    peers::own("backend", &[mails.to_string(), octets.to_string()])
+    peers::backend(mails, octets, None)
 }
 
 fn auth(server: SocketAddr) -> io::Result<Peer> {
@@ -197,7 +270,7 @@ async fn measurement(
         for (index, proxy) in proxies.iter().enumerate() {
             let before = measure::cpu(proxy.pid());
             let engine_before = engine.map_or(Duration::ZERO, |engine| measure::cpu(engine.pid()));
-            let result = load::run(Plan { address: proxy.address, ..plan }, Rc::clone(mails))
+            let result = load::run(Plan { address: proxy.address, ..plan.clone() }, Rc::clone(mails))
                 .await
                 .map_err(|error| io::Error::other(format!("{}: {error}", proxy.name)))?;
             let cpu = measure::cpu(proxy.pid()).saturating_sub(before).as_secs_f64();
@@ -286,10 +359,10 @@ async fn idle(settings: &Settings, server: SocketAddr) -> io::Result<()> {
     for proxy in &proxies {
         let count = if proxy.name.contains("session") { IDLE_SESSIONS / 10 } else { IDLE_SESSIONS };
         // The first sessions pay for what all share.
-        let warm = load::idle(proxy.address, 50).await?;
+        let warm = load::idle(proxy.address, 50, None).await?;
         tokio::time::sleep(Duration::from_millis(500)).await;
         let before = measure::pss(proxy.pid());
-        let clients = load::idle(proxy.address, count).await?;
+        let clients = load::idle(proxy.address, count, None).await?;
         tokio::time::sleep(Duration::from_secs(1)).await;
         let after = measure::pss(proxy.pid());
         drop((warm, clients));
