@@ -161,9 +161,15 @@ pub(crate) struct Init {
     /// Networks whose clients may connect; may be given several times.
     #[arg(long, value_name = "NETWORK", value_delimiter = ',')]
     pub(crate) clients: Vec<String>,
-    /// Where clients connect: "*:110"; may be given several times.
+    /// Where clients connect: "*:995"; may be given several times.
     #[arg(long, value_name = "ADDRESS:PORT", value_delimiter = ',')]
     pub(crate) listen: Vec<String>,
+    /// The certificate to show to clients, PEM with the chain.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(crate) certificate: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub(crate) key: Option<PathBuf>,
     /// Where clamd listens, if it is not where it usually is.
     #[arg(long, value_name = "PATH|ADDRESS:PORT")]
     pub(crate) clamd: Option<String>,

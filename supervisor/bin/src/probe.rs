@@ -68,6 +68,17 @@ fn run(arguments: &Probe) -> Result<bool, String> {
     })
 }
 
+/// Whether a server's certificate is verified by the system's authorities for this name.
+pub(crate) fn is_verified(host: &str, port: u16) -> bool {
+    let Ok(address) = resolve(host, port) else { return false };
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return false;
+    };
+    let [_, system] = ServerTls::built_in();
+    let target = Target { host, address, starttls: None };
+    runtime.block_on(target.shake_hands(&system)).is_ok()
+}
+
 fn resolve(host: &str, port: u16) -> Result<SocketAddr, String> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(SocketAddr::new(address, port));

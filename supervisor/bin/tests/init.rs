@@ -44,6 +44,20 @@ fn flags_alone_write_a_file_that_is_right_and_readable_by_its_owner_and_group() 
 }
 
 #[test]
+fn with_a_certificate_clients_get_implicit_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let cert = ["--certificate", "/etc/mail.pem", "--key", "/etc/mail.key"];
+    let output = init(&folder, &[&["-c", "m.toml", "--server", "192.0.2.1", "--print"][..], &cert].concat());
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(text.contains("certificates = [{ cert = \"/etc/mail.pem\", key = \"/etc/mail.key\" }]"), "{text}");
+    assert!(text.contains("port 995 of every address") && !text.contains("\ntls = \"off\""), "{text}");
+    assert!(text.contains("server-tls = \"off\""), "nothing answers there by TLS: {text}");
+    let alone = init(&folder, &["-c", "m.toml", "--server", "192.0.2.1", "--certificate", "/etc/mail.pem"]);
+    assert_eq!(alone.status.code(), Some(2), "a certificate needs its key");
+}
+
+#[test]
 fn a_file_that_is_there_is_never_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("m.toml"), "mine").unwrap();

@@ -13,6 +13,10 @@ pub(super) struct Draft {
     pub(super) listen: Vec<String>,
     /// `socket`; `None`: it is found.
     pub(super) clamd: Option<String>,
+    /// A certificate and its key; without one clients speak clear text.
+    pub(super) certificate: Option<[String; 2]>,
+    /// The server speaks TLS that is verified.
+    pub(super) server_tls: bool,
     /// What was found of the engine, for a comment.
     engine: String,
 }
@@ -26,7 +30,20 @@ impl From<Found> for Draft {
         Self {
             server: found.server,
             clients: found.networks,
-            listen: vec![if found.port_is_free { "*:110" } else { "*:1110" }.to_owned()],
+            listen: vec![
+                match (found.certificates.is_empty(), found.tls_port_is_free, found.port_is_free) {
+                    (false, true, _) => "*:995",
+                    (false, false, _) => "*:1995",
+                    (true, _, true) => "*:110",
+                    (true, _, false) => "*:1110",
+                }
+                .to_owned(),
+            ],
+            certificate: found
+                .certificates
+                .first()
+                .map(|(cert, key)| [cert, key].map(|path| path.display().to_string())),
+            server_tls: false,
             clamd: None,
             engine,
         }
@@ -42,9 +59,10 @@ impl Draft {
             items.join(", ")
         };
         let server = self.server.clone().unwrap_or_else(|| "mail.example.net".to_owned());
-        let usual = self.listen == ["*:110"];
+        let port = if self.certificate.is_some() { 995 } else { 110 };
+        let usual = self.listen == [format!("*:{port}")];
         let address = if usual { String::new() } else { format!("address = [{}]\n", quoted(&self.listen)) };
-        let port = if usual { "port 110 of every address" } else { "" };
+        let place = if usual { format!("port {port} of every address") } else { String::new() };
         let socket = match &self.clamd {
             Some(socket) => format!("socket = {}\n", quoted(std::slice::from_ref(socket))),
             None => String::new(),
@@ -53,19 +71,32 @@ impl Draft {
             "# Mailward. After every change: mailward check && mailward reload".to_owned(),
             "# Every item with its default: man mailward.toml".to_owned(),
             "version = 1\n\n[[listener]]".to_owned(),
-            beside("protocol = \"pop3\"", port),
-            format!(
-                "{address}{}",
-                beside("tls = \"off\"", "this version speaks clear text only: it has to be written")
-            ),
+            beside("protocol = \"pop3\"", &place),
+            format!("{address}{}", self.towards_clients(&quoted)),
             beside("\n[[session-acl]]", "who may connect; the first rule that matches decides"),
             format!("from = [{}]", quoted(&self.clients)),
             beside("\n[[command-acl]]", "where sessions go, and what they may do"),
             format!("plug-to = [{}]", quoted(&[server])),
-            beside("server-tls = \"off\"", "clear text towards the server too"),
+            match self.server_tls {
+                true => "# by TLS on port 995, verified by that name".to_owned(),
+                false => beside("server-tls = \"off\"", "clear text towards the server"),
+            },
             beside("\n[antivirus.clamd]", &self.engine),
         ];
         format!("{}\n{socket}", lines.join("\n"))
+    }
+
+    fn towards_clients(&self, quoted: &dyn Fn(&[String]) -> String) -> String {
+        let Some([cert, key]) = &self.certificate else {
+            return beside("tls = \"off\"", "no certificate: passwords can be read on the way");
+        };
+        let one = |item: &String| quoted(std::slice::from_ref(item));
+        format!(
+            "\n{}\ncertificates = [{{ cert = {}, key = {} }}]",
+            beside("[client-tls.default]", "renewed certificates are taken without a reload"),
+            one(cert),
+            one(key)
+        )
     }
 
     /// Loads it.

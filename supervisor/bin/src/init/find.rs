@@ -14,18 +14,22 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// How long all names together may take.
 const SOON: Duration = Duration::from_secs(3);
 const POP3: u16 = 110;
+const POP3S: u16 = 995;
 
 /// What was found.
 pub(super) struct Found {
     pub(super) clamd: Option<Clamd>,
     rspamd: bool,
-    certificates: Vec<PathBuf>,
+    /// Certificates with their keys.
+    pub(super) certificates: Vec<(PathBuf, PathBuf)>,
     /// A POP3 server.
     pub(super) server: Option<String>,
     /// The networks that this machine is in.
     pub(super) networks: Vec<String>,
     /// Port 110 of this machine.
     pub(super) port_is_free: bool,
+    /// Port 995 of this machine.
+    pub(super) tls_port_is_free: bool,
 }
 
 /// A running clamd.
@@ -43,6 +47,7 @@ pub(super) fn everything() -> Found {
         server: server_soon(),
         networks: networks(),
         port_is_free: TcpListener::bind(("0.0.0.0", POP3)).is_ok(),
+        tls_port_is_free: TcpListener::bind(("0.0.0.0", POP3S)).is_ok(),
     }
 }
 
@@ -55,16 +60,17 @@ impl Found {
         );
         let rspamd = if self.rspamd { "127.0.0.1:11333; this version does not ask it" } else { "not found" };
         let certificates: Vec<String> =
-            self.certificates.iter().map(|path| path.display().to_string()).collect();
+            self.certificates.iter().map(|(path, _)| path.display().to_string()).collect();
         let certificates = match certificates.join(", ") {
-            none if none.is_empty() => "none; this version speaks clear text only".to_owned(),
-            some => format!("{some}; this version speaks clear text only"),
+            none if none.is_empty() => "none; --certificate and --key name one".to_owned(),
+            some => some,
         };
         let server = self.server.as_deref().unwrap_or("not found");
-        let port = if self.port_is_free { "free" } else { "taken by another program" };
+        let port = |free| if free { "free" } else { "taken by another program" };
+        let (clear, tls) = (port(self.port_is_free), port(self.tls_port_is_free));
         format!(
             "  clamd         {clamd}\n  rspamd        {rspamd}\n  certificates  {certificates}\n  \
-             mail server   {server}\n  port 110      {port}\n\n"
+             mail server   {server}\n  port 110      {clear}\n  port 995      {tls}\n\n"
         )
     }
 }
@@ -110,10 +116,11 @@ fn rspamd() -> bool {
 }
 
 /// Certificates where certbot puts them, by their folders.
-fn certificates(folder: &Path) -> Vec<PathBuf> {
+fn certificates(folder: &Path) -> Vec<(PathBuf, PathBuf)> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut found: Vec<PathBuf> =
-        entries.map(|entry| entry.path().join("fullchain.pem")).filter(|path| path.exists()).collect();
+    let pairs = entries.map(|entry| ["fullchain.pem", "privkey.pem"].map(|name| entry.path().join(name)));
+    let mut found: Vec<(PathBuf, PathBuf)> =
+        pairs.filter(|[cert, key]| cert.exists() && key.exists()).map(|[cert, key]| (cert, key)).collect();
     found.sort();
     found
 }
@@ -140,6 +147,16 @@ fn server_soon() -> Option<String> {
         let _ = tell.send(server(&own_domains()));
     });
     told.recv_timeout(SOON).ok().flatten()
+}
+
+/// Whether a server speaks implicit TLS on the usual port, with a certificate that the system's authorities verify.
+pub(super) fn offers_tls(server: &str) -> bool {
+    let (tell, told) = mpsc::channel();
+    let server = server.to_owned();
+    std::thread::spawn(move || {
+        let _ = tell.send(crate::probe::is_verified(&server, POP3S));
+    });
+    told.recv_timeout(SOON).unwrap_or(false)
 }
 
 /// A POP3 server on this machine, or with a usual name in one of these domains.

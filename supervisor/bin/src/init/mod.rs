@@ -68,6 +68,12 @@ fn answers(arguments: &args::Init, found: find::Found, asks: bool) -> Result<Dra
     if let Some(clamd) = &arguments.clamd {
         draft.clamd = Some(clamd.clone());
     }
+    if let (Some(cert), Some(key)) = (&arguments.certificate, &arguments.key) {
+        draft.certificate = Some([cert, key].map(|path| path.display().to_string()));
+        if arguments.listen.is_empty() {
+            draft.listen = vec!["*:995".to_owned()];
+        }
+    }
     if asks {
         if arguments.server.is_none() {
             let known = draft.server.clone().unwrap_or_default();
@@ -106,6 +112,7 @@ fn answers(arguments: &args::Init, found: find::Found, asks: bool) -> Result<Dra
     if draft.server.is_none() {
         return Err("which mail server? --server names it: --server mail.example.net".to_owned());
     }
+    draft.server_tls = draft.server.as_deref().is_some_and(find::offers_tls);
     draft.check()?;
     Ok(draft)
 }
