@@ -12,7 +12,7 @@ use crate::event_loop::{EVENTS, Event, Supervisor};
 use crate::handover::Sessions;
 use crate::identity::Identities;
 use crate::journal::Journal;
-use crate::keys::Scopes;
+use crate::keys::{Scopes, Watch};
 use crate::lease::Leases;
 use crate::listener;
 use crate::lock::InstanceLock;
@@ -118,6 +118,7 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
         children,
         slices,
         scopes: Scopes::default(),
+        watch: Watch::default(),
         admission: Admission::default(),
         sessions: Sessions::default(),
         own: OwnAddresses::new(listening.clone()),

@@ -10,7 +10,7 @@ use crate::engines::Engines;
 use crate::handover::Sessions;
 use crate::identity::Identities;
 use crate::journal::Journal;
-use crate::keys::Scopes;
+use crate::keys::{Scopes, Watch};
 use crate::lease::{EngineDialled, Leases};
 use crate::listener::Accepted;
 use crate::lock::InstanceLock;
@@ -130,6 +130,7 @@ pub(crate) struct Supervisor {
     pub(crate) children: Children,
     pub(crate) slices: crate::slices::Slices,
     pub(crate) scopes: Scopes,
+    pub(crate) watch: Watch,
     pub(crate) admission: Admission,
     pub(crate) sessions: Sessions,
     pub(crate) own: OwnAddresses,

@@ -2,11 +2,13 @@
 //! may have a key used (D29). It sees neither a key nor an octet of a handshake.
 use crate::children::{ChildId, Phase};
 use crate::event_loop::Supervisor;
+use crate::tls_files::Prints;
 use ipc::boot::Role;
 use ipc::ids::SessionId;
 use ipc::log::{self, Level};
 use ipc::supervisor_keyholder::{FromKeyholder, KeyOf, Purpose, ToKeyholder};
 use ipc::supervisor_worker::ToWorker;
+use policy::model::Policy;
 use policy::tls::{ClientMode, ClientSide};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -21,7 +23,14 @@ const LOOK_EVERY: u32 = 10;
 #[derive(Debug, Default)]
 pub(crate) struct Scopes {
     known: HashMap<(String, String), u32>,
+}
+
+/// The watch over the files of TLS.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
     ticks: u32,
+    /// Other files than the policy's, as they were a moment ago.
+    seen: Option<Prints>,
 }
 
 impl Scopes {
@@ -166,12 +175,28 @@ impl Supervisor {
         }
     }
 
-    /// Certificates that were renewed on disk are taken, as by a reload that keeps every session.
+    /// Certificates that were renewed on disk are taken, and every session stays: once the files stay what they are, because a
+    /// certificate without its key is worse than an old one.
     pub(crate) fn look_at_certificates(&mut self) {
-        self.scopes.ticks += 1;
-        if self.scopes.ticks.is_multiple_of(LOOK_EVERY) && self.slices.tls().changed() {
-            // The log says what came of it.
-            let _ = self.reload("changed files of certificates", true);
+        self.watch.ticks += 1;
+        if self.watch.seen.is_none() && !self.watch.ticks.is_multiple_of(LOOK_EVERY) {
+            return;
+        }
+        let now = self.slices.tls().changed();
+        if now.is_some() && now == self.watch.seen {
+            self.watch.seen = None;
+            match self.take_effect_again(Policy::clone(&self.policy)) {
+                Ok(()) => {
+                    let fields = [("generation", self.generation.to_string())];
+                    self.journal.note(Level::Info, "changed files of certificates are taken", &fields);
+                }
+                Err(why) => {
+                    let fields = [("why", why)];
+                    self.journal.note(Level::Error, "changed files of certificates cannot be taken", &fields);
+                }
+            }
+        } else {
+            self.watch.seen = now;
         }
     }
 }

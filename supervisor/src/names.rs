@@ -1,11 +1,9 @@
 //! Names in lists of hosts: lookup is asked at the start and again and again; when what they stand for has changed, that is
 //! another policy, which takes effect like a reload. Until a name is known it matches nothing, and behind `!` everything.
-use crate::boot::{self, Bound};
+use crate::boot::Bound;
 use crate::children::ChildId;
 use crate::event_loop::Supervisor;
 use crate::listener;
-use crate::reload::Prepared;
-use crate::slices::Slices;
 use ipc::boot::Role;
 use ipc::log::Level;
 use ipc::supervisor_lookup::ToLookup;
@@ -121,10 +119,7 @@ impl Supervisor {
             let asked = self.names.asked;
             let mut policy = Policy::clone(&self.policy);
             self.names.settle(&mut policy);
-            let plans = boot::plan(&policy, self.identities.as_ref(), self.descriptors);
-            let taken = Slices::new(&policy)
-                .and_then(|slices| self.take_effect(Prepared { policy, slices, plans }, true));
-            match taken {
+            match self.take_effect_again(policy) {
                 Ok(_) => {
                     self.names.asked = asked;
                     let fields = [("generation", self.generation.to_string())];

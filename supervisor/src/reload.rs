@@ -101,6 +101,17 @@ impl Supervisor {
         Ok((Prepared { policy, slices, plans }, notes))
     }
 
+    /// The policy that applies takes effect anew, because something that it names is another by now: addresses of a name,
+    /// files. The configuration file is not read; sessions stay.
+    ///
+    /// # Errors
+    /// A sentence; nothing has changed.
+    pub(crate) fn take_effect_again(&mut self, policy: Policy) -> Result<(), String> {
+        let plans = boot::plan(&policy, self.identities.as_ref(), self.descriptors);
+        let slices = Slices::new(&policy)?;
+        self.take_effect(Prepared { policy, slices, plans }, true).map(drop)
+    }
+
     /// The swap. Returns how many sessions go on and how many end.
     ///
     /// # Errors

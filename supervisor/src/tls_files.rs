@@ -21,7 +21,10 @@ const SYSTEM_BUNDLES: [&str; 5] = [
 const MOST_FILES: usize = 512;
 
 /// What tells a file from another and from itself when it was changed: device, inode, octets, change time.
-type Print = (PathBuf, u64, u64, i64, i64, i64);
+pub(crate) type Print = (PathBuf, u64, u64, i64, i64, i64);
+
+/// Of several files, in order.
+pub(crate) type Prints = Vec<Print>;
 
 /// The files of one policy.
 #[derive(Debug, Default)]
@@ -29,7 +32,7 @@ pub(crate) struct TlsFiles {
     /// Which file, and whose workers use it.
     public: Vec<(TlsFile, Vec<u16>, OwnedFd)>,
     keys: Vec<(KeyOf, OwnedFd, Option<OwnedFd>)>,
-    prints: Vec<Print>,
+    prints: Prints,
 }
 
 impl TlsFiles {
@@ -116,13 +119,18 @@ impl TlsFiles {
         })
     }
 
-    /// Whether a file is another one by now: renewed certificates are taken without being asked to.
-    pub(crate) fn changed(&self) -> bool {
-        self.prints.iter().any(|former| {
-            let now = open_checked(&former.0).ok().and_then(|file| print(&former.0, &file));
-            // One that cannot be opened now is being replaced, or was removed: the former one stays.
-            now.is_some_and(|now| now != *former)
-        })
+    /// The files as they are by now, if one is another: renewed certificates are taken without being asked to.
+    pub(crate) fn changed(&self) -> Option<Prints> {
+        let now: Prints = self
+            .prints
+            .iter()
+            .map(|former| {
+                let now = open_checked(&former.0).ok().and_then(|file| print(&former.0, &file));
+                // One that cannot be opened now is being replaced, or was removed: the former one stays.
+                now.unwrap_or_else(|| former.clone())
+            })
+            .collect();
+        (now != self.prints).then_some(now)
     }
 }
 

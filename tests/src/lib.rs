@@ -33,6 +33,13 @@ pub fn root_or_skip(test: &str) -> bool {
     false
 }
 
+/// Lets a test have as many descriptors as it may.
+pub fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
+}
+
 /// Calls `done` every 10 ms until it gives something; panics with `what` after `seconds`.
 pub fn until<T>(what: &str, seconds: u64, mut done: impl FnMut() -> Option<T>) -> T {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(seconds);

@@ -50,7 +50,10 @@ fn with_a_certificate_clients_get_implicit_tls() {
     let output = init(&folder, &[&["-c", "m.toml", "--server", "192.0.2.1", "--print"][..], &cert].concat());
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(text.contains("certificates = [{ cert = \"/etc/mail.pem\", key = \"/etc/mail.key\" }]"), "{text}");
+    assert!(
+        text.contains("certificates = [{ cert = \"/etc/mail.pem\", key = \"/etc/mail.key\" }]"),
+        "{text}"
+    );
     assert!(text.contains("port 995 of every address") && !text.contains("\ntls = \"off\""), "{text}");
     assert!(text.contains("server-tls = \"off\""), "nothing answers there by TLS: {text}");
     let alone = init(&folder, &["-c", "m.toml", "--server", "192.0.2.1", "--certificate", "/etc/mail.pem"]);
