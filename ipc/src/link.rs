@@ -213,15 +213,25 @@ pub fn recv_blocking<M: Message>(socket: BorrowedFd<'_>) -> Result<(M, Vec<Owned
     }
 }
 
-/// Sends a question on a raw end whose reads wait and time out, see [`asking_pair`], and receives the answer.
+/// Sends a question on a raw end whose reads wait and time out, see [`asking_pair`], and receives the answer that fits it;
+/// others are late ones of questions that were given up.
 ///
 /// # Errors
-/// [`LinkError`]; `Full` where no answer came in time. After any the link must be given up: an answer may come late.
-pub fn ask<Tx: Message, Rx: Message>(socket: BorrowedFd<'_>, question: &Tx) -> Result<Rx, LinkError> {
+/// [`LinkError`]; `Full` where no answer came in time. After any other the link must be given up.
+pub fn ask<Tx: Message, Rx: Message>(
+    socket: BorrowedFd<'_>,
+    question: &Tx,
+    fits: impl Fn(&Rx) -> bool,
+) -> Result<Rx, LinkError> {
     descriptors::send(socket, &encode(question, 0)?, &[])?;
     BUFFER.with_borrow_mut(|buffer| {
-        let datagram = descriptors::receive_waiting(socket, buffer)?;
-        open(buffer, datagram).map(|(answer, _)| answer)
+        loop {
+            let datagram = descriptors::receive_waiting(socket, buffer)?;
+            let (answer, _) = open(buffer, datagram)?;
+            if fits(&answer) {
+                return Ok(answer);
+            }
+        }
     })
 }
 

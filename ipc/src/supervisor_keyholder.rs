@@ -81,6 +81,8 @@ pub enum ToKeyholder {
         generation: u64,
         /// For what.
         purpose: Purpose,
+        /// How long: what was not used by then will not be.
+        seconds: u32,
     },
 }
 

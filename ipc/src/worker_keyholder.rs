@@ -42,6 +42,24 @@ pub enum Question {
     },
 }
 
+/// A question with its number: an answer that comes late is known as such.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Comes back with the answer.
+    pub number: u32,
+    /// What is asked.
+    pub question: Question,
+}
+
+/// An answer with the number of its question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answered {
+    /// Of the question.
+    pub number: u32,
+    /// What it is.
+    pub answer: Answer,
+}
+
 impl Question {
     /// For which session.
     pub const fn session(&self) -> SessionId {
@@ -51,7 +69,7 @@ impl Question {
     }
 }
 
-impl Message for Question {
+impl Message for Asked {
     const MAX_FDS: usize = 0;
     fn fd_count(&self) -> usize {
         0
@@ -67,7 +85,7 @@ pub enum Answer {
     None,
 }
 
-impl Message for Answer {
+impl Message for Answered {
     const MAX_FDS: usize = 0;
     fn fd_count(&self) -> usize {
         0

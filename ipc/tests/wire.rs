@@ -11,7 +11,7 @@ use ipc::supervisor_worker::{
     ChangedMail, Counters, End, FromWorker, NoLease, NoServer, Plan, Session, TlsFile, ToWorker,
 };
 use ipc::wire::{Message, decode, encode};
-use ipc::worker_keyholder::{Answer, Question, Towards};
+use ipc::worker_keyholder::{Answer, Answered, Asked, Question, Towards};
 use ipc::worker_scanner::{Context, Disposition, Judged, ScanJob};
 use policy::model::MailAction;
 use policy::names::{Direction, Language, Protocol};
@@ -115,17 +115,18 @@ fn the_bytes_of_every_message_stay_what_they_are() {
         supervisor_keyholder::Purpose::Client { tls: 1, scope: 5 },
         supervisor_keyholder::Purpose::Server { tls: 1 },
     ] {
-        line(&mut out, &ToKeyholder::Grant { worker: 4, session, generation: 3, purpose });
+        line(&mut out, &ToKeyholder::Grant { worker: 4, session, generation: 3, purpose, seconds: 70 });
     }
     line(&mut out, &FromKeyholder::Loaded { generation: 3, problems: vec![(of, "why".into())] });
     line(&mut out, &FromKeyholder::Misuse { worker: 4, session, why: "why".into() });
     for towards in [Towards::Client(2), Towards::Server] {
-        line(&mut out, &Question::Sign { session, towards, scheme: 0x0403, message: vec![1] });
+        let question = Question::Sign { session, towards, scheme: 0x0403, message: vec![1] };
+        line(&mut out, &Asked { number: 6, question });
     }
-    line(&mut out, &Question::Seal { session, state: vec![1] });
-    line(&mut out, &Question::Open { session, ticket: vec![1] });
-    line(&mut out, &Answer::Done(vec![1]));
-    line(&mut out, &Answer::None);
+    line(&mut out, &Asked { number: 6, question: Question::Seal { session, state: vec![1] } });
+    line(&mut out, &Asked { number: 6, question: Question::Open { session, ticket: vec![1] } });
+    line(&mut out, &Answered { number: 6, answer: Answer::Done(vec![1]) });
+    line(&mut out, &Answered { number: 6, answer: Answer::None });
 
     line(&mut out, &FromWorker::LoggedIn { session, user: "u".into() });
     line(&mut out, &FromWorker::NeedSpool { session, mail });

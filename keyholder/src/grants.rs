@@ -1,16 +1,15 @@
 //! What each session may still have done: a signature is worth a handshake, and a session has one with its client.
 use ipc::ids::SessionId;
 use ipc::supervisor_keyholder::Purpose;
-use std::collections::{HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::time::Instant;
 
 /// A worker and one of its sessions; towards its client or its server.
 type Place = (u64, SessionId, bool);
 
 /// Tickets that a client may show in one handshake; it shows what it likes, so more of them are no misuse.
 const MOST_OPENED: u8 = 8;
-/// Beyond every login and handshake deadline that makes sense; what was not used by then never will be.
-const LIFETIME: Duration = Duration::from_secs(600);
 
 /// What one grant is still good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +25,8 @@ pub(crate) struct Grant {
 #[derive(Debug, Default)]
 pub(crate) struct Grants {
     live: HashMap<Place, (Grant, u64)>,
-    /// In the order of their end; a later grant of the same place has another number.
-    order: VecDeque<(Instant, Place, u64)>,
+    /// By their end; a later grant of the same place has another number.
+    ends: BTreeMap<(Instant, u64), Place>,
     next: u64,
 }
 
@@ -38,22 +37,22 @@ impl Grants {
     /// A worker may have a key used for a session.
     pub(crate) fn add(
         &mut self,
-        worker: u64,
-        session: SessionId,
+        (worker, session): (u64, SessionId),
         generation: u64,
         purpose: Purpose,
-        now: Instant,
+        time: Range<Instant>,
     ) {
-        self.forget(now);
+        self.forget(time.start);
         let place = (worker, session, matches!(purpose, Purpose::Client { .. }));
         self.next += 1;
         let grant = Grant { generation, purpose, signatures: 1, tickets: 1, opened: 0 };
         self.live.insert(place, (grant, self.next));
-        self.order.push_back((now + LIFETIME, place, self.next));
+        self.ends.insert((time.end, self.next), place);
     }
 
     fn forget(&mut self, now: Instant) {
-        while let Some((_, place, number)) = self.order.pop_front_if(|(until, _, _)| *until <= now) {
+        while let Some(first) = self.ends.first_entry().filter(|first| first.key().0 <= now) {
+            let ((_, number), place) = first.remove_entry();
             if self.live.get(&place).is_some_and(|(_, live)| *live == number) {
                 self.live.remove(&place);
             }
@@ -99,14 +98,20 @@ impl Grants {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     const CLIENT: Purpose = Purpose::Client { tls: 0, scope: 1 };
     const SESSION: SessionId = SessionId(7);
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn minute(start: Instant) -> Range<Instant> {
+        start..start + MINUTE
+    }
 
     #[test]
     fn a_grant_is_good_for_one_signature_and_one_ticket_of_its_own_worker() {
         let mut grants = Grants::default();
-        grants.add(1, SESSION, 3, CLIENT, Instant::now());
+        grants.add((1, SESSION), 3, CLIENT, minute(Instant::now()));
         assert!(grants.sign(2, SESSION, true).is_err(), "another worker");
         assert!(grants.sign(1, SessionId(8), true).is_err(), "another session");
         assert!(grants.sign(1, SESSION, false).is_err(), "towards the server");
@@ -118,7 +123,7 @@ mod tests {
     #[test]
     fn a_client_may_show_tickets_without_end_and_few_are_looked_at() {
         let mut grants = Grants::default();
-        grants.add(1, SESSION, 3, CLIENT, Instant::now());
+        grants.add((1, SESSION), 3, CLIENT, minute(Instant::now()));
         let looked_at = (0..300).filter(|_| grants.open(1, SESSION).unwrap().is_some()).count();
         assert_eq!(looked_at, usize::from(MOST_OPENED));
     }
@@ -126,13 +131,14 @@ mod tests {
     #[test]
     fn what_was_not_used_is_forgotten_and_a_new_grant_is_not_forgotten_with_it() {
         let (mut grants, start) = (Grants::default(), Instant::now());
-        grants.add(1, SESSION, 3, CLIENT, start);
-        grants.add(1, SESSION, 4, CLIENT, start + LIFETIME / 2);
-        grants.add(1, SessionId(9), 4, CLIENT, start + LIFETIME);
+        let half = MINUTE / 2;
+        grants.add((1, SESSION), 3, CLIENT, minute(start));
+        grants.add((1, SESSION), 4, CLIENT, minute(start + half));
+        grants.add((1, SessionId(9)), 4, CLIENT, minute(start + MINUTE));
         assert!(grants.is_known(1, SESSION, true), "the second one");
-        grants.add(1, SessionId(9), 4, CLIENT, start + LIFETIME * 2);
+        grants.add((1, SessionId(9)), 4, CLIENT, minute(start + 2 * MINUTE));
         assert!(!grants.is_known(1, SESSION, true));
-        assert_eq!(grants.order.len(), 1);
+        assert_eq!(grants.ends.len(), 1);
         grants.worker_gone(1);
         assert!(grants.live.is_empty());
     }

@@ -4,7 +4,7 @@ use crate::keys::Keys;
 use ipc::ids::SessionId;
 use ipc::log::{Level, Log};
 use ipc::supervisor_keyholder::{FromKeyholder, KeyOf, Purpose, ToKeyholder};
-use ipc::worker_keyholder::{Answer, Question, Towards};
+use ipc::worker_keyholder::{Answer, Answered, Asked, Question, Towards};
 use ipc::{Link, LinkError};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -56,9 +56,10 @@ pub(crate) async fn serve(supervisor: Link<FromKeyholder, ToKeyholder>, log: Log
                     tokio::task::spawn_local(attend(Rc::clone(&keyholder), worker, link));
                 }
             }
-            ToKeyholder::Grant { worker, session, generation, purpose } => {
+            ToKeyholder::Grant { worker, session, generation, purpose, seconds } => {
                 let now = Instant::now();
-                keyholder.grants.borrow_mut().add(worker, session, generation, purpose, now);
+                let until = now + Duration::from_secs(seconds.into());
+                keyholder.grants.borrow_mut().add((worker, session), generation, purpose, now..until);
                 keyholder.granted.notify_waiters();
             }
         }
@@ -66,8 +67,8 @@ pub(crate) async fn serve(supervisor: Link<FromKeyholder, ToKeyholder>, log: Log
 }
 
 /// Answers one worker until it is gone, or asks for what it was not granted.
-async fn attend(keyholder: Rc<Keyholder>, worker: u64, link: Link<Answer, Question>) {
-    while let Ok((question, _)) = link.recv().await {
+async fn attend(keyholder: Rc<Keyholder>, worker: u64, link: Link<Answered, Asked>) {
+    while let Ok((Asked { number, question }, _)) = link.recv().await {
         let session = question.session();
         keyholder.await_grant(worker, &question).await;
         let answer = match keyholder.answer(worker, question) {
@@ -77,7 +78,7 @@ async fn attend(keyholder: Rc<Keyholder>, worker: u64, link: Link<Answer, Questi
                 break;
             }
         };
-        if link.send(&answer, &[]).await.is_err() {
+        if link.send(&Answered { number, answer }, &[]).await.is_err() {
             break;
         }
     }

@@ -5,7 +5,7 @@ use ipc::ids::SessionId;
 use ipc::link::{Link, ask, asking_pair, pair};
 use ipc::log::Log;
 use ipc::supervisor_keyholder::{FromKeyholder, KeyOf, Purpose, ToKeyholder};
-use ipc::worker_keyholder::{Answer, Question, Towards};
+use ipc::worker_keyholder::{Answer, Answered, Asked, Question, Towards};
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -54,7 +54,8 @@ impl Lab {
         let (worker, answers) = asking_pair(STEP).unwrap();
         supervisor.send(&ToKeyholder::Worker { worker: WORKER }, &[answers.as_fd()]).await.unwrap();
         if let Some(purpose) = purpose {
-            let grant = ToKeyholder::Grant { worker: WORKER, session: SESSION, generation: 1, purpose };
+            let grant =
+                ToKeyholder::Grant { worker: WORKER, session: SESSION, generation: 1, purpose, seconds: 60 };
             supervisor.send(&grant, &[]).await.unwrap();
         }
         Self { supervisor, worker }
@@ -63,7 +64,12 @@ impl Lab {
     /// The worker asks. `None`: it got no answer.
     async fn ask(&self, question: Question) -> Option<Answer> {
         let link = self.worker.try_clone().unwrap();
-        let asked = spawn_blocking(move || ask::<Question, Answer>(link.as_fd(), &question).ok());
+        let asked = spawn_blocking(move || {
+            let asked = Asked { number: 7, question };
+            ask(link.as_fd(), &asked, |answered: &Answered| answered.number == 7)
+                .ok()
+                .map(|answered| answered.answer)
+        });
         timeout(STEP, asked).await.unwrap().unwrap()
     }
 
@@ -118,7 +124,7 @@ fn a_session_without_a_grant_is_misuse_and_the_keyholder_goes_on() {
         let (worker, answers) = asking_pair(STEP).unwrap();
         lab.supervisor.send(&ToKeyholder::Worker { worker: 6 }, &[answers.as_fd()]).await.unwrap();
         let purpose = Purpose::Client { tls: 0, scope: 1 };
-        let grant = ToKeyholder::Grant { worker: 6, session: SESSION, generation: 1, purpose };
+        let grant = ToKeyholder::Grant { worker: 6, session: SESSION, generation: 1, purpose, seconds: 60 };
         lab.supervisor.send(&grant, &[]).await.unwrap();
         let lab = Lab { worker, ..lab };
         assert!(matches!(lab.ask(sign(Towards::Client(0), handshake())).await, Some(Answer::Done(_))));
@@ -130,7 +136,8 @@ fn a_grant_that_is_still_on_its_way_is_waited_for() {
     run(async {
         let lab = Lab::start(None).await;
         let purpose = Purpose::Client { tls: 0, scope: 1 };
-        let grant = ToKeyholder::Grant { worker: WORKER, session: SESSION, generation: 1, purpose };
+        let grant =
+            ToKeyholder::Grant { worker: WORKER, session: SESSION, generation: 1, purpose, seconds: 60 };
         let late = async {
             tokio::time::sleep(Duration::from_millis(100)).await;
             lab.supervisor.send(&grant, &[]).await.unwrap();
@@ -178,7 +185,8 @@ fn tickets_open_in_their_own_scope_only() {
         let open = || Question::Open { session: SESSION, ticket: ticket.clone() };
         assert_eq!(lab.ask(open()).await, Some(Answer::Done(b"state".to_vec())));
         let purpose = Purpose::Client { tls: 0, scope: 2 };
-        let grant = ToKeyholder::Grant { worker: WORKER, session: SESSION, generation: 1, purpose };
+        let grant =
+            ToKeyholder::Grant { worker: WORKER, session: SESSION, generation: 1, purpose, seconds: 60 };
         lab.supervisor.send(&grant, &[]).await.unwrap();
         // Another listener's grant is in force once its ticket can be sealed.
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -65,6 +65,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// Whether the worker reported its login; where no mail is scanned it does not.
+    pub(crate) const fn is_logged_in(&self) -> bool {
+        self.maildrop.is_some()
+    }
+
     /// Whether lookup was asked for its server.
     pub(crate) const fn is_asked(&self) -> bool {
         matches!(self.server, Server::Asked { .. })

@@ -15,6 +15,8 @@ use std::time::Duration;
 
 /// How long a worker waits for the keyholder: far longer than a signature takes, far shorter than a handshake may.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How much longer a grant lasts than the handshake that it is for can be waited for.
+const SLACK: Duration = Duration::from_secs(10);
 /// Ticks between two looks at the files of TLS.
 const LOOK_EVERY: u32 = 10;
 
@@ -102,6 +104,7 @@ impl Supervisor {
         for worker in workers {
             self.join_keyholder(worker);
         }
+        self.grant_again();
         for tenant in 0..u16::try_from(self.policy.tenants.len()).unwrap_or(u16::MAX) {
             self.seat_waiting(tenant);
         }
@@ -153,6 +156,18 @@ impl Supervisor {
         side
     }
 
+    /// The keyholder is another one and knows of no grant: sessions that have not logged in may have their handshakes still
+    /// before them.
+    fn grant_again(&mut self) {
+        let before_login = self.sessions.live.iter().filter(|(_, session)| !session.is_logged_in());
+        let waiting: Vec<(SessionId, ChildId)> =
+            before_login.filter_map(|(id, session)| Some((*id, session.worker?))).collect();
+        for (id, worker) in waiting {
+            self.grant_client(id, worker);
+            self.grant_server(id, worker);
+        }
+    }
+
     /// If the server may be shown a certificate, one handshake is granted.
     pub(crate) fn grant_server(&mut self, id: SessionId, worker: ChildId) {
         let rule = self.sessions.get(id).map(|session| session.rule);
@@ -169,8 +184,16 @@ impl Supervisor {
 
     fn grant_key(&mut self, session: SessionId, worker: ChildId, purpose: Purpose) {
         let generation = self.generation;
+        let handshake = match purpose {
+            Purpose::Client { tls, .. } => {
+                self.policy.client_tls.get(usize::from(tls)).map_or(Duration::ZERO, |tls| tls.deadline)
+            }
+            Purpose::Server { .. } => Duration::ZERO,
+        };
+        let lasts = self.policy.login.deadline.saturating_add(handshake).saturating_add(SLACK);
+        let seconds = u32::try_from(lasts.as_secs()).unwrap_or(u32::MAX);
         if let Some(keyholder) = self.keyholder() {
-            let message = ToKeyholder::Grant { worker: worker.0, session, generation, purpose };
+            let message = ToKeyholder::Grant { worker: worker.0, session, generation, purpose, seconds };
             self.children.tell_keyholder(keyholder, message, Vec::new());
         }
     }

@@ -88,6 +88,24 @@ fn a_killed_keyholder_costs_a_moment_and_no_session() {
 }
 
 #[test]
+fn a_session_that_waits_for_stls_outlives_its_keyholder() {
+    if !root_or_skip("a_session_that_waits_for_stls_outlives_its_keyholder") {
+        return;
+    }
+    let pki = Pki::default();
+    let mailward = Mailward::start(&in_front(&server(), "tls = \"starttls\"", &pki.sign(&[NAME]).toml(), ""));
+    let (waiting, _) = Client::connect(mailward.address());
+    let mut other = Client::login(mailward.address());
+    let (keyholder, workers) = (mailward.role_count("keyholder", 1)[0], mailward.role("worker"));
+    kill(Pid::from_raw(i32::try_from(keyholder).unwrap()), Signal::SIGKILL).unwrap();
+    let tls = Tls::new(&pki.ca(), NAME);
+    until("handshakes again", 20, || Client::connect(mailward.address()).0.stls(&tls).ok());
+    waiting.stls(&tls).unwrap().log_in();
+    assert_eq!(other.command("NOOP"), "+OK");
+    assert_eq!(mailward.role("worker"), workers, "nobody was taken for a liar");
+}
+
+#[test]
 fn a_revoked_client_certificate_is_refused() {
     let (pki, users) = (Pki::default(), Pki::new("Users CA"));
     let crl = users.revoke(&[4711]);
