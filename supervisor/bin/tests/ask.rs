@@ -147,12 +147,24 @@ fn a_certificate_is_read_as_names_and_a_fingerprint() {
         .output()
         .unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    // Certificates are asked for by rules of a later version; the file shows what is read of one today.
     let answer = asked(&folder, &["--from", "10.9.1.1", "--certificate", "client.pem", "--json"]);
     let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
     assert_eq!(answer["certificate"]["subject"], "CN=ann,O=Example\\, Ltd");
     assert_eq!(answer["certificate"]["names"], serde_json::json!(["ann@example.com", "10.1.2.3"]));
     assert_eq!(answer["certificate"]["fingerprint"].as_str().unwrap().len(), 64);
+    // The same certificate, where a rule requires one.
+    let required = "require-client-certificate = [{ san = \"*@example.com\" }]\nfrom = [\"10.9.0.0/16\"]";
+    let text = POLICY
+        .replace("tls = \"off\"\n\n[time", "client-tls = \"a\"\n\n[client-tls.a]\ncertificates = [{ cert = \"/a\", key = \"/b\" }]\nclient-ca = \"/c\"\n\n[time")
+        .replace("from = [\"10.9.0.0/16\"]", required);
+    write(&folder, "m.toml", &text);
+    let outcome = |arguments: &[&str]| {
+        let answer = asked(&folder, &[&["--from", "10.9.1.1", "--json"][..], arguments].concat());
+        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        answer["outcome"].clone()
+    };
+    assert_eq!(outcome(&["--certificate", "client.pem"]), "accept");
+    assert_eq!(outcome(&[]), "close", "the handshake fails");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use policy::conditions::{Certificate, Facts, Verdict};
 use policy::judge::{self, Mail, Part};
 use policy::model::{MailAction, PlugTo, Policy};
 use policy::status::StatusSet;
+use policy::tls::{ClientMode, ServerMode};
 use serde::Serialize;
 
 /// What would happen.
@@ -111,6 +112,14 @@ fn walk(
     phases.push(connection("session-acl", "", &names, notebook, decision));
     let Decision::Accept(session_rule) = decision else { return Ok("close".to_owned()) };
 
+    if let Some(phase) = handshake(policy, facts, session_rule) {
+        let ends = phase.action != "accept";
+        phases.push(phase);
+        if ends {
+            return Ok("close".to_owned());
+        }
+    }
+
     let names: Vec<&str> = policy.command_acls.iter().map(|acl| acl.name.as_str()).collect();
     let mut notebook = Notebook::new();
     let decision = acl::command(policy, facts, session_rule, &mut notebook);
@@ -141,6 +150,36 @@ fn walk(
     }
     let action = mail(policy, question, asked, facts, rule, phases);
     Ok(action.name().to_owned())
+}
+
+/// TLS with the client, and the certificate that it must show.
+fn handshake(policy: &Policy, facts: &Facts<'_>, session_rule: u16) -> Option<Phase> {
+    let side = policy.client_side(facts.listener, session_rule);
+    let how = match side.mode {
+        ClientMode::Off => return None,
+        ClientMode::StartTls => "when the client asks for it",
+        ClientMode::StartTlsRequired => "before the login",
+        ClientMode::Implicit => "from the first octet",
+    };
+    let rule = policy.session_acls.get(usize::from(session_rule))?;
+    let name = policy.client_tls.get(usize::from(side.client_tls)).map_or("", |tls| &tls.name);
+    let mut notes = vec![how.to_owned()];
+    let required = &rule.require_client_certificate;
+    let shown = facts.certificate.flatten();
+    let meets = |shown: &Certificate| required.iter().any(|wanted| wanted.matches(shown));
+    let taken = required.is_empty() || shown.is_some_and(meets);
+    if !required.is_empty() {
+        notes.push(match (shown, taken) {
+            (None, _) => "the handshake fails: a certificate is required (--certificate)".to_owned(),
+            (Some(_), true) => "the certificate is one of those that are required".to_owned(),
+            (Some(_), false) => {
+                "the handshake fails: the certificate is none of those that are required".to_owned()
+            }
+        });
+    }
+    let action = if taken { "accept" } else { "close" }.to_owned();
+    let tls = Some(format!("client-tls {name}"));
+    Some(Phase { phase: "tls", about: String::new(), tried: Vec::new(), rule: tls, action, notes })
 }
 
 fn connection(
@@ -192,6 +231,11 @@ fn session_notes(policy: &Policy, rule: u16) -> Vec<String> {
         (Some(route), _) => format!("server: found by route {route}"),
         (None, []) => "server: where the client wanted to go".to_owned(),
         (None, servers) => format!("server: {}", servers.join(", ")),
+    };
+    let tls = policy.server_tls.get(usize::from(rule.session.server_tls));
+    let server = match tls.map(|tls| (tls.mode, &tls.name)) {
+        None | Some((ServerMode::Off, _)) => format!("{server}, in clear text"),
+        Some((_, name)) => format!("{server}, by server-tls {name}"),
     };
     let download = &rule.session.download;
     let engines: Vec<&str> = download

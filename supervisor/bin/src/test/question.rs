@@ -7,8 +7,6 @@ use policy::time::Moment;
 use serde::Deserialize;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use x509_parser::objects::{oid_registry, oid2abbrev};
-use x509_parser::prelude::{AttributeTypeAndValue, FromDer, GeneralName, Pem, X509Certificate, X509Name};
 
 /// Who does what, when. What is left out is not known yet, or does not matter.
 #[derive(Clone, Debug, Default, clap::Args, Deserialize)]
@@ -158,63 +156,9 @@ fn address(text: &str, port: u16) -> Option<SocketAddr> {
     text.parse().ok().or_else(|| Some(SocketAddr::new(text.parse().ok()?, port)))
 }
 
-/// What rules can ask of the first certificate of a file.
+/// What rules can ask of the certificate in a PEM file, read as the service reads it.
 fn certificate(path: &Path) -> Result<Certificate, String> {
     let wrong = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
-    let text = std::fs::read(path).map_err(|error| wrong(&error))?;
-    let pem = Pem::iter_from_buffer(&text)
-        .flatten()
-        .find(|pem| pem.label == "CERTIFICATE")
-        .ok_or_else(|| wrong(&"there is no certificate in PEM in it"))?;
-    let (_, parsed) = X509Certificate::from_der(&pem.contents).map_err(|error| wrong(&error))?;
-    let names = parsed.subject_alternative_name().map_err(|error| wrong(&error))?;
-    let names = names.iter().flat_map(|names| &names.value.general_names).filter_map(|name| {
-        if let GeneralName::DNSName(name) | GeneralName::RFC822Name(name) = name {
-            return Some((*name).to_owned());
-        }
-        let GeneralName::IPAddress(octets) = name else { return None };
-        let v4 = <[u8; 4]>::try_from(*octets).map(IpAddr::from);
-        v4.or_else(|_| <[u8; 16]>::try_from(*octets).map(IpAddr::from))
-            .ok()
-            .map(|address| address.to_string())
-    });
-    let fingerprint = <sha2::Sha256 as sha2::Digest>::digest(&pem.contents);
-    Ok(Certificate {
-        subject: rfc4514(parsed.subject()),
-        issuer: rfc4514(parsed.issuer()),
-        names: names.collect(),
-        fingerprint: fingerprint.iter().map(|octet| format!("{octet:02x}")).collect(),
-    })
-}
-
-/// The name as RFC 4514 writes it: its last element first, what has a meaning in the text escaped.
-fn rfc4514(name: &X509Name<'_>) -> String {
-    let mut elements: Vec<String> = name
-        .iter_rdn()
-        .map(|element| {
-            let one = |attribute: &AttributeTypeAndValue<'_>| {
-                let kind = attribute.attr_type();
-                let kind =
-                    oid2abbrev(kind, oid_registry()).map_or_else(|_| kind.to_id_string(), str::to_owned);
-                format!("{kind}={}", escaped(attribute.as_str().unwrap_or_default()))
-            };
-            element.iter().map(one).collect::<Vec<_>>().join("+")
-        })
-        .collect();
-    elements.reverse();
-    elements.join(",")
-}
-
-/// RFC 4514 section 2.4.
-fn escaped(value: &str) -> String {
-    let mut text = String::with_capacity(value.len());
-    let last = value.chars().count().saturating_sub(1);
-    for (at, character) in value.chars().enumerate() {
-        let edge = (at == 0 && matches!(character, ' ' | '#')) || (at == last && character == ' ');
-        if edge || matches!(character, '"' | '+' | ',' | ';' | '<' | '>' | '\\') {
-            text.push('\\');
-        }
-        text.push(character);
-    }
-    text
+    let pem = std::fs::read(path).map_err(|error| wrong(&error))?;
+    Ok(tls::Chain::from_pem(&pem).map_err(|error| wrong(&error))?.facts().certificate.clone())
 }
