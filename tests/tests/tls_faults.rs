@@ -237,6 +237,10 @@ fn check_reads_every_certificate_with_its_key_and_run_names_the_file_that_is_wro
         assert_eq!(output.status.code(), Some(status), "{all}");
         assert!(all.contains(said), "{said}: {all}");
     }
+    let none = Pair { cert: good.key.clone(), key: good.key.clone() };
+    let (code, log) = Mailward::refuses(&in_front(&server(), "tls = \"implicit\"", &none.toml(), ""));
+    assert_eq!(code, Some(1), "{log:?}");
+    assert!(format!("{log:?}").contains("there is no certificate in it"), "{log:?}");
     let (code, log) = Mailward::refuses(&in_front(&server(), "tls = \"implicit\"", &rsa.toml(), ""));
     let log = format!("{log:?}");
     assert_eq!(code, Some(3), "{log}");

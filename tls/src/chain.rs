@@ -214,6 +214,14 @@ pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, E
     found.map_err(|error| Error::new(format!("not PEM: {error}")))
 }
 
+/// Whether there is a revocation list in a file.
+///
+/// # Errors
+/// When there is none.
+pub fn check_revocations(octets: &[u8]) -> Result<(), Error> {
+    revocations(octets).map(drop)
+}
+
 /// Every revocation list of a PEM file, or the one of a DER file.
 pub(crate) fn revocations(octets: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, Error> {
     if octets.first() == Some(&0x30) {

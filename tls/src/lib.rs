@@ -22,7 +22,7 @@ mod remote;
 mod servers;
 mod shape;
 
-pub use chain::{Chain, Facts};
+pub use chain::{Chain, Facts, check_revocations};
 pub use channel::Channel;
 pub use clients::{Acceptor, ClientFiles};
 pub use key::PrivateKey;

@@ -26,7 +26,7 @@ pub(crate) fn check(policy: &Policy) -> bool {
         for pair in &tls.certificates {
             say(format!("client-tls {}", tls.name), certificate(pair));
         }
-        for path in tls.client_ca.iter() {
+        if let Some(path) = &tls.client_ca {
             say(format!("client-tls {}", tls.name), authorities(path));
         }
     }
@@ -40,6 +40,37 @@ pub(crate) fn check(policy: &Policy) -> bool {
         }
     }
     usable
+}
+
+/// Whether every certificate, authority and revocation list can be read; the keys are left alone, for this may be the
+/// service's own process.
+///
+/// # Errors
+/// A line for each that cannot.
+pub(crate) fn readable(policy: &Policy) -> Result<(), String> {
+    let mut problems = String::new();
+    let mut look = |section: &str, path: &Path, looked: fn(&[u8]) -> Result<(), tls::Error>| {
+        if let Err(why) = read(path).and_then(|octets| looked(&octets).map_err(|why| at(path, why))) {
+            problems.push_str(&format!("mailward: {section}: {why}\n"));
+        }
+    };
+    let chain = |octets: &[u8]| Chain::from_pem(octets).map(drop);
+    for tls in &policy.client_tls {
+        let section = format!("client-tls {}", tls.name);
+        let shown = tls.certificates.iter().map(|pair| &pair.cert).chain(&tls.client_ca);
+        shown.for_each(|path| look(&section, path, chain));
+        tls.crl.iter().for_each(|path| look(&section, path, tls::check_revocations));
+    }
+    for tls in &policy.server_tls {
+        let section = format!("server-tls {}", tls.name);
+        let own = tls.certificate.iter().map(|pair| &pair.cert);
+        let trusted = match &tls.trust {
+            Trust::Path(path) if path.is_file() => Some(path),
+            Trust::Path(_) | Trust::System => None,
+        };
+        own.chain(trusted).for_each(|path| look(&section, path, chain));
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
 /// The names and the days left of a certificate whose key is its own.

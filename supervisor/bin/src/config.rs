@@ -1,5 +1,6 @@
 //! Reading the configuration: the I/O that `policy` does not do. Files are opened once and checked on the descriptor,
 //! so that what was checked is what is read.
+use crate::certificates;
 use nix::fcntl::OFlag;
 use policy::load::{self, Diagnostic, LoadOptions, Loaded, Mentioned};
 use policy::model::Policy;
@@ -90,6 +91,9 @@ impl Configuration {
         }
         if !self.loaded.is_whole() {
             return Err(notes + "mailward: this version cannot honour what is marked `later` above\n");
+        }
+        if let Err(problems) = certificates::readable(&self.loaded.policy) {
+            return Err(notes + &problems);
         }
         Ok((self.loaded.policy, notes))
     }
