@@ -192,6 +192,43 @@ fn an_encrypted_rsa_key_serves_openssl_by_each_version_and_stls() {
 }
 
 #[test]
+fn implicit_tls_and_stls_have_one_policy() {
+    let pki = Pki::default();
+    let ca = pki.ca();
+    let ca = ca.to_str().unwrap();
+    let both = [pki.sign(&[NAME]), pki.sign(&["pop.example.org"])].map(|pair| pair.toml()).join(", ");
+    let lines = "versions = [\"1.3\"]\nciphers = [\"TLS_AES_128_GCM_SHA256\"]";
+    let server = server();
+    for (listener, starttls) in
+        [("tls = \"implicit\"", &[][..]), ("tls = \"starttls\"", &["-starttls", "pop3"])]
+    {
+        let mailward = Mailward::start(&in_front(&server, listener, &both, lines));
+        let address = mailward.address().to_string();
+        let shake = |more: &[&str]| {
+            let first = ["s_client", "-connect", &address, "-CAfile", ca, "-verify_return_error"];
+            let said = openssl(&[&first[..], starttls, more].concat(), "QUIT\n");
+            let all = [said.stdout, said.stderr].concat();
+            let all = String::from_utf8_lossy(&all).into_owned();
+            (said.status.success() && all.contains("Cipher is TLS_AES_128_GCM_SHA256"), all)
+        };
+        let cases: [(&[&str], bool); 8] = [
+            (&["-tls1_3"], true),
+            (&["-tls1_2"], false),
+            (&["-ciphersuites", "TLS_AES_256_GCM_SHA384"], false),
+            (&["-alpn", "pop3"], true),
+            (&["-alpn", "http/1.1"], false),
+            (&["-servername", "pop.example.org", "-verify_hostname", "pop.example.org"], true),
+            (&["-servername", NAME, "-verify_hostname", NAME], true),
+            (&["-servername", NAME, "-verify_hostname", "pop.example.org"], false),
+        ];
+        for (more, taken) in cases {
+            let (shaken, said) = shake(more);
+            assert_eq!(shaken, taken, "{listener} {more:?}: {said}");
+        }
+    }
+}
+
+#[test]
 fn a_staple_is_shown_to_clients_that_ask() {
     let pki = Pki::default();
     let staple = pki.path().join("staple.der");
