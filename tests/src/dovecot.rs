@@ -5,7 +5,7 @@ use crate::until;
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
@@ -36,13 +36,18 @@ impl Dovecot {
     /// Serves these mails on loopback, with this certificate: by STLS at [`Dovecot::address`], by implicit TLS at
     /// [`Dovecot::tls_address`].
     pub fn secured(mails: &[Vec<u8>], pair: &Pair) -> Self {
+        Self::asking(mails, pair, None)
+    }
+
+    /// The same; clients must show a certificate that this authority signed.
+    pub fn asking(mails: &[Vec<u8>], pair: &Pair, authority: Option<&Path>) -> Self {
         let free = || TcpListener::bind("127.0.0.1:0").unwrap();
         let (plain, tls) = (free(), free());
         let addresses = [&plain, &tls].map(|socket| socket.local_addr().unwrap());
         drop((plain, tls));
         let mut command = Command::new("dovecot");
         let mut dovecot =
-            Self::start_by(&mut command, addresses[0], mails, Some((pair, addresses[1].port())));
+            Self::start_by(&mut command, addresses[0], mails, Some((pair, addresses[1].port(), authority)));
         dovecot.tls_address = addresses[1];
         for address in addresses {
             until("dovecot to listen", 20, || TcpStream::connect(address).ok());
@@ -69,7 +74,7 @@ impl Dovecot {
         command: &mut Command,
         address: SocketAddr,
         mails: &[Vec<u8>],
-        tls: Option<(&Pair, u16)>,
+        tls: Option<(&Pair, u16, Option<&Path>)>,
     ) -> Self {
         let directory = tempfile::Builder::new().prefix("mailward-dovecot-").tempdir().unwrap();
         let base = directory.path();
@@ -84,10 +89,14 @@ impl Dovecot {
         fs::write(base.join("users"), format!("{USER}:{{PLAIN}}{PASSWORD}:::::\n")).unwrap();
         let listen =
             if address.ip().is_unspecified() { "*, ::".to_owned() } else { address.ip().to_string() };
-        let ssl = tls.map_or("ssl = no\n".to_owned(), |(pair, _)| {
-            format!("ssl = yes\nssl_cert = <{}\nssl_key = <{}\n", pair.cert.display(), pair.key.display())
+        let ssl = tls.map_or("ssl = no\n".to_owned(), |(pair, _, authority)| {
+            let asks = authority.map_or(String::new(), |ca| {
+                let ca = ca.display();
+                format!("ssl_ca = <{ca}\nssl_require_crl = no\nssl_verify_client_cert = yes\nauth_ssl_require_client_cert = yes\n")
+            });
+            format!("ssl = yes\nssl_cert = <{}\nssl_key = <{}\n{asks}", pair.cert.display(), pair.key.display())
         });
-        let tls_port = tls.map_or(0, |(_, port)| port);
+        let tls_port = tls.map_or(0, |(_, port, _)| port);
         fs::write(
             base.join("dovecot.conf"),
             format!(

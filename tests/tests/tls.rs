@@ -197,6 +197,31 @@ fn rules_can_require_of_a_servers_certificate_what_they_like() {
 }
 
 #[test]
+fn a_server_that_asks_for_a_certificate_is_shown_one_whose_key_is_the_keyholders() {
+    let (pki, gateways) = (Pki::default(), Pki::new("Gateways CA"));
+    let mail = mails::plain("asked", "and shown");
+    let dovecot =
+        Dovecot::asking(std::slice::from_ref(&mail), &pki.sign(&["127.0.0.1"]), Some(&gateways.ca()));
+    let ours = gateways.sign(&["gw.example.net"]);
+    let start = |lines: &str| {
+        let rest = towards_servers(&pki, lines);
+        Mailward::start(&config(dovecot.tls_address(), "tls = \"off\"", "server-tls = \"lab\"", &rest))
+    };
+    for versions in ["\"1.3\"", "\"1.2\""] {
+        let shown = start(&format!("certificate = {}\nversions = [{versions}]", ours.toml()));
+        let mut client = Client::login(shown.address());
+        assert_eq!(client.retrieve(1), mail, "{versions}");
+        assert_eq!(shown.role("keyholder").len(), 1);
+    }
+    let without = start("");
+    let (mut client, greeting) = Client::connect(without.address());
+    let refused = !greeting.starts_with("+OK")
+        || !client.command("USER user").starts_with("+OK")
+        || !client.command("PASS secret").starts_with("+OK");
+    assert!(refused, "the server asks in vain");
+}
+
+#[test]
 fn a_server_that_refuses_tls_gets_no_session_unless_opportunistic_says_so() {
     let refusal = ("STLS", Answer::Bytes(b"-ERR what is that?\r\n".to_vec()));
     let server = Server::start(vec![mails::plain("a", "b")], &[refusal]);
