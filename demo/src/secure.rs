@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
-use tls::{Channel, Connector, Keyholder, ServerFiles, Which};
+use tls::{Channel, Connector, Keyholder, NoKeys, ServerFiles};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -168,23 +168,5 @@ impl Session {
             }
             self.unread.extend_from_slice(plain.get(..filled).unwrap_or_default());
         }
-    }
-}
-
-/// The client shows no certificate.
-#[derive(Debug)]
-struct NoKeys;
-
-impl Keyholder for NoKeys {
-    fn sign(&self, _: Which, _: u16, _: &[u8]) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn seal(&self, _: &[u8]) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn open(&self, _: &[u8]) -> Option<Vec<u8>> {
-        None
     }
 }

@@ -23,6 +23,7 @@ pub mod descriptors;
 pub mod ids;
 pub mod link;
 pub mod log;
+pub mod role;
 pub mod supervisor_keyholder;
 pub mod supervisor_lookup;
 pub mod supervisor_scanner;

@@ -17,72 +17,25 @@ mod hosts;
 mod resolver;
 mod serve;
 
-use ipc::boot::{Boot, Ready, Role, build};
+use ipc::Link;
+use ipc::boot::Role;
 use ipc::log::Log;
-use ipc::{Link, LinkError, descriptors, link};
+use ipc::role::{Error, Started, start};
 use sandbox::Confined;
-use std::fmt;
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
-
-/// Why lookup could not serve.
-#[derive(Debug)]
-pub enum Error {
-    /// The inherited descriptors or the runtime.
-    Io(io::Error),
-    /// The supervisor's link.
-    Link(LinkError),
-    /// The supervisor is of another build, or started this image as another role.
-    NotOurs,
-    /// A wall could not be built.
-    Confine(sandbox::Error),
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => write!(f, "lookup: {error}"),
-            Self::Link(error) => write!(f, "lookup: link to the supervisor: {error}"),
-            Self::NotOurs => f.write_str("lookup: the supervisor is of another build"),
-            Self::Confine(error) => write!(f, "lookup: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
-
-impl From<io::Error> for Error {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl From<LinkError> for Error {
-    fn from(error: LinkError) -> Self {
-        Self::Link(error)
-    }
-}
+use std::os::fd::OwnedFd;
+use tokio::runtime::LocalRuntime;
 
 /// Runs the role in this process: confines it and serves until its supervisor is gone.
 ///
 /// # Errors
 /// [`Error`]; the process must end then.
 pub fn run() -> Result<(), Error> {
-    let (link, log) = descriptors::take_inherited()?;
-    let (boot, namespaces) = link::recv_blocking::<Boot>(link.as_fd())?;
-    if boot.build != build() || boot.role != Role::Lookup {
-        return Err(Error::NotOurs);
-    }
-    // The standard hook would write to a descriptor that leads nowhere.
-    std::panic::set_hook(Box::new(|_| {}));
-    // Whatever makes descriptors of its own, before the filter.
-    let runtime =
-        Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default())?;
-    let confined = sandbox::confine(&boot.spec, namespaces, &confinement::POLICY).map_err(Error::Confine)?;
-    let ready = Ready { build: build(), walls: confined.walls().clone() };
-    link::send_blocking(link.as_fd(), &ready, &[])?;
-    serve(&runtime, link, Log::new(log), &confined)
+    let Started { link, log, runtime, confined } = start(Role::Lookup, &confinement::POLICY, |_| {
+        // The standard hook would write to a descriptor that leads nowhere.
+        std::panic::set_hook(Box::new(|_| {}));
+        Ok(())
+    })?;
+    serve(&runtime, link, log, &confined)
 }
 
 /// Cannot be called outside the walls.

@@ -21,74 +21,27 @@ pub mod parts;
 mod rules;
 mod serve;
 
-use ipc::boot::{Boot, Ready, Role, build};
+use ipc::Link;
+use ipc::boot::Role;
 use ipc::log::{Level, Log};
-use ipc::{Link, LinkError, descriptors, link};
+pub use ipc::role::Error;
+use ipc::role::{Started, start};
 use sandbox::Confined;
-use std::fmt;
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
-
-/// Why a scanner could not serve.
-#[derive(Debug)]
-pub enum Error {
-    /// The inherited descriptors or the runtime.
-    Io(io::Error),
-    /// The supervisor's link.
-    Link(LinkError),
-    /// The supervisor is of another build, or started this image as another role.
-    NotOurs,
-    /// A wall could not be built.
-    Confine(sandbox::Error),
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => write!(f, "scanner: {error}"),
-            Self::Link(error) => write!(f, "scanner: link to the supervisor: {error}"),
-            Self::NotOurs => f.write_str("scanner: the supervisor is of another build"),
-            Self::Confine(error) => write!(f, "scanner: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
-
-impl From<io::Error> for Error {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl From<LinkError> for Error {
-    fn from(error: LinkError) -> Self {
-        Self::Link(error)
-    }
-}
+use tokio::runtime::LocalRuntime;
 
 /// Runs the role in this process: confines it and serves until its supervisor is gone.
 ///
 /// # Errors
 /// [`Error`]; the process must end then.
 pub fn run() -> Result<(), Error> {
-    let (link, log) = descriptors::take_inherited()?;
-    let (boot, namespaces) = link::recv_blocking::<Boot>(link.as_fd())?;
-    if boot.build != build() || boot.role != Role::Scanner {
-        return Err(Error::NotOurs);
-    }
-    let log = Rc::new(Log::new(log));
-    report_panics(&log.try_clone()?);
-    // Whatever makes descriptors or asks the processor what it can, before the filter forbids it.
-    let runtime =
-        Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default())?;
-    content::warm_up();
-    let confined = sandbox::confine(&boot.spec, namespaces, &confinement::POLICY).map_err(Error::Confine)?;
-    let ready = Ready { build: build(), walls: confined.walls().clone() };
-    link::send_blocking(link.as_fd(), &ready, &[])?;
-    serve(&runtime, link, log, &confined)
+    let Started { link, log, runtime, confined } = start(Role::Scanner, &confinement::POLICY, |log| {
+        report_panics(log);
+        content::warm_up();
+        Ok(())
+    })?;
+    serve(&runtime, link, Rc::new(log), &confined)
 }
 
 /// Cannot be called outside the walls.

@@ -26,7 +26,7 @@ pub use chain::{Chain, Facts, check_revocations};
 pub use channel::Channel;
 pub use clients::{Acceptor, ClientFiles};
 pub use key::PrivateKey;
-pub use remote::{Keyholder, TicketKeys, Which};
+pub use remote::{Keyholder, NoKeys, TicketKeys, Which};
 pub use servers::{Connector, ServerFiles};
 pub use shape::{is_client_signature, is_server_signature};
 

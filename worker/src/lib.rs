@@ -39,73 +39,26 @@ mod spool;
 mod tests;
 mod tls;
 
-use ipc::boot::{Boot, Ready, Role, build};
+use ipc::Link;
+use ipc::boot::Role;
 use ipc::log::Log;
-use ipc::{Link, LinkError, descriptors, link};
+use ipc::role::{Error, Started, start};
 use sandbox::Confined;
 use serve::Worker;
-use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
-
-/// Why a worker could not serve.
-#[derive(Debug)]
-pub enum Error {
-    /// The inherited descriptors or the runtime.
-    Io(io::Error),
-    /// The supervisor's link.
-    Link(LinkError),
-    /// The supervisor is of another build, or started this image as another role.
-    NotOurs,
-    /// A wall could not be built.
-    Confine(sandbox::Error),
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => write!(f, "worker: {error}"),
-            Self::Link(error) => write!(f, "worker: link to the supervisor: {error}"),
-            Self::NotOurs => f.write_str("worker: the supervisor is of another build"),
-            Self::Confine(error) => write!(f, "worker: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
-
-impl From<io::Error> for Error {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl From<LinkError> for Error {
-    fn from(error: LinkError) -> Self {
-        Self::Link(error)
-    }
-}
+use std::os::fd::OwnedFd;
+use tokio::runtime::LocalRuntime;
 
 /// Runs the role in this process: confines it and serves until it was drained or its supervisor is gone.
 ///
 /// # Errors
 /// [`Error`]; the process must end then.
 pub fn run() -> Result<(), Error> {
-    let (link, log) = descriptors::take_inherited()?;
-    let (boot, namespaces) = link::recv_blocking::<Boot>(link.as_fd())?;
-    if boot.build != build() || boot.role != Role::Worker {
-        return Err(Error::NotOurs);
-    }
-    panics::remember_where();
-    // Whatever makes descriptors or asks the processor what it can, before the filter forbids it.
-    let runtime =
-        Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default())?;
-    warm_up()?;
-    let confined = sandbox::confine(&boot.spec, namespaces, &confinement::POLICY).map_err(Error::Confine)?;
-    let ready = Ready { build: build(), walls: confined.walls().clone() };
-    link::send_blocking(link.as_fd(), &ready, &[])?;
-    serve(&runtime, link, Log::new(log), &confined)
+    let Started { link, log, runtime, confined } = start(Role::Worker, &confinement::POLICY, |_| {
+        panics::remember_where();
+        warm_up()
+    })?;
+    serve(&runtime, link, log, &confined)
 }
 
 /// Cannot be called outside the walls.
@@ -117,9 +70,9 @@ fn serve(runtime: &LocalRuntime, link: OwnedFd, log: Log, _: &Confined) -> Resul
 }
 
 /// Does once what is probed once: the kernel's memory files, the processor's hash instructions.
-fn warm_up() -> Result<(), Error> {
+fn warm_up() -> io::Result<()> {
     let mut spooling = spool::Spooling::new(memory::Memory::new());
     spooling.write(b"warm");
     ::tls::warm_up().map_err(io::Error::other)?;
-    spooling.seal().map(drop).map_err(|why| Error::Io(io::Error::other(why)))
+    spooling.seal().map(drop).map_err(io::Error::other)
 }

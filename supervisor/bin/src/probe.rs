@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use tls::{Connector, Failure, Keyholder, ServerFiles, Which};
+use tls::{Connector, Failure, Keyholder, NoKeys, ServerFiles};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use worker_proto::pop3::upgrade::{STLS, Step, Upgrade};
@@ -184,23 +184,5 @@ fn authorities(policy: &ServerTls) -> Result<Vec<Vec<u8>>, String> {
             let path = named.or_else(usual).ok_or("the system has no certificates of authorities")?;
             Ok(vec![read(&path)?])
         }
-    }
-}
-
-/// A probe shows no certificate of its own.
-#[derive(Debug)]
-struct NoKeys;
-
-impl Keyholder for NoKeys {
-    fn sign(&self, _: Which, _: u16, _: &[u8]) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn seal(&self, _: &[u8]) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn open(&self, _: &[u8]) -> Option<Vec<u8>> {
-        None
     }
 }

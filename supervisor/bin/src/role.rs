@@ -1,14 +1,13 @@
 //! The table of roles: this image, started again by the supervisor.
-use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 pub(crate) fn run(name: &str) -> ExitCode {
     match name {
-        "worker" => end(worker::run()),
-        "scanner" => end(scanner::run()),
-        "lookup" => end(lookup::run()),
-        "keyholder" => end(keyholder::run()),
+        "worker" => end(name, worker::run()),
+        "scanner" => end(name, scanner::run()),
+        "lookup" => end(name, lookup::run()),
+        "keyholder" => end(name, keyholder::run()),
         _ => {
             let _ = writeln!(
                 io::stderr(),
@@ -20,11 +19,11 @@ pub(crate) fn run(name: &str) -> ExitCode {
 }
 
 /// Standard error leads nowhere in a role; the supervisor sees the status.
-fn end<E: Display>(outcome: Result<(), E>) -> ExitCode {
+fn end(name: &str, outcome: Result<(), ipc::role::Error>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "mailward: {error}");
+            let _ = writeln!(io::stderr(), "mailward: {name}: {error}");
             ExitCode::from(3)
         }
     }
