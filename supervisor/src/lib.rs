@@ -52,6 +52,8 @@ pub mod records;
 mod redirect;
 mod reload;
 mod report;
+mod requests;
+mod route;
 mod slices;
 mod spool_file;
 mod tls_files;
