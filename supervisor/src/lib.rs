@@ -4,7 +4,7 @@
 //! ```text
 //! boot.rs         the order of a start, as one function
 //! event_loop.rs   the one place where state changes
-//! listener.rs -> original_dst.rs, admission.rs -> handover.rs -> dial.rs     the way of a connection
+//! listener.rs -> original_dst.rs, admission.rs -> handover.rs -> route.rs, dial.rs   the way of a connection
 //! lease.rs        queue.rs, engines.rs, poison.rs                            the way of a mail
 //! names.rs         client_names.rs                         what lists of hosts stand for
 //! children.rs     post.rs, backoff.rs, identity.rs, slices.rs                         the roles
