@@ -9,6 +9,8 @@
 //! names.rs         client_names.rs                         what lists of hosts stand for
 //! children.rs     post.rs, backoff.rs, identity.rs, slices.rs                         the roles
 //! changed.rs      what clients hold of changed mails      spool_file.rs      mails too large for memory
+//! keys.rs         who may have a key used     tls_files.rs    files of TLS, opened and unread
+//! requests.rs     what workers say of their sessions
 //! redirect.rs     NAT rules that die with us              lock.rs          one instance for each state-dir
 //! control.rs      the operator's socket -> reload.rs      another policy
 //! records.rs      the log    report.rs  notify.rs         confinement.rs     what root keeps
