@@ -30,6 +30,7 @@ pub mod supervisor_scanner;
 pub mod supervisor_worker;
 pub mod wire;
 pub mod worker_keyholder;
+pub mod worker_lookup;
 pub mod worker_scanner;
 
 pub use link::{Link, LinkError, pair};

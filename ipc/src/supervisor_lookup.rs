@@ -1,6 +1,9 @@
 //! Supervisor and lookup: who goes where.
 use crate::ids::SessionId;
 use crate::wire::Message;
+use policy::conditions::{Certificate, Facts};
+use policy::names::Protocol;
+use policy::time::Moment;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 
@@ -32,6 +35,17 @@ pub enum ToLookup {
         /// The client.
         address: IpAddr,
     },
+    /// What a client showed decides the command-acl of its session: which rule is it?
+    Decide {
+        /// Which session.
+        session: SessionId,
+        /// The policy generation.
+        generation: u64,
+        /// What the supervisor knows.
+        known: Box<Known>,
+        /// What the worker learnt: an encoded [`crate::worker_lookup::Learnt`].
+        learnt: Vec<u8>,
+    },
     /// The command-acl rule is decided and names its servers: resolve them.
     Resolve {
         /// Which session.
@@ -43,12 +57,69 @@ pub enum ToLookup {
     },
 }
 
+/// What is known of a session without its client's words: [`policy::conditions::Facts`], and the rule that let it in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// Index of the session-acl rule.
+    pub session_rule: u16,
+    /// Index of the listener.
+    pub listener: u16,
+    /// Index of its tenant.
+    pub tenant: u16,
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// The client.
+    pub client: SocketAddr,
+    /// Its name, confirmed, if rules ask for it.
+    pub client_name: Option<String>,
+    /// Where it wanted to go.
+    pub destination: SocketAddr,
+    /// Whether NAT brought it.
+    pub transparent: bool,
+    /// When.
+    pub moment: Moment,
+}
+
+impl Known {
+    /// Of these facts.
+    pub fn new(facts: &Facts<'_>, session_rule: u16) -> Self {
+        Self {
+            session_rule,
+            listener: facts.listener,
+            tenant: facts.tenant,
+            protocol: facts.protocol,
+            client: facts.client,
+            client_name: facts.client_name.map(str::to_owned),
+            destination: facts.destination,
+            transparent: facts.transparent,
+            moment: facts.moment,
+        }
+    }
+
+    /// The facts, with the certificate that the client showed.
+    pub fn facts<'a>(&'a self, certificate: Option<&'a Certificate>) -> Facts<'a> {
+        Facts {
+            listener: self.listener,
+            tenant: self.tenant,
+            protocol: self.protocol,
+            client: self.client,
+            client_name: self.client_name.as_deref(),
+            destination: self.destination,
+            transparent: self.transparent,
+            moment: self.moment,
+            certificate: Some(certificate),
+            user: None,
+            groups: None,
+        }
+    }
+}
+
 impl Message for ToLookup {
     const MAX_FDS: usize = 1;
     fn fd_count(&self) -> usize {
         match self {
             Self::Policy { .. } | Self::ResolvConf | Self::Hosts => 1,
-            Self::Resolve { .. } | Self::Host { .. } | Self::Client { .. } => 0,
+            Self::Decide { .. } | Self::Resolve { .. } | Self::Host { .. } | Self::Client { .. } => 0,
         }
     }
 }
@@ -80,6 +151,15 @@ pub enum FromLookup {
         question: u64,
         /// The name.
         name: Option<String>,
+    },
+    /// The command-acl rule that decides about the session; `None`: none matches.
+    Decided {
+        /// Which session.
+        session: SessionId,
+        /// The generation that was asked for.
+        generation: u64,
+        /// Index of the rule, which accepts or denies.
+        rule: Option<u16>,
     },
     /// Where the session may go, best first, at most 16. Empty: nothing resolved.
     Dial {

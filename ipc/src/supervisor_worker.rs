@@ -38,7 +38,7 @@ pub struct Session {
     pub accepted_ns: u64,
 }
 
-/// How a session finds its server (early: the command-acl rule is decided; late and peek come with their issues).
+/// How a session finds its server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Plan {
     /// The rule is decided, the supervisor is dialling, the server's greeting is passed on.
@@ -46,6 +46,9 @@ pub enum Plan {
         /// Index into the worker slice's command-acl rules.
         rule: u16,
     },
+    /// The client's certificate decides: the worker shakes hands with the client and says `Learnt`. `Renew` tells the
+    /// rule, then comes the server.
+    Certificate,
 }
 
 /// A mail that was served changed: what the client holds must stay true in later sessions.
@@ -70,6 +73,8 @@ pub enum NoServer {
     NotResolved,
     /// The destination is one of our own listeners.
     Loop,
+    /// No command-acl rule permits the session.
+    Denied,
 }
 
 /// Why a mail cannot be scanned now. Always temporary: the mail is deferred.
@@ -141,7 +146,8 @@ pub enum ToWorker {
     },
     /// One descriptor: the worker's end of a link to the keyholder, whose reads wait. It replaces a former one.
     Keyholder,
-    /// No descriptor: the policy was reloaded, and the session is under another rule of another generation.
+    /// No descriptor: the session is under this rule of this generation. Its certificate decided it, or the policy was
+    /// reloaded.
     Renew {
         /// Which session.
         session: SessionId,
@@ -263,6 +269,8 @@ pub enum End {
     ServerClosed,
     /// The server could not be reached.
     NoServer,
+    /// No command-acl rule permits the session.
+    Denied,
     /// The client broke the protocol or a limit.
     ClientFault,
     /// The server broke the protocol or a limit.
@@ -294,6 +302,7 @@ impl fmt::Display for End {
             Self::ClientClosed => "client-closed",
             Self::ServerClosed => "server-closed",
             Self::NoServer => "no-server",
+            Self::Denied => "denied",
             Self::ClientFault => "client-fault",
             Self::ServerFault => "server-fault",
             Self::ClientTls => "client-tls",
@@ -333,6 +342,13 @@ pub struct Counters {
 /// Worker to supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromWorker {
+    /// The handshake with the client of [`Plan::Certificate`] ended well. Answered by `Renew` and `Server`, or by `NoServer`.
+    Learnt {
+        /// Which session.
+        session: SessionId,
+        /// An encoded [`crate::worker_lookup::Learnt`], at most [`crate::worker_lookup::MAX_LEARNT`] octets.
+        learnt: Vec<u8>,
+    },
     /// The server accepted this user. Answered by `Changed`.
     LoggedIn {
         /// Which session.

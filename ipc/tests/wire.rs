@@ -5,17 +5,20 @@ use ipc::boot::{Boot, Ready, Role};
 use ipc::ids::{EngineAnswer, LeaseId, MailId, SessionId, Sha256};
 use ipc::log::{Event, Level, Mail, Outcome};
 use ipc::supervisor_keyholder::{self, FromKeyholder, KeyOf, ToKeyholder};
-use ipc::supervisor_lookup::{Candidate, FromLookup, ToLookup};
+use ipc::supervisor_lookup::{Candidate, FromLookup, Known, ToLookup};
 use ipc::supervisor_scanner::{EngineGrant, EngineState, FromScanner, Purpose, ToScanner};
 use ipc::supervisor_worker::{
     ChangedMail, Counters, End, FromWorker, NoLease, NoServer, Plan, Session, TlsFile, ToWorker,
 };
 use ipc::wire::{Message, decode, encode};
 use ipc::worker_keyholder::{Answer, Answered, Asked, Question, Towards};
+use ipc::worker_lookup::Learnt;
 use ipc::worker_scanner::{Context, Disposition, Judged, ScanJob};
+use policy::conditions::Certificate;
 use policy::model::MailAction;
 use policy::names::{Direction, Language, Protocol};
 use policy::status::{Status, StatusSet};
+use policy::time::Moment;
 use policy::tls::{ClientMode, ClientSide};
 use proptest::prelude::*;
 use std::fmt::{Debug, Write};
@@ -80,7 +83,9 @@ fn the_bytes_of_every_message_stay_what_they_are() {
         })),
     );
     line(&mut out, &ToWorker::Server { session, address: client, name: Some("mail".into()) });
-    for why in [NoServer::Unreachable, NoServer::TimedOut, NoServer::NotResolved, NoServer::Loop] {
+    for why in
+        [NoServer::Unreachable, NoServer::TimedOut, NoServer::NotResolved, NoServer::Loop, NoServer::Denied]
+    {
         line(&mut out, &ToWorker::NoServer { session, why });
     }
     line(&mut out, &ToWorker::Spool { session, mail });
@@ -128,6 +133,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
     line(&mut out, &Answered { number: 6, answer: Answer::Done(vec![1]) });
     line(&mut out, &Answered { number: 6, answer: Answer::None });
 
+    line(&mut out, &FromWorker::Learnt { session, learnt: vec![1, 2] });
     line(&mut out, &FromWorker::LoggedIn { session, user: "u".into() });
     line(&mut out, &FromWorker::NeedSpool { session, mail });
     line(&mut out, &FromWorker::NeedScan { session, mail, size: 5, sha256 });
@@ -202,6 +208,28 @@ fn the_bytes_of_every_message_stay_what_they_are() {
     line(&mut out, &ToLookup::Hosts);
     line(&mut out, &ToLookup::Client { question: 7, address: client.ip() });
     line(&mut out, &ToLookup::Host { generation: 1, index: 2 });
+    let known = Known {
+        session_rule: 1,
+        listener: 2,
+        tenant: 3,
+        protocol: Protocol::Pop3,
+        client,
+        client_name: None,
+        destination: client,
+        transparent: true,
+        moment: Moment::new(2026, 5, 8, 570).unwrap(),
+    };
+    let known = Box::new(known);
+    line(&mut out, &ToLookup::Decide { session, generation: 1, known, learnt: vec![1, 2] });
+    line(&mut out, &FromLookup::Decided { session, generation: 1, rule: Some(2) });
+    line(&mut out, &Learnt { certificate: None });
+    let certificate = Certificate {
+        subject: "CN=a".into(),
+        issuer: "CN=b".into(),
+        names: vec!["c".into()],
+        fingerprint: "00".into(),
+    };
+    line(&mut out, &Learnt { certificate: Some(certificate) });
     line(&mut out, &ToLookup::Resolve { session, generation: 1, rule: 2 });
     line(&mut out, &FromLookup::Host { generation: 1, index: 2, addresses: Some(vec![client.ip()]) });
     line(
@@ -250,6 +278,7 @@ proptest! {
         let _ = decode::<Event>(&bytes, fds);
         let _ = decode::<Boot>(&bytes, fds);
         let _ = decode::<FromLookup>(&bytes, fds);
+        let _ = decode::<Learnt>(&bytes, fds);
         if let Ok(judged) = decode::<Judged>(&bytes, fds) {
             prop_assert!(judged.answers.len() <= bytes.len());
         }

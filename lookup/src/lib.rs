@@ -1,4 +1,4 @@
-//! Lookup: resolves the names of `plug-to`, and nothing else yet. Its answers say where a session may go.
+//! Lookup: says where a session may go. It resolves names, and decides the command-acl where what a client showed decides.
 //!
 //! ```text
 //! serve.rs      questions of the supervisor, one task each
@@ -8,8 +8,9 @@
 //!
 //! # Security
 //! Talks to the supervisor, whom it trusts, and to name servers, whom it does not. It holds no connection of a client or
-//! server and no mail. It may make sockets; it may not open a file, start a program or a thread. A captured lookup can
-//! send sessions to wrong addresses on the configured ports, which is what a lying name server can do as well.
+//! server and no mail. It may make sockets; it may not open a file, start a program or a thread. What workers learnt of their
+//! clients is hostile input. A captured lookup can send sessions to wrong addresses on the configured ports, which is what a
+//! lying name server can do as well, and let clients in by a rule that asks for another certificate.
 #![forbid(unsafe_code)]
 
 pub mod confinement;

@@ -4,10 +4,12 @@ use crate::resolver::Resolver;
 use ipc::descriptors::is_sealed;
 use ipc::ids::SessionId;
 use ipc::log::{Level, Log, printable};
-use ipc::supervisor_lookup::{Candidate, FromLookup, ToLookup};
-use ipc::wire::{MAX_SLICE, decode_slice};
+use ipc::supervisor_lookup::{Candidate, FromLookup, Known, ToLookup};
+use ipc::wire::{MAX_SLICE, decode, decode_slice};
+use ipc::worker_lookup::Learnt;
 use ipc::{Link, LinkError};
 use nix::sys::uio::pread;
+use policy::acl::Decision;
 use policy::model::PlugTo;
 use policy::slice::LookupSlice;
 use std::net::SocketAddr;
@@ -93,6 +95,14 @@ pub(crate) async fn serve(link: Supervisor, log: Log) -> Result<(), LinkError> {
                     lookup.answer_host(policy.as_deref(), generation, index).await;
                 });
             }
+            ToLookup::Decide { session, generation, known, learnt } => {
+                let rule = slice
+                    .as_ref()
+                    .filter(|(number, _)| *number == generation)
+                    .and_then(|(_, slice)| decide(slice, &known, &learnt));
+                // A lost link ends the receiving side too.
+                let _ = lookup.link.send(&FromLookup::Decided { session, generation, rule }, &[]).await;
+            }
             ToLookup::Resolve { session, generation, rule } => {
                 let policy = lookup.policy(&mut policy, slice.as_ref(), &resolv_conf, &hosts);
                 let lookup = Rc::clone(&lookup);
@@ -102,6 +112,17 @@ pub(crate) async fn serve(link: Supervisor, log: Log) -> Result<(), LinkError> {
                 });
             }
         }
+    }
+}
+
+/// The rule that decides about a session, now that its client showed what it has. A worker that writes what cannot be
+/// decoded says of its client what it could say anyway: that it showed nothing.
+fn decide(slice: &LookupSlice, known: &Known, learnt: &[u8]) -> Option<u16> {
+    let certificate = decode(learnt, 0).ok().and_then(|Learnt { certificate }| certificate);
+    match slice.command(&known.facts(certificate.as_ref()), known.session_rule) {
+        Decision::Accept(rule) | Decision::Deny(rule) => Some(rule),
+        // The loader takes no rule that waits for more.
+        Decision::NoMatch | Decision::Waits(..) => None,
     }
 }
 

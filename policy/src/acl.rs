@@ -1,8 +1,9 @@
 //! Phases 1 and 2: who may connect, and what the session may do. Pure: facts in, rule and reason out. Called by the
-//! supervisor for every connection, and by `mailward test`, which watches.
+//! supervisor for every connection, by lookup where what a client said decides, and by `mailward test`, which watches.
 use crate::conditions::{Facts, Verdict};
 use crate::model::Policy;
 use crate::names::Language;
+use crate::slice::LookupSlice;
 
 /// What a phase decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +21,9 @@ pub enum Decision {
 
 impl Policy {
     /// What a session under these rules is answered in: the command-acl's word, else the session-acl's, else `[service]`'s.
-    pub fn language(&self, session_rule: u16, command_rule: u16) -> Language {
-        let command = self.command_acls.get(usize::from(command_rule)).and_then(|rule| rule.language);
+    pub fn language(&self, session_rule: u16, command_rule: Option<u16>) -> Language {
+        let command = command_rule.and_then(|rule| self.command_acls.get(usize::from(rule)));
+        let command = command.and_then(|rule| rule.language);
         let session = self.session_acls.get(usize::from(session_rule)).and_then(|rule| rule.language);
         command.or(session).unwrap_or(self.service.language)
     }
@@ -56,6 +58,29 @@ pub fn session(policy: &Policy, facts: &Facts<'_>, watch: &mut impl Watch) -> De
 pub fn command(policy: &Policy, facts: &Facts<'_>, session_rule: u16, watch: &mut impl Watch) -> Decision {
     let rules = policy.command_acls.iter().map(|acl| (&acl.when, acl.accept));
     first(rules, facts, Some(session_rule), watch)
+}
+
+impl LookupSlice {
+    /// [`command`], where only the conditions of the rules are known.
+    pub fn command(&self, facts: &Facts<'_>, session_rule: u16) -> Decision {
+        let rules = self.rules.iter().map(|(when, accept)| (when, *accept));
+        first(rules, facts, Some(session_rule), &mut ())
+    }
+}
+
+/// Whether [`command`] could come to this rule (`None`: to none) if what these facts leave open were known: no earlier rule
+/// is certain, and this one does not fail. What somebody else decided is held against it.
+pub fn possible(policy: &Policy, facts: &Facts<'_>, session_rule: u16, rule: Option<u16>) -> bool {
+    for (acl, index) in policy.command_acls.iter().zip(0_u16..) {
+        let verdict = acl.when.hold(facts, Some(session_rule));
+        if rule == Some(index) {
+            return !matches!(verdict, Verdict::Fails(_));
+        }
+        if verdict == Verdict::Holds {
+            return false;
+        }
+    }
+    rule.is_none()
 }
 
 fn first<'p>(

@@ -63,6 +63,8 @@ pub struct ScannerSlice {
 /// What lookup knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LookupSlice {
+    /// The conditions of the command-acl rules and whether each accepts, in order.
+    pub rules: Vec<(Conditions, bool)>,
     /// `plug-to` by the policy's index of the command-acl rule.
     pub plug_to: Vec<Vec<PlugTo>>,
     /// Names in lists of hosts, sorted; asked for by index.
@@ -147,6 +149,7 @@ impl Policy {
     /// The slice of lookup.
     pub fn lookup_slice(&self) -> LookupSlice {
         LookupSlice {
+            rules: self.command_acls.iter().map(|acl| (acl.when.clone(), acl.accept)).collect(),
             plug_to: self.command_acls.iter().map(|acl| acl.plug_to.clone()).collect(),
             hosts: self.host_names().into_iter().collect(),
             resolver: self.resolver.clone(),

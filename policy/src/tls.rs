@@ -189,6 +189,21 @@ impl Policy {
             rule.and_then(|rule| rule.client_tls).or(listener.and_then(|listener| listener.client_tls));
         ClientSide { mode: mode.unwrap_or_default(), client_tls: named.unwrap_or(0) }
     }
+
+    /// Whether such a session learns its client's certificate, or that there is none, before its command-acl is decided:
+    /// where TLS is implicit and clients are asked for one. Any other session begins without.
+    pub fn learns_certificate(&self, listener: u16, session_rule: u16) -> bool {
+        let side = self.client_side(listener, session_rule);
+        let demand = self.client_tls.get(usize::from(side.client_tls)).map(|tls| tls.demand);
+        let rule = self.session_acls.get(usize::from(session_rule));
+        let required = rule.is_some_and(|rule| !rule.require_client_certificate.is_empty());
+        side.mode == ClientMode::Implicit && (required || demand.is_some_and(|demand| demand != Demand::None))
+    }
+
+    /// Whether the certificate of a client can decide its command-acl.
+    pub fn has_certificate_rules(&self) -> bool {
+        self.command_acls.iter().any(|acl| !acl.when.certificates.is_empty())
+    }
 }
 
 impl Policy {

@@ -167,6 +167,43 @@ fn a_decision_waits_only_for_the_first_rule_that_may_match() {
 }
 
 #[test]
+fn a_decision_that_waits_is_made_by_the_certificate_and_only_ones_that_could_be_are_possible() {
+    let here = "plug-to = [\"192.0.2.7\"]\nserver-tls = \"off\"\n";
+    let rules = format!(
+        "[[session-acl]]\n\
+         [[command-acl]]\nfrom = [\"192.0.2.0/24\"]\nclient-certificate = [{{ subject = \"*\" }}]\n{here}\
+         [[command-acl]]\nclient-certificate = [{{ subject = \"CN=Ann,*\" }}]\n{here}\
+         [[command-acl]]\nclient-certificate = [{{ subject = \"CN=Bob,*\" }}]\naction = \"deny\"\n\
+         [[command-acl]]\nfrom = [\"10.0.0.0/8\"]\n{here}"
+    );
+    let policy = policy(&rules);
+    let slice = policy.lookup_slice();
+    let (inside, outside) = (facts("10.1.2.3:4"), facts("172.16.0.1:4"));
+    for facts in [&inside, &outside] {
+        let waits = Decision::Waits(1, "client-certificate");
+        assert_eq!(acl::command(&policy, facts, 0, &mut ()), waits);
+    }
+    let of = |subject: &str| Certificate { subject: subject.to_owned(), ..certificate() };
+    for (certificate, near, far) in [
+        (Some(of("CN=Ann,O=Example")), Decision::Accept(1), Decision::Accept(1)),
+        (Some(of("CN=Bob,O=Example")), Decision::Deny(2), Decision::Deny(2)),
+        (Some(of("CN=Carl,O=Example")), Decision::Accept(3), Decision::NoMatch),
+        (None, Decision::Accept(3), Decision::NoMatch),
+    ] {
+        for (facts, expected) in [(&inside, near), (&outside, far)] {
+            let known = Facts { certificate: Some(certificate.as_ref()), ..*facts };
+            assert_eq!(acl::command(&policy, &known, 0, &mut ()), expected, "{certificate:?}");
+            assert_eq!(slice.command(&known, 0), expected, "the slice says the same");
+        }
+    }
+    let possible = |facts: &Facts<'_>| {
+        [Some(0), Some(1), Some(2), Some(3), Some(4), None].map(|rule| acl::possible(&policy, facts, 0, rule))
+    };
+    assert_eq!(possible(&inside), [false, true, true, true, false, false]);
+    assert_eq!(possible(&outside), [false, true, true, false, false, true]);
+}
+
+#[test]
 fn a_mail_acl_takes_what_all_its_conditions_hold_for() {
     let ann = Facts { user: Some("ann@example.net"), ..facts("10.1.2.3:4000") };
     let nobody = facts("10.1.2.3:4000");

@@ -11,8 +11,8 @@ use std::net::IpAddr;
 pub(crate) struct Admitted {
     /// `[[session-acl]]`.
     pub(crate) session_rule: u16,
-    /// `[[command-acl]]`: the early plan, in which the address alone decides it.
-    pub(crate) command_rule: u16,
+    /// `[[command-acl]]`; `None`: the client's certificate decides it, after the handshake.
+    pub(crate) command_rule: Option<u16>,
 }
 
 /// Why a connection is closed without a byte.
@@ -116,15 +116,18 @@ impl Admission {
     }
 }
 
-/// What the rules of both phases say.
+/// What the rules of both phases say before the client said anything.
 pub(crate) fn decide(policy: &Policy, facts: &Facts<'_>) -> Result<Admitted, Refusal> {
     let session_rule = match acl::session(policy, facts, &mut ()) {
         Decision::Accept(index) => index,
         Decision::Deny(index) | Decision::Waits(index, _) => return Err(Refusal::Session(Some(index))),
         Decision::NoMatch => return Err(Refusal::Session(None)),
     };
-    let command_rule = match acl::command(policy, facts, session_rule, &mut ()) {
-        Decision::Accept(index) => index,
+    let learns = policy.learns_certificate(facts.listener, session_rule);
+    let facts = Facts { certificate: if learns { None } else { Some(None) }, ..*facts };
+    let command_rule = match acl::command(policy, &facts, session_rule, &mut ()) {
+        Decision::Accept(index) => Some(index),
+        Decision::Waits(_, _) if learns => None,
         // A rule that waits for the login is not in this version, and the loader says so: nobody gets in by one.
         Decision::Deny(index) | Decision::Waits(index, _) => return Err(Refusal::Command(Some(index))),
         Decision::NoMatch => return Err(Refusal::Command(None)),
@@ -145,6 +148,8 @@ fn count_down<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: K) {
 mod tests {
     use super::*;
     use crate::fixtures;
+    use policy::conditions::CertificateMatch;
+    use policy::tls::{ClientMode, ClientTls, Demand, Versions};
 
     fn peer(client: &str) -> Facts<'static> {
         Facts {
@@ -169,7 +174,7 @@ mod tests {
         let mut admission = Admission::default();
         assert_eq!(
             admission.admit(&policy, &peer("127.0.0.1:5")),
-            Ok(Admitted { session_rule: 0, command_rule: 0 })
+            Ok(Admitted { session_rule: 0, command_rule: Some(0) })
         );
         assert_eq!(
             admission.admit(&policy, &peer("[::ffff:127.0.0.1]:6")),
@@ -202,6 +207,50 @@ mod tests {
         let mut admission = Admission::default();
         assert!(admission.admit(&policy, &peer("127.0.0.1:5")).is_ok());
         assert_eq!(admission.admit(&policy, &peer("127.0.0.1:6")), Err(Refusal::RuleClientSessions(0)));
+    }
+
+    #[test]
+    fn a_certificate_that_may_decide_is_waited_for_where_the_handshake_comes_first() {
+        let mut policy = fixtures::policy(1);
+        let wanted =
+            CertificateMatch { subject: Some("*,ou=staff".to_owned()), ..CertificateMatch::default() };
+        let mut staff = policy.command_acls[0].clone();
+        staff.when.certificates = vec![wanted];
+        policy.command_acls.insert(0, staff);
+        policy.client_tls = vec![ClientTls {
+            name: "lan".to_owned(),
+            certificates: Vec::new(),
+            versions: Versions::default(),
+            ciphers: Vec::new(),
+            demand: Demand::Optional,
+            client_ca: None,
+            crl: Vec::new(),
+            deadline: std::time::Duration::from_secs(15),
+        }];
+        let facts = peer("127.0.0.1:5");
+        for (mode, demand, rule) in [
+            (ClientMode::Implicit, Demand::Optional, None),
+            (ClientMode::Implicit, Demand::Required, None),
+            (ClientMode::Implicit, Demand::None, Some(1)),
+            (ClientMode::StartTls, Demand::Optional, Some(1)),
+            (ClientMode::StartTlsRequired, Demand::Required, Some(1)),
+            (ClientMode::Off, Demand::Optional, Some(1)),
+        ] {
+            policy.listeners[0].tls = mode;
+            policy.client_tls[0].demand = demand;
+            let decided = decide(&policy, &facts);
+            assert_eq!(decided, Ok(Admitted { session_rule: 0, command_rule: rule }), "{mode:?} {demand:?}");
+        }
+        policy.client_tls[0].demand = Demand::Optional;
+        policy.listeners[0].tls = ClientMode::Implicit;
+        policy.command_acls[1].accept = false;
+        assert_eq!(
+            decide(&policy, &facts).map(|admitted| admitted.command_rule),
+            Ok(None),
+            "the rule behind denies"
+        );
+        policy.command_acls.swap(0, 1);
+        assert_eq!(decide(&policy, &facts), Err(Refusal::Command(Some(0))), "the first rule that is certain");
     }
 
     #[test]

@@ -256,7 +256,11 @@ pub(crate) fn plan(policy: &Policy, identities: Option<&Identities>, descriptors
     }
     let names = |item: &PlugTo| matches!(item, PlugTo::Name { .. });
     let named = policy.command_acls.iter().any(|rule| rule.plug_to.iter().any(names));
-    if named || policy.asks_client_names() || !policy.host_names().is_empty() {
+    if named
+        || policy.has_certificate_rules()
+        || policy.asks_client_names()
+        || !policy.host_names().is_empty()
+    {
         groups.push(GroupPlan {
             role: Role::Lookup,
             tenant: 0,

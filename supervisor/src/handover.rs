@@ -13,6 +13,7 @@ use ipc::ids::SessionId;
 use ipc::supervisor_worker::{Counters, End, NoServer, Plan, Session as SessionRecord, ToWorker};
 use policy::conditions::Facts;
 use policy::model::Listener;
+use policy::time::Moment;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -30,8 +31,12 @@ const LARGEST_POOL: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) tenant: u16,
-    /// Index of its `[[command-acl]]`.
-    pub(crate) rule: u16,
+    /// Index of its `[[command-acl]]`; `None`: its client's certificate will decide it.
+    pub(crate) rule: Option<u16>,
+    /// What its worker learnt of the client, where that decides: octets that lookup alone reads.
+    pub(crate) learnt: Option<Vec<u8>>,
+    /// When lookup was asked for the rule, which it has not answered yet.
+    pub(crate) deciding: Option<Moment>,
     /// Index of its `[[session-acl]]`.
     pub(crate) session_rule: u16,
     pub(crate) listener: u16,
@@ -59,16 +64,13 @@ impl Session {
     pub(crate) const fn is_logged_in(&self) -> bool {
         self.maildrop.is_some()
     }
-
-    /// Whether lookup was asked for its server.
-    pub(crate) const fn is_asked(&self) -> bool {
-        matches!(self.server, Server::Asked { .. })
-    }
 }
 
 /// The way to the server.
 #[derive(Debug)]
 pub(crate) enum Server {
+    /// Nobody knows where: the rule is not decided.
+    Undecided,
     /// Lookup was asked, until then.
     Asked { until: Instant },
     /// Being dialled.
@@ -119,6 +121,8 @@ impl Supervisor {
         let session = Session {
             tenant: listener.tenant,
             rule: command_rule,
+            learnt: None,
+            deciding: None,
             session_rule,
             listener: accepted.listener,
             client: accepted.client,
@@ -127,7 +131,7 @@ impl Supervisor {
             at_ns: accepted.at_ns,
             worker: None,
             socket: Some(accepted.socket),
-            server: Server::Dialling,
+            server: Server::Undecided,
             dialling: None,
             maildrop: None,
             server_key: String::new(),
@@ -160,9 +164,9 @@ impl Supervisor {
                 .session_acls
                 .get(usize::from(session.session_rule))
                 .map_or("", |rule| &rule.name),
-            command_rule: policy
-                .command_acls
-                .get(usize::from(session.rule))
+            command_rule: session
+                .rule
+                .and_then(|rule| policy.command_acls.get(usize::from(rule)))
                 .map_or("", |rule| &rule.session.name),
         });
     }
@@ -269,7 +273,7 @@ impl Supervisor {
             language: policy.language(session.session_rule, session.rule),
             client_side,
             session_rule_index: session.session_rule,
-            plan: Plan::Early { rule: session.rule },
+            plan: session.rule.map_or(Plan::Certificate, |rule| Plan::Early { rule }),
             accepted_ns: session.at_ns,
         };
         if let Some(child) = self.children.get_mut(worker) {

@@ -137,7 +137,7 @@ impl Supervisor {
         let Some(session) = self.sessions.get(id) else { return false };
         let with_client =
             self.policy.client_side(session.listener, session.session_rule).mode != ClientMode::Off;
-        let needed = with_client || self.server_purpose(session.rule).is_some();
+        let needed = with_client || session.rule.and_then(|rule| self.server_purpose(rule)).is_some();
         needed && self.keyholder().is_none()
     }
 
@@ -170,7 +170,7 @@ impl Supervisor {
 
     /// If the server may be shown a certificate, one handshake is granted.
     pub(crate) fn grant_server(&mut self, id: SessionId, worker: ChildId) {
-        let rule = self.sessions.get(id).map(|session| session.rule);
+        let rule = self.sessions.get(id).and_then(|session| session.rule);
         if let Some(purpose) = rule.and_then(|rule| self.server_purpose(rule)) {
             self.grant_key(id, worker, purpose);
         }

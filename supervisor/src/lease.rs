@@ -231,8 +231,8 @@ impl Supervisor {
 
     /// The engines that the rule of a session demands.
     fn engines_of(&self, session: SessionId) -> Vec<u16> {
-        let rule = self.sessions.get(session).map(|session| usize::from(session.rule));
-        let rule = rule.and_then(|rule| self.policy.command_acls.get(rule));
+        let rule = self.sessions.get(session).and_then(|session| session.rule);
+        let rule = rule.and_then(|rule| self.policy.command_acls.get(usize::from(rule)));
         rule.map(|rule| rule.session.download.engines.clone()).unwrap_or_default()
     }
 

@@ -16,7 +16,6 @@ use ipc::boot::Role;
 use ipc::ids::SessionId;
 use ipc::log::{self, Level};
 use ipc::supervisor_scanner::ToScanner;
-use ipc::supervisor_worker::ToWorker;
 use policy::model::{Listener, Policy, Service};
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -224,51 +223,78 @@ impl Supervisor {
         let policy = Rc::clone(&self.policy);
         let Some(session) = self.sessions.live.get(&id) else { return false };
         let Some(listener) = policy.listeners.get(usize::from(session.listener)) else { return false };
-        let (client, old_rule, worker) = (session.client, session.rule, session.worker);
+        let (client, old_rule, learnt) = (session.client, session.rule, session.learnt.is_some());
         let (index, destination) = (session.listener, session.destination);
         let (name, tenant) = (session.client_name.clone(), session.tenant);
         let facts = self.facts(listener, index, client, name.as_deref(), destination);
         let former_rule = session.session_rule;
-        let named = if keep { same_names(former, &policy, former_rule, old_rule) } else { None };
+        let named = old_rule.filter(|_| keep).and_then(|old| same_names(former, &policy, former_rule, old));
         let decided = named.map_or_else(|| admission::decide(&policy, &facts), Ok);
-        let scans = |policy: &Policy, rule: u16| {
-            policy.command_acls.get(usize::from(rule)).map(|rule| rule.session.download.scan)
-        };
         let going_on = match decided {
             Err(refusal) => {
                 self.refused(Some(id), &facts, &listener.name, refusal);
                 None
             }
-            // A maildrop that was not followed from the login on cannot be scanned from the middle on.
-            Ok(admitted) if scans(former, old_rule) != scans(&policy, admitted.command_rule) => {
-                let fields = [("session", id.to_string())];
-                self.journal.note(Level::Info, "session ends: mail is scanned otherwise now", &fields);
-                None
-            }
-            Ok(admitted) => Some(admitted),
+            Ok(admitted) => self.goes_on(id, former, old_rule, learnt, admitted),
         };
         // One that ends counts for its client until it has ended, and for no rule.
         let session_rule = going_on.map_or(u16::MAX, |admitted| admitted.session_rule);
         self.admission.count(tenant, client.ip(), session_rule);
         let Some(session) = self.sessions.live.get_mut(&id) else { return false };
         session.session_rule = session_rule;
-        let Some(Admitted { command_rule: rule, .. }) = going_on else {
+        session.deciding = None;
+        let Some(Admitted { command_rule, .. }) = going_on else {
             self.kick(id);
             return false;
         };
-        session.rule = rule;
-        let asked = session.is_asked();
-        if let Some(worker) = worker {
-            let language = policy.language(session_rule, rule);
-            let message = ToWorker::Renew { session: id, generation: self.generation, rule, language };
-            self.children.tell_worker(worker, message, Vec::new());
-        }
-        if asked {
-            // What lookup was asked was of the former rules.
-            self.route(id);
+        match command_rule {
+            Some(rule) => self.put_under(id, rule),
+            None => {
+                // Until lookup knows better the worker is left with the former rule; here the one of its name stands for it.
+                session.rule = old_rule.and_then(|old| same_rule(former, &policy, old));
+                self.decide_again(id);
+            }
         }
         true
     }
+
+    /// What a session that the rules let in goes on under, if it can.
+    fn goes_on(
+        &mut self,
+        id: SessionId,
+        former: &Policy,
+        old_rule: Option<u16>,
+        learnt: bool,
+        admitted: Admitted,
+    ) -> Option<Admitted> {
+        let why = match (old_rule, admitted.command_rule) {
+            (None, _) => return Some(admitted),
+            (Some(old), Some(rule)) => scanned_otherwise(former, old, &self.policy, rule),
+            // The rules ask now for what nobody wrote down when the session began.
+            (Some(_), None) if !learnt => Some("the rules ask for the client's certificate now"),
+            (Some(old), None) => match same_rule(former, &self.policy, old) {
+                Some(rule) => scanned_otherwise(former, old, &self.policy, rule),
+                None => Some("its rule is gone"),
+            },
+        };
+        let Some(why) = why else { return Some(admitted) };
+        let fields = [("session", id.to_string()), ("why", why.to_owned())];
+        self.journal.note(Level::Info, "session ends: it cannot go on under the new rules", &fields);
+        None
+    }
+}
+
+/// A maildrop that was not followed from the login on cannot be scanned from the middle on.
+pub(crate) fn scanned_otherwise(
+    former: &Policy,
+    old: u16,
+    policy: &Policy,
+    rule: u16,
+) -> Option<&'static str> {
+    let scans = |policy: &Policy, rule: u16| {
+        policy.command_acls.get(usize::from(rule)).map(|rule| rule.session.download.scan)
+    };
+    (scans(former, old) != scans(policy, rule)).then_some("mail is scanned otherwise now")
 }
 
 /// What the loader drew, without the drawing.
@@ -279,13 +305,17 @@ fn one_line(drawn: &str) -> String {
 
 /// The rules of the same names, where both are there.
 fn same_names(former: &Policy, policy: &Policy, session_rule: u16, command_rule: u16) -> Option<Admitted> {
-    let index = |found: Option<usize>| found.and_then(|index| u16::try_from(index).ok());
     let session = &former.session_acls.get(usize::from(session_rule))?.name;
-    let command = &former.command_acls.get(usize::from(command_rule))?.session.name;
-    Some(Admitted {
-        session_rule: index(policy.session_acls.iter().position(|rule| rule.name == *session))?,
-        command_rule: index(policy.command_acls.iter().position(|rule| rule.session.name == *command))?,
-    })
+    let index = policy.session_acls.iter().position(|rule| rule.name == *session)?;
+    let command_rule = same_rule(former, policy, command_rule)?;
+    Some(Admitted { session_rule: u16::try_from(index).ok()?, command_rule: Some(command_rule) })
+}
+
+/// The command-acl of the same name.
+fn same_rule(former: &Policy, policy: &Policy, rule: u16) -> Option<u16> {
+    let name = &former.command_acls.get(usize::from(rule))?.session.name;
+    let index = policy.command_acls.iter().position(|rule| rule.session.name == *name)?;
+    u16::try_from(index).ok()
 }
 
 /// What differs and was given to the kernel or to children once, in the operator's words.
@@ -372,7 +402,7 @@ mod tests {
         policy.session_acls.insert(0, former.session_acls[0].clone());
         policy.session_acls[0].name = "first".to_owned();
         let found = same_names(&former, &policy, 0, 0);
-        assert_eq!(found, Some(Admitted { session_rule: 1, command_rule: 0 }));
+        assert_eq!(found, Some(Admitted { session_rule: 1, command_rule: Some(0) }));
         policy.command_acls.clear();
         assert_eq!(same_names(&former, &policy, 0, 0), None);
     }

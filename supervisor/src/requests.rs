@@ -17,7 +17,8 @@ impl Supervisor {
     /// A worker says something of a session: it must be one of its own.
     pub(crate) fn worker_said(&mut self, worker: ChildId, message: FromWorker) {
         let id = match &message {
-            FromWorker::LoggedIn { session, .. }
+            FromWorker::Learnt { session, .. }
+            | FromWorker::LoggedIn { session, .. }
             | FromWorker::NeedSpool { session, .. }
             | FromWorker::NeedScan { session, .. }
             | FromWorker::Store { session, .. }
@@ -33,6 +34,7 @@ impl Supervisor {
             }
         }
         match message {
+            FromWorker::Learnt { session, learnt } => self.learnt(worker, session, learnt),
             FromWorker::LoggedIn { session, user } => self.logged_in(worker, session, &user),
             FromWorker::NeedSpool { session, mail } => self.need_spool(worker, session, mail),
             FromWorker::NeedScan { session, mail, size, sha256 } => {

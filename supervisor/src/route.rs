@@ -20,7 +20,8 @@ impl Supervisor {
     pub(crate) fn route(&mut self, id: SessionId) {
         let policy = Rc::clone(&self.policy);
         let Some(session) = self.sessions.live.get_mut(&id) else { return };
-        let Some(rule) = policy.command_acls.get(usize::from(session.rule)) else { return };
+        let rule = session.rule.and_then(|rule| policy.command_acls.get(usize::from(rule)));
+        let Some(rule) = rule else { return };
         if rule.plug_to.is_empty() {
             let target = Target { address: session.destination.address, item: None, name: None };
             let targets = if session.destination.redirected { vec![target] } else { Vec::new() };
@@ -44,10 +45,13 @@ impl Supervisor {
         self.ask_lookup(id);
     }
 
+    pub(crate) fn lookup(&self) -> Option<ChildId> {
+        self.children.serving(Role::Lookup, 0).map(|(child, _)| child).next()
+    }
+
     fn ask_lookup(&mut self, session: SessionId) {
-        let Some(rule) = self.sessions.live.get(&session).map(|session| session.rule) else { return };
-        let lookup = self.children.serving(Role::Lookup, 0).map(|(child, _)| child).next();
-        if let Some(lookup) = lookup {
+        let Some(rule) = self.sessions.live.get(&session).and_then(|session| session.rule) else { return };
+        if let Some(lookup) = self.lookup() {
             let message = ToLookup::Resolve { session, generation: self.generation, rule };
             self.children.tell_lookup(lookup, message, Vec::new());
         }
@@ -58,6 +62,11 @@ impl Supervisor {
         let asked: Vec<SessionId> = self.asked(|_| true);
         for id in asked {
             self.ask_lookup(id);
+        }
+        let deciding = self.sessions.live.iter().filter(|(_, session)| session.deciding.is_some());
+        let deciding: Vec<SessionId> = deciding.map(|(id, _)| *id).collect();
+        for id in deciding {
+            self.ask_rule(id);
         }
     }
 
@@ -80,7 +89,7 @@ impl Supervisor {
             .iter()
             .filter(|(_, session)| match session.server {
                 Server::Asked { until } => matches(until),
-                Server::Dialling | Server::Waiting(_) | Server::Told { .. } => false,
+                Server::Undecided | Server::Dialling | Server::Waiting(_) | Server::Told { .. } => false,
             })
             .map(|(id, _)| *id)
             .collect()
@@ -91,6 +100,10 @@ impl Supervisor {
         let (id, generation, rule, candidates) = match message {
             FromLookup::Dial { session, generation, rule, candidates } => {
                 (session, generation, rule, candidates)
+            }
+            FromLookup::Decided { session, generation, rule } => {
+                self.rule_decided(child, session, generation, rule);
+                return;
             }
             FromLookup::Client { question, name } => {
                 self.client_confirmed(child, question, name);
@@ -128,7 +141,7 @@ impl Supervisor {
             })
             .collect();
         match targets {
-            Some(targets) if session.rule == rule && targets.len() <= 16 => {
+            Some(targets) if session.rule == Some(rule) && targets.len() <= 16 => {
                 if targets.is_empty() {
                     self.no_server(id, NoServer::NotResolved);
                 } else {
@@ -148,8 +161,9 @@ impl Supervisor {
         }
         let policy = Rc::clone(&self.policy);
         let Some(session) = self.sessions.live.get_mut(&id) else { return };
-        let Some(rule) = policy.command_acls.get(usize::from(session.rule)) else { return };
-        self.balance.order(session.rule, rule.plug_to.len(), &mut targets, Instant::now());
+        let Some(index) = session.rule else { return };
+        let Some(rule) = policy.command_acls.get(usize::from(index)) else { return };
+        self.balance.order(index, rule.plug_to.len(), &mut targets, Instant::now());
         session.server = Server::Dialling;
         let task = dial::dial(id, targets, rule.connect_timeout, self.events.clone());
         session.dialling = Some(tokio::task::spawn_local(task).abort_handle());
@@ -160,7 +174,9 @@ impl Supervisor {
         let Some(session) = self.sessions.live.get_mut(&id) else { return };
         session.dialling = None;
         let reached = outcome.as_ref().ok().and_then(|server| server.target.item);
-        self.balance.outcome(session.rule, failed, reached, Instant::now());
+        if let Some(rule) = session.rule {
+            self.balance.outcome(rule, failed, reached, Instant::now());
+        }
         if let Ok(server) = &outcome {
             session.upstream = Some(server.target.address);
             session.server_key = server.target.key();
@@ -169,7 +185,7 @@ impl Supervisor {
         self.tell_server(id);
     }
 
-    fn no_server(&mut self, id: SessionId, why: NoServer) {
+    pub(crate) fn no_server(&mut self, id: SessionId, why: NoServer) {
         if let Some(session) = self.sessions.live.get_mut(&id) {
             session.server = Server::Waiting(Err(why));
             self.tell_server(id);
@@ -193,7 +209,7 @@ impl Supervisor {
             Server::Waiting(Err(why)) => {
                 self.children.tell_worker(worker, ToWorker::NoServer { session: id, why }, Vec::new());
             }
-            Server::Asked { .. } | Server::Dialling | Server::Told { .. } => {}
+            Server::Undecided | Server::Asked { .. } | Server::Dialling | Server::Told { .. } => {}
         }
     }
 }

@@ -1,5 +1,6 @@
 server-unreachable = server není dostupný
 session-ending = služba ukončuje toto spojení, zkuste to později
+session-denied = tuto službu nesmíte používat
 internal-error = vnitřní chyba, zkuste to později
 server-fault = poštovní server nedodržuje protokol POP3
 server-closed = poštovní server uzavřel spojení

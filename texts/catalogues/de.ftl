@@ -1,5 +1,6 @@
 server-unreachable = Server ist nicht erreichbar
 session-ending = der Dienst beendet diese Sitzung, bitte später erneut versuchen
+session-denied = Sie dürfen diesen Dienst nicht benutzen
 internal-error = interner Fehler, bitte später erneut versuchen
 server-fault = der Mailserver hält sich nicht an das Protokoll POP3
 server-closed = der Mailserver hat die Verbindung geschlossen

@@ -2,6 +2,7 @@
 # Answers stand on one protocol line: no line end, at most 160 characters.
 server-unreachable = server cannot be reached
 session-ending = the service ends this session, try again later
+session-denied = you are not permitted to use this service
 internal-error = internal error, try again later
 server-fault = the mail server does not speak POP3 as it should
 server-closed = the mail server closed the connection

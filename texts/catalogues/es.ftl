@@ -1,5 +1,6 @@
 server-unreachable = no se puede contactar con el servidor
 session-ending = el servicio termina esta sesión, inténtelo más tarde
+session-denied = no tiene permiso para usar este servicio
 internal-error = error interno, inténtelo más tarde
 server-fault = el servidor de correo no respeta el protocolo POP3
 server-closed = el servidor de correo cerró la conexión

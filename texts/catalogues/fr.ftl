@@ -1,5 +1,6 @@
 server-unreachable = le serveur est injoignable
 session-ending = le service termine cette session, réessayez plus tard
+session-denied = vous n'êtes pas autorisé à utiliser ce service
 internal-error = erreur interne, réessayez plus tard
 server-fault = le serveur de messagerie ne respecte pas le protocole POP3
 server-closed = le serveur de messagerie a fermé la connexion

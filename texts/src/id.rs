@@ -26,6 +26,8 @@ ids! {
         ServerUnreachable = "server-unreachable",
         /// The service stops, or the administrator ended the session before it began.
         SessionEnding = "session-ending",
+        /// No rule permits the session.
+        SessionDenied = "session-denied",
         /// Something of ours failed.
         InternalError = "internal-error",
         /// The server broke the protocol.

@@ -72,5 +72,6 @@ pub(crate) const fn no_server(why: NoServer) -> &'static str {
         NoServer::TimedOut => "silent until connect-timeout",
         NoServer::NotResolved => "name does not resolve",
         NoServer::Loop => "destination is our own listener",
+        NoServer::Denied => "no rule permits the session",
     }
 }

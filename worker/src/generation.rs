@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 use worker_proto::machine::Settings;
 
 /// One generation, cut into what a session needs.
@@ -29,6 +30,8 @@ pub(crate) struct Generation {
     pub(crate) spool_memory: u64,
     /// `copy-cache`, octets.
     pub(crate) copy_cache: u64,
+    /// `deadline` of `[login]`.
+    pub(crate) login_deadline: Duration,
     pub(crate) tls: Tls,
 }
 
@@ -50,9 +53,15 @@ impl Generation {
             engines,
             passes,
         } = slice;
+        let login_deadline = login.deadline;
         let settings = |rules| Rc::new(Settings { rules, login: login.clone(), refuse_delete });
         let rules = rules.into_iter().map(|rule| rule.map(settings)).collect();
-        Self { rules, engines, passes, spool_file_above, spool_memory, copy_cache, tls }
+        Self { rules, engines, passes, spool_file_above, spool_memory, copy_cache, login_deadline, tls }
+    }
+
+    /// What a rule lets a session do.
+    pub(crate) fn settings(&self, rule: u16) -> Option<Rc<Settings>> {
+        self.rules.get(usize::from(rule))?.clone()
     }
 }
 
@@ -77,10 +86,15 @@ impl Generations {
         self.known.borrow().first_key_value().is_some_and(|(oldest, _)| number < *oldest)
     }
 
+    /// The one that a session names.
+    pub(crate) fn get(&self, number: u64) -> Option<Rc<Generation>> {
+        self.known.borrow().get(&number).cloned()
+    }
+
     /// The one that a session names, and its rule in it.
     pub(crate) fn rule(&self, number: u64, rule: u16) -> Option<(Rc<Generation>, Rc<Settings>)> {
-        let generation = self.known.borrow().get(&number).cloned()?;
-        let settings = generation.rules.get(usize::from(rule))?.clone()?;
+        let generation = self.get(number)?;
+        let settings = generation.settings(rule)?;
         Some((generation, settings))
     }
 }

@@ -3,8 +3,12 @@
 use crate::generation::Generation;
 use crate::peer::{Peer, stream};
 use crate::serve::Worker;
+use ipc::ids::SessionId;
 use ipc::log::Level;
-use ipc::supervisor_worker::{End, NoServer, Session};
+use ipc::supervisor_worker::{End, FromWorker, NoServer, Session};
+use ipc::wire::encode;
+use ipc::worker_lookup::{Learnt, MAX_LEARNT};
+use policy::conditions::Certificate;
 use policy::tls::{ClientMode, ServerMode};
 use std::os::fd::OwnedFd;
 use texts::Answer;
@@ -39,7 +43,7 @@ pub(crate) const fn security(mode: ClientMode) -> Security {
     }
 }
 
-/// The client, behind TLS where that is implicit.
+/// The client, behind TLS where that is implicit, and what is known of its certificate then.
 ///
 /// # Errors
 /// How the session ended; the log has the reason.
@@ -48,10 +52,10 @@ pub(crate) async fn with_client(
     generation: &Generation,
     admission: &Session,
     client: TcpStream,
-) -> Result<Peer, End> {
+) -> Result<(Peer, Option<Certificate>), End> {
     let side = admission.client_side;
     if side.mode != ClientMode::Implicit {
-        return Ok(Peer::new(client, None));
+        return Ok((Peer::new(client, None), None));
     }
     let acceptor = generation.tls.acceptor(side.client_tls, admission.session_rule_index, admission.protocol);
     let acceptor = acceptor.map_err(|why| {
@@ -59,11 +63,32 @@ pub(crate) async fn with_client(
         End::Internal
     })?;
     match acceptor.accept(client).await {
-        Ok((stream, channel, _)) => {
+        Ok((stream, channel, shown)) => {
             worker.log.note(Level::Debug, Some(admission.id), "TLS with the client", &channel.describe());
-            Ok(Peer::new(stream, Some(channel)))
+            Ok((Peer::new(stream, Some(channel)), shown.map(|facts| facts.certificate)))
         }
         Err(failure) => Err(client_failed(worker, admission, &failure)),
+    }
+}
+
+/// Where the client's certificate decides the rule: says what it is.
+///
+/// # Errors
+/// How the session ended: the client showed more than is passed on.
+pub(crate) fn tell_learnt(
+    worker: &Worker,
+    session: SessionId,
+    certificate: Option<Certificate>,
+) -> Result<(), End> {
+    match encode(&Learnt { certificate }) {
+        Ok(learnt) if learnt.len() <= MAX_LEARNT => {
+            worker.tell(FromWorker::Learnt { session, learnt });
+            Ok(())
+        }
+        Ok(_) | Err(_) => {
+            worker.log.note(Level::Warn, Some(session), "the client's certificate has too many names", "");
+            Err(End::ClientTls)
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::session::Session;
 use crate::spool::SealedMail;
 use ipc::ids::{EngineAnswer, LeaseId, MailId, Sha256};
 use ipc::log::{self, Level, Outcome};
-use ipc::supervisor_worker::{ChangedMail, FromWorker, NoLease, Plan};
+use ipc::supervisor_worker::{ChangedMail, FromWorker, NoLease};
 use ipc::worker_scanner::{Context, Judged};
 use policy::names::Direction;
 use policy::status::StatusSet;
@@ -339,7 +339,6 @@ impl<M: Machine> Session<M> {
         let engines =
             engines.iter().filter_map(|index| names.get(usize::from(*index)).cloned()).collect::<Rc<[_]>>();
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let Plan::Early { rule } = self.admission.plan;
         Question {
             found: self.hand.as_ref().map_or(StatusSet::EMPTY, |hand| hand.found),
             engines,
@@ -354,7 +353,7 @@ impl<M: Machine> Session<M> {
                 user: self.user.clone(),
                 language: self.admission.language,
                 listener: self.admission.listener,
-                command_rule: rule,
+                command_rule: self.rule,
                 time: i64::try_from(time).unwrap_or(i64::MAX),
             },
         }

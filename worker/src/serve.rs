@@ -9,7 +9,7 @@ use crate::panics;
 use crate::session::{self, Admitted};
 use ipc::ids::SessionId;
 use ipc::log::{Level, Log};
-use ipc::supervisor_worker::{Counters, End, FromWorker, Plan, TlsFile, ToWorker};
+use ipc::supervisor_worker::{Counters, End, FromWorker, TlsFile, ToWorker};
 use ipc::{Link, LinkError};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -127,9 +127,8 @@ fn take(worker: &Rc<Worker>, message: ToWorker, fds: Vec<OwnedFd>) {
             if let Some(client) = fds.into_iter().next() {
                 let inbox = Rc::new(Inbox::default());
                 worker.sessions.borrow_mut().insert(admission.id, Rc::clone(&inbox));
-                let Plan::Early { rule } = admission.plan;
-                let rules = worker.generations.rule(admission.generation, rule);
-                let admitted = Admitted { admission, rules, client, inbox };
+                let generation = worker.generations.get(admission.generation);
+                let admitted = Admitted { admission, generation, client, inbox };
                 tokio::task::spawn_local(run_guarded(Rc::clone(worker), admitted));
             }
         }

@@ -32,8 +32,8 @@ use worker_proto::pop3::{self, Pop3};
 pub(crate) struct Admitted {
     /// What was decided.
     pub(crate) admission: Box<ipc::supervisor_worker::Session>,
-    /// The rules that were named, as they are known when the client comes.
-    pub(crate) rules: Option<(Rc<Generation>, Rc<Settings>)>,
+    /// The policy that was named, as it is known when the client comes.
+    pub(crate) generation: Option<Rc<Generation>>,
     /// The connection.
     pub(crate) client: OwnedFd,
     /// What the supervisor sends later.
@@ -43,27 +43,38 @@ pub(crate) struct Admitted {
 /// Serves one session to its end.
 pub(crate) async fn run(worker: Rc<Worker>, admitted: Admitted) -> (End, Counters) {
     let started = Instant::now();
-    let Admitted { admission, rules, client, inbox } = admitted;
-    let counters = Counters { handover_us: micros_since(admission.accepted_ns), ..Counters::default() };
-    let Ok(client) = stream(client) else { return (End::Internal, counters) };
-    let Plan::Early { rule } = admission.plan;
+    let Admitted { mut admission, generation, client, inbox } = admitted;
+    let handover_us = micros_since(admission.accepted_ns);
+    let counters = || Counters { handover_us, ..Counters::default() };
+    let Ok(client) = stream(client) else { return (End::Internal, counters()) };
+    let waits = admission.plan == Plan::Certificate;
 
-    let Some((generation, settings)) = rules else {
+    let known =
+        generation.and_then(|generation| Some((Under::at_first(&generation, &admission)?, generation)));
+    let Some((mut under, admitted)) = known else {
         worker.log.note(Level::Error, Some(admission.id), "session names an unknown policy or rule", "");
         if admission.client_side.mode != ClientMode::Implicit {
             say_farewell(Peer::new(client, None), Answer::InternalError, admission.language).await;
         }
-        return (End::Internal, counters);
+        return (End::Internal, counters());
     };
 
-    // The supervisor is dialling meanwhile. The login deadline includes it, whatever `connect-timeout` says.
-    let mut renewed = None;
-    let server = timeout(settings.login.deadline, async {
-        let server = dialled(&inbox, &mut renewed).await?;
-        handshake::with_server(&worker, &generation, &settings, &admission, rule, server).await
+    // The supervisor is dialling meanwhile, or waits for the client's certificate. The login deadline includes it, whatever
+    // `connect-timeout` says.
+    let server = timeout(admitted.login_deadline, async {
+        let server = dialled(&worker, &inbox, &mut under).await?;
+        let under = under.as_ref().ok_or(NoPeer::Internal)?;
+        handshake::with_server(&worker, &under.generation, &under.settings, &admission, under.rule, server)
+            .await
     });
     // A client whose handshake fails ends the session at once; one without a server hears so behind its handshake.
-    let client = Box::pin(handshake::with_client(&worker, &generation, &admission, client));
+    let client = Box::pin(async {
+        let (client, certificate) = handshake::with_client(&worker, &admitted, &admission, client).await?;
+        if waits {
+            handshake::tell_learnt(&worker, admission.id, certificate)?;
+        }
+        Ok(client)
+    });
     // In boxes, so that an idle session does not keep the room of its handshakes.
     let both = tokio::try_join!(
         client,
@@ -71,16 +82,22 @@ pub(crate) async fn run(worker: Rc<Worker>, admitted: Admitted) -> (End, Counter
     );
     let (client, server) = match both {
         Ok(both) => both,
-        Err(end) => return (end, counters),
+        Err(end) => return (end, counters()),
     };
-    let (server, greeted) = match server {
-        Ok(server) => server,
-        Err(why) => {
+    if let Some(under) = &under {
+        admission.language = under.language;
+    }
+    let (server, under) = match (server, under) {
+        (Ok(server), Some(under)) => (server, under),
+        (server, _) => {
+            let why = server.err().unwrap_or(NoPeer::Internal);
             let (answer, end) = without_server(&worker, &admission, why);
             say_farewell(client, answer, admission.language).await;
-            return (end, counters);
+            return (end, counters());
         }
     };
+    let (server, greeted) = server;
+    let Under { generation, settings, rule, .. } = under;
 
     let machine = match admission.protocol {
         Protocol::Pop3 => {
@@ -88,7 +105,7 @@ pub(crate) async fn run(worker: Rc<Worker>, admitted: Admitted) -> (End, Counter
             Pop3::new(Rc::clone(&settings), admission.language, greeted, security, Duration::ZERO)
         }
         // The supervisor serves no policy that has them.
-        Protocol::Imap | Protocol::Sieve => return (End::Internal, counters),
+        Protocol::Imap | Protocol::Sieve => return (End::Internal, counters()),
     };
     let buffers = Rc::clone(&worker.buffers);
     let driver = Driver::new(buffers, Rc::clone(&worker.memory), started, machine, client, server);
@@ -97,9 +114,10 @@ pub(crate) async fn run(worker: Rc<Worker>, admitted: Admitted) -> (End, Counter
         worker,
         admission,
         inbox,
-        admitted: Rc::clone(&generation),
+        admitted,
         generation,
         settings,
+        rule,
         driver,
         user: String::new(),
         changed: Vec::new(),
@@ -107,12 +125,9 @@ pub(crate) async fn run(worker: Rc<Worker>, admitted: Admitted) -> (End, Counter
         mails: 0,
         hand: None,
         storing: None,
-        counters,
+        counters: counters(),
     });
     session.driver.tell(Input::Begin);
-    if let Some(Renewed { generation, rule, language }) = renewed {
-        session.renew(generation, rule, language);
-    }
     let (end, farewell) = session.relay().await;
     session.close(end, &farewell).await;
     (end, session.counters)
@@ -125,6 +140,7 @@ fn without_server(
     why: NoPeer,
 ) -> (Answer, End) {
     match why {
+        NoPeer::NoServer(NoServer::Denied) => (Answer::SessionDenied, End::Denied),
         NoPeer::NoServer(why) => {
             worker.log.note(Level::Warn, Some(admission.id), "no server", fault::no_server(why));
             (Answer::ServerUnreachable, End::NoServer)
@@ -145,6 +161,8 @@ pub(crate) struct Session<M> {
     admitted: Rc<Generation>,
     pub(crate) generation: Rc<Generation>,
     pub(crate) settings: Rc<Settings>,
+    /// Index of its command-acl in that generation.
+    pub(crate) rule: u16,
     pub(crate) driver: Driver<M>,
     /// Login name, once the server took it; lossy, bounded.
     pub(crate) user: String,
@@ -285,21 +303,21 @@ impl<M: Machine> Session<M> {
 
     /// The policy was reloaded: another generation applies from the next command and the next mail on.
     fn renew(&mut self, number: u64, rule: u16, language: Language) {
-        let Some((generation, settings)) = self.worker.generations.rule(number, rule) else {
-            if self.worker.generations.is_past(number) {
-                // Policies came faster than this session reads: what follows tells of a newer one.
-                return;
+        match Under::renewed(&self.worker, number, rule, language) {
+            Ok(Some(Under { generation, settings, rule, language })) => {
+                self.generation = generation;
+                self.settings = Rc::clone(&settings);
+                self.rule = rule;
+                self.admission.language = language;
+                self.copies.outdate();
+                self.driver.tell(Input::Settings(settings, language));
             }
-            self.note(Level::Error, "session is renewed by an unknown policy or rule", "");
-            self.driver.tell(Input::Kick);
-            return;
-        };
-        self.generation = generation;
-        self.settings = Rc::clone(&settings);
-        self.admission.plan = Plan::Early { rule };
-        self.admission.language = language;
-        self.copies.outdate();
-        self.driver.tell(Input::Settings(settings, language));
+            Ok(None) => {}
+            Err(()) => {
+                self.note(Level::Error, "session is renewed by an unknown policy or rule", "");
+                self.driver.tell(Input::Kick);
+            }
+        }
     }
 
     /// The server took the login. Where mails are scanned, the client learns of it once it is known which of this
@@ -347,15 +365,43 @@ impl<M: Machine> Session<M> {
     }
 }
 
-/// A policy that came while the server was dialled.
-struct Renewed {
-    generation: u64,
+/// The rule that a session is under.
+struct Under {
+    generation: Rc<Generation>,
+    settings: Rc<Settings>,
+    /// Index of the command-acl.
     rule: u16,
     language: Language,
 }
 
-/// Waits for the server that the supervisor dials. A policy that comes meanwhile is left in `renewed`.
-async fn dialled(inbox: &Inbox, renewed: &mut Option<Renewed>) -> Result<(OwnedFd, String), NoPeer> {
+impl Under {
+    /// What the supervisor decided at admission: nothing yet, or a rule. `None`: the rule is unknown.
+    fn at_first(
+        generation: &Rc<Generation>,
+        admission: &ipc::supervisor_worker::Session,
+    ) -> Option<Option<Self>> {
+        let Plan::Early { rule } = admission.plan else { return Some(None) };
+        let (generation, settings) = (Rc::clone(generation), generation.settings(rule)?);
+        Some(Some(Self { generation, settings, rule, language: admission.language }))
+    }
+
+    /// What it decided later. `None`: policies came faster than this session reads, and what follows tells of a newer one.
+    fn renewed(worker: &Worker, number: u64, rule: u16, language: Language) -> Result<Option<Self>, ()> {
+        match worker.generations.rule(number, rule) {
+            Some((generation, settings)) => Ok(Some(Self { generation, settings, rule, language })),
+            None if worker.generations.is_past(number) => Ok(None),
+            None => Err(()),
+        }
+    }
+}
+
+/// Waits for the server that the supervisor dials. The rule that comes before it, or instead of the one that was known, is
+/// left in `under`.
+async fn dialled(
+    worker: &Worker,
+    inbox: &Inbox,
+    under: &mut Option<Under>,
+) -> Result<(OwnedFd, String), NoPeer> {
     loop {
         let (message, fds) = poll_fn(|cx| inbox.poll(cx)).await;
         match message {
@@ -368,7 +414,11 @@ async fn dialled(inbox: &Inbox, renewed: &mut Option<Renewed>) -> Result<(OwnedF
             ToWorker::NoServer { session: _, why } => return Err(NoPeer::NoServer(why)),
             ToWorker::Kick { .. } => return Err(NoPeer::Kicked),
             ToWorker::Renew { session: _, generation, rule, language } => {
-                *renewed = Some(Renewed { generation, rule, language });
+                match Under::renewed(worker, generation, rule, language) {
+                    Ok(Some(now)) => *under = Some(now),
+                    Ok(None) => {}
+                    Err(()) => return Err(NoPeer::Internal),
+                }
             }
             // Nothing of these was asked for yet.
             ToWorker::Policy { .. }

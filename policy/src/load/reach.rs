@@ -59,6 +59,12 @@ pub(super) fn rules(sink: &Sink<'_>, policy: &Policy, places: &Places) {
     for ((acl, place), index) in policy.command_acls.iter().zip(&places.command_acls).zip(0_usize..) {
         match command_rule(policy, acl, index) {
             Reach::Some | Reach::NoSession => {}
+            Reach::Nothing if !acl.when.certificates.is_empty() => never(
+                sink,
+                place,
+                "no accepted connection has implicit TLS by a [client-tls] whose `client-certificates` asks for one, and \
+                 fits its other conditions",
+            ),
             Reach::Nothing => never(sink, place, "no accepted connection fits its conditions"),
             Reach::Taken => never(sink, place, "an earlier rule takes everything that it could"),
         }
@@ -100,7 +106,7 @@ fn session_rule(policy: &Policy, session: &SessionAcl, index: usize) -> Reach {
                 outcome = Reach::Taken;
             }
         } else if !session.accept
-            || policy.command_acls.iter().any(|acl| takes(acl, parent, number, listener))
+            || policy.command_acls.iter().any(|acl| takes(policy, acl, parent, number, listener))
         {
             return Reach::Some;
         } else {
@@ -114,14 +120,15 @@ fn command_rule(policy: &Policy, acl: &CommandAcl, index: usize) -> Reach {
     let mut outcome = Reach::Nothing;
     for (number, listener) in (0_u16..).zip(&policy.listeners) {
         for (parent, session) in (0_u16..).zip(&policy.session_acls) {
-            if !(session.accept && admits(session, number, listener) && takes(acl, parent, number, listener))
+            if !(session.accept
+                && admits(session, number, listener)
+                && takes(policy, acl, parent, number, listener))
             {
                 continue;
             }
-            let taken =
-                policy.command_acls.iter().take(index).any(|earlier| {
-                    takes(earlier, parent, number, listener) && acl.when.within(&earlier.when)
-                });
+            let taken = policy.command_acls.iter().take(index).any(|earlier| {
+                takes(policy, earlier, parent, number, listener) && acl.when.within(&earlier.when)
+            });
             if !taken {
                 return Reach::Some;
             }
@@ -162,10 +169,10 @@ fn without_destination<'p>(
         (0_u16..).zip(&policy.session_acls).any(|(parent, session)| {
             session.accept
                 && admits(session, *number, listener)
-                && takes(acl, parent, *number, listener)
+                && takes(policy, acl, parent, *number, listener)
                 // An earlier rule may take everything that this listener brings.
                 && !policy.command_acls.iter().take(index).any(|earlier| {
-                    acl.when.within(&earlier.when) && takes(earlier, parent, *number, listener)
+                    acl.when.within(&earlier.when) && takes(policy, earlier, parent, *number, listener)
                 })
         })
     });
@@ -212,9 +219,11 @@ fn admits(session: &SessionAcl, number: u16, listener: &Listener) -> bool {
         && (session.when.transparent != Some(true) || listener.transparent.is_some())
 }
 
-/// The same for a command-acl and a session that the session-acl `parent` accepted.
-fn takes(acl: &CommandAcl, parent: u16, number: u16, listener: &Listener) -> bool {
-    one_of(&acl.when.parents, parent)
+/// The same for a command-acl and a session that the session-acl `parent` accepted. A rule that asks for a certificate takes
+/// only sessions that learn it in time.
+fn takes(policy: &Policy, acl: &CommandAcl, parent: u16, number: u16, listener: &Listener) -> bool {
+    (acl.when.certificates.is_empty() || policy.learns_certificate(number, parent))
+        && one_of(&acl.when.parents, parent)
         && one_of(&acl.when.protocols, listener.protocol)
         && one_of(&acl.when.listeners, number)
         && one_of(&acl.when.tenants, listener.tenant)

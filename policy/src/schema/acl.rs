@@ -9,7 +9,7 @@ pub(super) const PROTOCOLS: Kind =
     Kind::List(&Kind::Word(&[word("pop3"), later_word("imap", ONLY_POP3), later_word("sieve", ONLY_POP3)]));
 /// Before the login nobody has a name.
 const BEFORE_LOGIN: &str =
-    "remove it; this version decides before the login, by listener, tenant, address and time";
+    "remove it; this version decides before the login, by listener, tenant, address, time and certificate";
 const SERVER_FOUND: &str = "name the servers with `plug-to`";
 
 /// `monitor` on the rules that have it.
@@ -111,12 +111,11 @@ const COMMAND_ACL: &[Entry] = &[
     now("tenant", Kind::List(&Kind::Name("tenant", &["default"])), "", "Condition: tenants."),
     now("from", Kind::Hosts, "", "Condition: the client."),
     now("time", Kind::Times, "", "Condition: when the session begins."),
-    later(
+    now(
         "client-certificate",
         super::tls::MATCHES,
         "",
-        "Condition: the client showed a certificate that matches one of these.",
-        "this version decides before the handshake: write `require-client-certificate` in the [[session-acl]]",
+        "Condition: the client showed a certificate that matches one of these. Only where TLS is implicit and clients are asked for one.",
     ),
     later("user", Kind::Patterns, "", "Condition: the name that the client logs in with.", BEFORE_LOGIN),
     later(

@@ -147,7 +147,7 @@ fn a_certificate_is_read_as_names_and_a_fingerprint() {
         .output()
         .unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let answer = asked(&folder, &["--from", "10.9.1.1", "--certificate", "client.pem", "--json"]);
+    let answer = asked(&folder, &["--from", "10.9.1.1", "--client-certificate", "client.pem", "--json"]);
     let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
     assert_eq!(answer["certificate"]["subject"], "CN=ann,O=Example\\, Ltd");
     assert_eq!(answer["certificate"]["names"], serde_json::json!(["ann@example.com", "10.1.2.3"]));
@@ -163,8 +163,64 @@ fn a_certificate_is_read_as_names_and_a_fingerprint() {
         let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
         answer["outcome"].clone()
     };
-    assert_eq!(outcome(&["--certificate", "client.pem"]), "accept");
+    assert_eq!(outcome(&["--client-certificate", "client.pem"]), "accept");
     assert_eq!(outcome(&[]), "close", "the handshake fails");
+    assert_eq!(outcome(&["--certificate-san", "ann@example.com"]), "accept", "the same, told");
+    assert_eq!(outcome(&["--certificate-san", "ann@example.net"]), "close");
+}
+
+#[test]
+fn a_certificate_decides_which_rule_a_session_is_under() {
+    let folder = folder();
+    let text = r#"
+        version = 1
+        [client-tls.a]
+        certificates = [{ cert = "/a", key = "/b" }]
+        client-ca = "/c"
+        client-certificates = "optional"
+        [[listener]]
+        name = "pop3s"
+        protocol = "pop3"
+        tls = "implicit"
+        [[listener]]
+        name = "pop3"
+        protocol = "pop3"
+        tls = "starttls-required"
+        [[session-acl]]
+        [[command-acl]]
+        name = "staff"
+        client-certificate = [{ subject = "*,ou=staff,*" }]
+        plug-to = ["192.0.2.1"]
+        [[command-acl]]
+        name = "machines"
+        client-certificate = [{ san = "*.lan.example.net" }, { issuer = "CN=Machines" }]
+        plug-to = ["192.0.2.2"]
+        [[command-acl]]
+        name = "others"
+        plug-to = ["192.0.2.3"]
+        [antivirus.clamd]
+    "#;
+    write(&folder, "m.toml", text);
+    let asked = |listener: &str, facts: &[&str]| {
+        let question = ["--from", "10.9.1.1", "--listener", listener, "--json"];
+        let answer: serde_json::Value =
+            serde_json::from_str(&asked(&folder, &[&question, facts].concat())).unwrap();
+        let phases = answer["phases"].as_array().unwrap();
+        let phase = phases.iter().find(|phase| phase["phase"] == "command-acl").unwrap();
+        (phase["rule"].as_str().unwrap().to_owned(), phase["notes"].to_string())
+    };
+    let staff = ["--certificate-subject", "CN=Ann,OU=Staff,O=Example"];
+    for (listener, facts, rule) in [
+        ("pop3s", &staff[..], "staff"),
+        ("pop3s", &["--certificate-san", "pc.lan.example.net", "--certificate-subject", "CN=pc"], "machines"),
+        ("pop3s", &["--certificate-issuer", "CN=Machines"], "machines"),
+        ("pop3s", &["--certificate-issuer", "CN=Others"], "others"),
+        ("pop3s", &[], "others"),
+        ("pop3", &staff, "others"),
+    ] {
+        assert_eq!(asked(listener, facts).0, rule, "{listener} {facts:?}");
+    }
+    assert!(asked("pop3", &staff).1.contains("decided before the handshake"));
 }
 
 #[test]
@@ -208,7 +264,7 @@ fn a_question_that_cannot_be_understood_is_refused_in_words() {
         (&["--from", "here"], "here"),
         (&["--from", "10.1.2.3", "--listener", "nothing"], "nothing"),
         (&["--from", "10.1.2.3", "--mail", "none.eml"], "none.eml"),
-        (&["--from", "10.9.0.1", "--certificate", "m.toml"], "certificate"),
+        (&["--from", "10.9.0.1", "--client-certificate", "m.toml"], "certificate"),
     ] {
         let output = mailward(&folder, &[&["test", "-c", "m.toml"], question].concat());
         assert!(matches!(output.status.code(), Some(2 | 3)), "{question:?}: {output:?}");

@@ -206,7 +206,8 @@ fn an_idle_session_needs_little_memory() {
         let (client, _) = ipc::pair().unwrap();
         let worker = Worker::new(ipc::Link::new(theirs).unwrap(), ipc::log::Log::new(log));
         let admission = Box::new(admission(ID, 0, "127.0.0.1:1".parse().unwrap()));
-        let session = run_guarded(worker, Admitted { admission, rules: None, client, inbox: Rc::default() });
+        let session =
+            run_guarded(worker, Admitted { admission, generation: None, client, inbox: Rc::default() });
         let octets = size_of_val(&session) + size_of::<Session<Pop3>>();
         assert!(octets <= 2 * 1024, "the task of a session takes {octets} octets");
     });

@@ -122,21 +122,28 @@ fn walk(
 
     let names: Vec<&str> = policy.command_acls.iter().map(|acl| acl.name.as_str()).collect();
     let mut notebook = Notebook::new();
+    let learns = policy.learns_certificate(facts.listener, session_rule);
+    let facts = &Facts { certificate: facts.certificate.filter(|_| learns).or(Some(None)), ..*facts };
     let decision = acl::command(policy, facts, session_rule, &mut notebook);
     let mut phase = connection("command-acl", "session-acl", &names, notebook, decision);
+    let fails = |tried: &Tried| tried.condition == Some("client-certificate");
+    let without = (asked.certificate.is_some() && !learns && phase.tried.iter().any(fails))
+        .then(|| "the certificate does not count: this is decided before the handshake".to_owned());
     let rule = match decision {
         Decision::Accept(rule) => rule,
         Decision::Waits(_, condition) => {
-            phase.notes.push(format!("give --{} to go on", condition.trim_start_matches("client-")));
+            phase.notes.push(format!("give --{condition} to go on"));
             phases.push(phase);
             return Ok("wait".to_owned());
         }
         Decision::Deny(_) | Decision::NoMatch => {
+            phase.notes.extend(without);
             phases.push(phase);
             return Ok("refuse".to_owned());
         }
     };
     phase.notes = session_notes(policy, rule);
+    phase.notes.extend(without);
     phases.push(phase);
     if !question.mime_type.is_empty() || !question.filename.is_empty() {
         phases.push(part(policy, question, asked, facts, rule));
@@ -170,7 +177,7 @@ fn handshake(policy: &Policy, facts: &Facts<'_>, session_rule: u16) -> Option<Ph
     let taken = required.is_empty() || shown.is_some_and(meets);
     if !required.is_empty() {
         notes.push(match (shown, taken) {
-            (None, _) => "the handshake fails: a certificate is required (--certificate)".to_owned(),
+            (None, _) => "the handshake fails: a certificate is required (--client-certificate)".to_owned(),
             (Some(_), true) => "the certificate is one of those that are required".to_owned(),
             (Some(_), false) => {
                 "the handshake fails: the certificate is none of those that are required".to_owned()

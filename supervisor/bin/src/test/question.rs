@@ -34,8 +34,20 @@ pub(crate) struct Question {
     #[arg(long)]
     group: Vec<String>,
     /// A file with the certificate that the client shows, PEM.
-    #[arg(long, value_name = "FILE")]
-    certificate: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["certificate_subject", "certificate_issuer", "certificate_san", "certificate_fingerprint"])]
+    client_certificate: Option<PathBuf>,
+    /// Instead of a file: the certificate's subject, as RFC 4514 writes it, most specific first.
+    #[arg(long, value_name = "DN")]
+    certificate_subject: Option<String>,
+    /// Its issuer, likewise.
+    #[arg(long, value_name = "DN")]
+    certificate_issuer: Option<String>,
+    /// A name in it: DNS name, mail address or IP address; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    certificate_san: Vec<String>,
+    /// Its SHA-256, 64 hexadecimal digits in lower case.
+    #[arg(long, value_name = "SHA256")]
+    certificate_fingerprint: Option<String>,
     /// "mon 09:30", "2026-05-08 09:30", "09:30"; by default now.
     #[arg(long)]
     time: Option<String>,
@@ -119,7 +131,7 @@ impl Question {
             moment,
             user: self.user.clone(),
             groups: (!self.group.is_empty()).then(|| self.group.clone()),
-            certificate: self.certificate.as_deref().map(certificate).transpose()?,
+            certificate: self.certificate()?,
             direction,
             statuses: self.statuses()?,
         })
@@ -138,6 +150,21 @@ impl Question {
                 self.listener.as_ref().map_or_else(String::new, |wanted| format!(" not {wanted}, but"));
             format!("--listener must be{wrong} one of: {}", names.join(", "))
         })
+    }
+
+    /// The certificate that the client shows, if any.
+    fn certificate(&self) -> Result<Option<Certificate>, String> {
+        if let Some(path) = &self.client_certificate {
+            return certificate(path).map(Some);
+        }
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let told = Certificate {
+            subject: text(&self.certificate_subject),
+            issuer: text(&self.certificate_issuer),
+            names: self.certificate_san.clone(),
+            fingerprint: text(&self.certificate_fingerprint),
+        };
+        Ok((told != Certificate::default()).then_some(told))
     }
 
     fn statuses(&self) -> Result<StatusSet, String> {

@@ -31,7 +31,7 @@ const fn code(answer: Answer) -> &'static [u8] {
         | Answer::ServerNoTls
         | Answer::ServerTlsFailed
         | Answer::DeleteDeferred => b"[SYS/TEMP] ",
-        Answer::OverOctets | Answer::OverTime => b"[SYS/PERM] ",
+        Answer::SessionDenied | Answer::OverOctets | Answer::OverTime => b"[SYS/PERM] ",
         Answer::UnknownCommand
         | Answer::NoTlsHere
         | Answer::MalformedPassword
