@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
-use tls::{Channel, Connector, Keyholder, NoKeys, ServerFiles};
+use tls::{Channel, Connector, Keyholder, NoKeys, Secured, ServerFiles};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -107,7 +107,7 @@ async fn fetch(by: By, address: SocketAddr, mailward: &Mailward) -> io::Result<(
             return Err(io::Error::other("STLS was refused"));
         }
     }
-    let (stream, channel) =
+    let Secured { stream, channel, .. } =
         connector.connect(stream, NAME, PATIENCE).await.map_err(|failure| io::Error::other(failure.why))?;
     let described = channel.describe();
     let mut session = Session { stream, channel, unread: Vec::new() };

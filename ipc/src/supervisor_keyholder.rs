@@ -1,5 +1,6 @@
 //! Supervisor and keyholder: which keys there are, and which session may have one of them used.
 use crate::ids::SessionId;
+use crate::supervisor_worker::TlsFile;
 use crate::wire::Message;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -19,6 +20,13 @@ pub enum KeyOf {
         /// Index of the `[server-tls.NAME]`.
         tls: u16,
     },
+    /// An authority of interception.
+    Authority {
+        /// Index of the `[client-tls.NAME]`.
+        tls: u16,
+        /// `untrusted-ca`, else `ca`.
+        untrusted: bool,
+    },
 }
 
 impl fmt::Display for KeyOf {
@@ -28,6 +36,9 @@ impl fmt::Display for KeyOf {
                 write!(f, "certificate {} of client-tls {}", certificate + 1, tls + 1)
             }
             Self::ServerTls { tls } => write!(f, "the certificate of server-tls {}", tls + 1),
+            Self::Authority { tls, untrusted } => {
+                write!(f, "the {} of client-tls {}", if *untrusted { "untrusted-ca" } else { "ca" }, tls + 1)
+            }
         }
     }
 }
@@ -42,6 +53,14 @@ pub enum Purpose {
         /// Tickets of one scope can be resumed in it: one listener of one tenant.
         scope: u32,
     },
+    /// A handshake with its client that is intercepted: one certificate in the place of the server's, one signature. It is sent
+    /// when the server is dialled.
+    Intercept {
+        /// Index of the `[client-tls.NAME]` whose authorities and keys may sign.
+        tls: u16,
+        /// Index of the `[server-tls.NAME]` by which the server's certificate is verified.
+        server_tls: u16,
+    },
     /// A handshake with its server: one signature.
     Server {
         /// Index of the `[server-tls.NAME]` whose key may sign.
@@ -52,6 +71,20 @@ pub enum Purpose {
 /// Supervisor to keyholder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToKeyholder {
+    /// One descriptor: a sealed memfd of `len` octets holding an encoded `policy::slice::KeyholderSlice`.
+    Policy {
+        /// The policy generation.
+        generation: u64,
+        /// Octets.
+        len: u32,
+    },
+    /// One descriptor: a public file, opened read-only: authorities of servers, or an authority of interception.
+    Tls {
+        /// The policy generation.
+        generation: u64,
+        /// Which file.
+        file: TlsFile,
+    },
     /// One descriptor, or two: a key file, opened read-only, and the file with its passphrase.
     Key {
         /// The policy generation.
@@ -61,7 +94,7 @@ pub enum ToKeyholder {
         /// Whether the second descriptor comes.
         passphrase: bool,
     },
-    /// The keys of this generation are complete. Answered by `Loaded`.
+    /// What there is of this generation is complete. Answered by `Loaded`.
     Complete {
         /// The policy generation.
         generation: u64,
@@ -91,7 +124,7 @@ impl Message for ToKeyholder {
     fn fd_count(&self) -> usize {
         match self {
             Self::Key { passphrase, .. } => 1 + usize::from(*passphrase),
-            Self::Worker { .. } => 1,
+            Self::Policy { .. } | Self::Tls { .. } | Self::Worker { .. } => 1,
             Self::Complete { .. } | Self::Grant { .. } => 0,
         }
     }

@@ -34,6 +34,8 @@ pub struct Session {
     pub session_rule_index: u16,
     /// What decides the server.
     pub plan: Plan,
+    /// TLS with the client is intercepted: it comes after TLS with the server, whose certificate it mirrors.
+    pub intercept: bool,
     /// `CLOCK_MONOTONIC` at accept, in nanoseconds: the worker measures the hand-over against it.
     pub accepted_ns: u64,
 }
@@ -119,6 +121,13 @@ pub enum TlsFile {
     ServerCa {
         /// Index of the `[server-tls.NAME]`.
         tls: u16,
+    },
+    /// The certificate of an authority of interception, with those above it, PEM; for the keyholder.
+    Authority {
+        /// Index of the `[client-tls.NAME]`.
+        tls: u16,
+        /// `untrusted-ca`, else `ca`.
+        untrusted: bool,
     },
     /// The certificate that servers are shown, PEM.
     ServerChain {
@@ -348,6 +357,12 @@ pub enum FromWorker {
         session: SessionId,
         /// An encoded [`crate::worker_lookup::Learnt`], at most [`crate::worker_lookup::MAX_LEARNT`] octets.
         learnt: Vec<u8>,
+    },
+    /// The connection of an intercepted session shall be relayed unseen: its server is dialled once more. Answered by `Server`
+    /// or `NoServer`.
+    Again {
+        /// Which session.
+        session: SessionId,
     },
     /// The server accepted this user. Answered by `Changed`.
     LoggedIn {

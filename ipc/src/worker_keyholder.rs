@@ -10,6 +10,8 @@ pub enum Towards {
     Client(u16),
     /// Of the granted server-tls.
     Server,
+    /// Of the certificate that was minted for the session.
+    Minted,
 }
 
 /// Worker to keyholder.
@@ -25,6 +27,15 @@ pub enum Question {
         scheme: u16,
         /// What is signed: at most 48 KiB, of the shape that TLS signs.
         message: Vec<u8>,
+    },
+    /// A certificate in the place of this server's, which the keyholder verifies first.
+    Mint {
+        /// For which session.
+        session: SessionId,
+        /// The server's name: as configured, else the one that the client asked for, else its address. At most 253 octets.
+        name: String,
+        /// The server's certificate and those that it showed with it, DER: at most 48 KiB.
+        chain: Vec<Vec<u8>>,
     },
     /// A ticket around the state of a session.
     Seal {
@@ -64,7 +75,10 @@ impl Question {
     /// For which session.
     pub const fn session(&self) -> SessionId {
         match self {
-            Self::Sign { session, .. } | Self::Seal { session, .. } | Self::Open { session, .. } => *session,
+            Self::Sign { session, .. }
+            | Self::Mint { session, .. }
+            | Self::Seal { session, .. }
+            | Self::Open { session, .. } => *session,
         }
     }
 }
@@ -81,7 +95,14 @@ impl Message for Asked {
 pub enum Answer {
     /// The signature, the ticket or the state.
     Done(Vec<u8>),
-    /// There is none: no such key, no ticket of ours.
+    /// The certificate that was minted.
+    Minted {
+        /// With its authority's and those above, DER.
+        chain: Vec<Vec<u8>>,
+        /// Whether the server was verified wholly; else the authority is the one that clients do not trust.
+        verified: bool,
+    },
+    /// There is none: no such key, no ticket of ours, a server that is not verified.
     None,
 }
 

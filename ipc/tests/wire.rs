@@ -79,6 +79,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
             destination: client,
             session_rule: "lan".into(),
             plan: Plan::Early { rule: 1 },
+            intercept: true,
             accepted_ns: 7,
         })),
     );
@@ -105,6 +106,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
         TlsFile::ClientCa { tls: 1 },
         TlsFile::Crl { tls: 1 },
         TlsFile::ServerCa { tls: 1 },
+        TlsFile::Authority { tls: 1, untrusted: true },
         TlsFile::ServerChain { tls: 1 },
     ] {
         line(&mut out, &ToWorker::Tls { generation: 3, file });
@@ -114,17 +116,22 @@ fn the_bytes_of_every_message_stay_what_they_are() {
     let of = KeyOf::ClientTls { tls: 1, certificate: 2 };
     line(&mut out, &ToKeyholder::Key { generation: 3, of, passphrase: true });
     line(&mut out, &ToKeyholder::Key { generation: 3, of: KeyOf::ServerTls { tls: 1 }, passphrase: false });
+    let of = KeyOf::Authority { tls: 1, untrusted: false };
+    line(&mut out, &ToKeyholder::Key { generation: 3, of, passphrase: false });
+    line(&mut out, &ToKeyholder::Policy { generation: 3, len: 2 });
+    line(&mut out, &ToKeyholder::Tls { generation: 3, file: TlsFile::ServerCa { tls: 1 } });
     line(&mut out, &ToKeyholder::Complete { generation: 3 });
     line(&mut out, &ToKeyholder::Worker { worker: 4 });
     for purpose in [
         supervisor_keyholder::Purpose::Client { tls: 1, scope: 5 },
+        supervisor_keyholder::Purpose::Intercept { tls: 1, server_tls: 2 },
         supervisor_keyholder::Purpose::Server { tls: 1 },
     ] {
         line(&mut out, &ToKeyholder::Grant { worker: 4, session, generation: 3, purpose, seconds: 70 });
     }
     line(&mut out, &FromKeyholder::Loaded { generation: 3, problems: vec![(of, "why".into())] });
     line(&mut out, &FromKeyholder::Misuse { worker: 4, session, why: "why".into() });
-    for towards in [Towards::Client(2), Towards::Server] {
+    for towards in [Towards::Client(2), Towards::Server, Towards::Minted] {
         let question = Question::Sign { session, towards, scheme: 0x0403, message: vec![1] };
         line(&mut out, &Asked { number: 6, question });
     }
@@ -132,8 +139,13 @@ fn the_bytes_of_every_message_stay_what_they_are() {
     line(&mut out, &Asked { number: 6, question: Question::Open { session, ticket: vec![1] } });
     line(&mut out, &Answered { number: 6, answer: Answer::Done(vec![1]) });
     line(&mut out, &Answered { number: 6, answer: Answer::None });
+    let mint = Question::Mint { session, name: "mail".into(), chain: vec![vec![1], vec![2, 3]] };
+    line(&mut out, &Asked { number: 6, question: mint });
+    let minted = Answer::Minted { chain: vec![vec![4]], verified: true };
+    line(&mut out, &Answered { number: 6, answer: minted });
 
     line(&mut out, &FromWorker::Learnt { session, learnt: vec![1, 2] });
+    line(&mut out, &FromWorker::Again { session });
     line(&mut out, &FromWorker::LoggedIn { session, user: "u".into() });
     line(&mut out, &FromWorker::NeedSpool { session, mail });
     line(&mut out, &FromWorker::NeedScan { session, mail, size: 5, sha256 });

@@ -21,13 +21,13 @@ pub const POLICY: Policy = Policy {
         any(libc::SYS_sendmsg, "answers to workers and to the supervisor"),
         any(libc::SYS_sendto, "log events"),
         any(libc::SYS_close, "key files that were read, links of workers that ended"),
-        any(libc::SYS_pread64, "key files"),
+        any(libc::SYS_pread64, "key files, the slice, authorities"),
         any(libc::SYS_write, "the runtime waking itself"),
         any(libc::SYS_read, "the runtime's own wake-ups, when they overflow"),
         Allow {
             syscall: libc::SYS_fcntl,
-            arg: Arg::OneOf(1, &[libc::F_GETFL as u64, libc::F_GETFD as u64]),
-            why: "debug builds look at descriptors before they close them",
+            arg: Arg::OneOf(1, &[libc::F_GETFL as u64, libc::F_GETFD as u64, libc::F_GET_SEALS as u64]),
+            why: "the slice must be sealed; debug builds look at descriptors before they close them",
         },
         Allow {
             syscall: libc::SYS_getsockopt,

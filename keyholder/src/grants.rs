@@ -3,7 +3,9 @@ use ipc::ids::SessionId;
 use ipc::supervisor_keyholder::Purpose;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
+use std::rc::Rc;
 use std::time::Instant;
+use tls::Minted;
 
 /// A worker and one of its sessions; towards its client or its server.
 type Place = (u64, SessionId, bool);
@@ -12,10 +14,13 @@ type Place = (u64, SessionId, bool);
 const MOST_OPENED: u8 = 8;
 
 /// What one grant is still good for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Grant {
     pub(crate) generation: u64,
     pub(crate) purpose: Purpose,
+    /// The certificate that was minted for the session.
+    pub(crate) minted: Option<Rc<Minted>>,
+    mints: u8,
     signatures: u8,
     tickets: u8,
     opened: u8,
@@ -43,9 +48,14 @@ impl Grants {
         time: Range<Instant>,
     ) {
         self.forget(time.start);
-        let place = (worker, session, matches!(purpose, Purpose::Client { .. }));
+        let (client, mints, tickets) = match purpose {
+            Purpose::Client { .. } => (true, 0, 1),
+            Purpose::Intercept { .. } => (true, 1, 0),
+            Purpose::Server { .. } => (false, 0, 0),
+        };
+        let place = (worker, session, client);
         self.next += 1;
-        let grant = Grant { generation, purpose, signatures: 1, tickets: 1, opened: 0 };
+        let grant = Grant { generation, purpose, minted: None, mints, signatures: 1, tickets, opened: 0 };
         self.live.insert(place, (grant, self.next));
         self.ends.insert((time.end, self.next), place);
     }
@@ -72,21 +82,35 @@ impl Grants {
     pub(crate) fn sign(&mut self, worker: u64, session: SessionId, client: bool) -> Result<Grant, Misuse> {
         let grant = self.get(worker, session, client)?;
         grant.signatures = grant.signatures.checked_sub(1).ok_or("a second signature for one handshake")?;
-        Ok(*grant)
+        Ok(grant.clone())
+    }
+
+    /// Uses up the certificate that may be minted; what comes of it is put into [`Grant::minted`] by [`Grants::minted`].
+    pub(crate) fn mint(&mut self, worker: u64, session: SessionId) -> Result<Grant, Misuse> {
+        let grant = self.get(worker, session, true)?;
+        grant.mints = grant.mints.checked_sub(1).ok_or("a certificate that it was not granted")?;
+        Ok(grant.clone())
+    }
+
+    /// This certificate is the session's.
+    pub(crate) fn minted(&mut self, worker: u64, session: SessionId, minted: Rc<Minted>) {
+        if let Ok(grant) = self.get(worker, session, true) {
+            grant.minted = Some(minted);
+        }
     }
 
     /// Uses up the ticket.
     pub(crate) fn seal(&mut self, worker: u64, session: SessionId) -> Result<Grant, Misuse> {
         let grant = self.get(worker, session, true)?;
         grant.tickets = grant.tickets.checked_sub(1).ok_or("a second ticket for one handshake")?;
-        Ok(*grant)
+        Ok(grant.clone())
     }
 
     /// Counts a ticket that the client showed; `None`: it showed too many.
     pub(crate) fn open(&mut self, worker: u64, session: SessionId) -> Result<Option<Grant>, Misuse> {
         let grant = self.get(worker, session, true)?;
         grant.opened = grant.opened.saturating_add(1);
-        Ok((grant.opened <= MOST_OPENED).then_some(*grant))
+        Ok((grant.opened <= MOST_OPENED).then(|| grant.clone()))
     }
 
     fn get(&mut self, worker: u64, session: SessionId, client: bool) -> Result<&mut Grant, Misuse> {

@@ -3,6 +3,7 @@
 //! ```text
 //! serve.rs    messages of the supervisor, one task for each worker
 //! keys.rs     the keys of each policy generation, read from descriptors
+//! mint.rs     certificates in the place of servers'
 //! grants.rs   what each session may still have done
 //! ```
 //!
@@ -15,6 +16,7 @@
 pub mod confinement;
 mod grants;
 mod keys;
+mod mint;
 mod serve;
 #[cfg(test)]
 mod tests;

@@ -2,18 +2,21 @@
 use crate::grants::{Grants, Misuse};
 use crate::keys::Keys;
 use ipc::ids::SessionId;
-use ipc::log::{Level, Log};
+use ipc::log::{Level, Log, printable};
 use ipc::supervisor_keyholder::{FromKeyholder, KeyOf, Purpose, ToKeyholder};
 use ipc::worker_keyholder::{Answer, Answered, Asked, Question, Towards};
 use ipc::{Link, LinkError};
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tls::{is_client_signature, is_server_signature};
 use tokio::sync::Notify;
 
 /// A grant is sent before its session, over another link: it may have to be read yet.
 const GRANT_ON_ITS_WAY: Duration = Duration::from_secs(1);
+/// Octets of the certificates that a server shows, and of its name: half a message is more than any server has.
+const MAX_CHAIN: usize = 48 * 1024;
+const MAX_NAME: usize = 253;
 /// Octets of a session's state, and of a ticket around it.
 const MAX_STATE: usize = 16 * 1024;
 const MAX_TICKET: usize = 32 * 1024;
@@ -47,6 +50,12 @@ pub(crate) async fn serve(supervisor: Link<FromKeyholder, ToKeyholder>, log: Log
             ToKeyholder::Key { generation, of, passphrase: _ } => {
                 keyholder.keys.borrow_mut().add(generation, of, &fds);
             }
+            ToKeyholder::Policy { generation, len } => {
+                keyholder.keys.borrow_mut().policy(generation, fds.first(), len);
+            }
+            ToKeyholder::Tls { generation, file } => {
+                keyholder.keys.borrow_mut().public(generation, file, &fds);
+            }
             ToKeyholder::Complete { generation } => {
                 let problems = keyholder.keys.borrow_mut().complete(generation);
                 keyholder.supervisor.send(&FromKeyholder::Loaded { generation, problems }, &[]).await?;
@@ -72,7 +81,7 @@ async fn attend(keyholder: Rc<Keyholder>, worker: u64, link: Link<Answered, Aske
         let session = question.session();
         keyholder.await_grant(worker, &question).await;
         let answer = match keyholder.answer(worker, question) {
-            Ok(answer) => answer.map_or(Answer::None, Answer::Done),
+            Ok(answer) => answer,
             Err(why) => {
                 keyholder.misuse(worker, session, why).await;
                 break;
@@ -101,23 +110,26 @@ impl Keyholder {
         .await;
     }
 
-    /// `None`: there is no such key, or no such ticket.
-    fn answer(&self, worker: u64, question: Question) -> Result<Option<Vec<u8>>, Misuse> {
+    fn answer(&self, worker: u64, question: Question) -> Result<Answer, Misuse> {
+        let done = |answer: Option<Vec<u8>>| answer.map_or(Answer::None, Answer::Done);
         match question {
             Question::Sign { session, towards, scheme, message } => {
-                self.sign(worker, session, towards, scheme, &message)
+                self.sign(worker, session, towards, scheme, &message).map(done)
             }
+            Question::Mint { session, name, chain } => self.mint(worker, session, &name, &chain),
             Question::Seal { session, state } => {
                 if state.len() > MAX_STATE {
                     return Err("a state that is too large for a ticket");
                 }
                 let grant = self.grants.borrow_mut().seal(worker, session)?;
-                Ok(self.with_tickets(grant.purpose, |tickets| tickets.seal(&state)))
+                Ok(done(self.with_tickets(grant.purpose, |tickets| tickets.seal(&state))))
             }
             Question::Open { session, ticket } => {
                 let grant = self.grants.borrow_mut().open(worker, session)?;
-                let Some(grant) = grant.filter(|_| ticket.len() <= MAX_TICKET) else { return Ok(None) };
-                Ok(self.with_tickets(grant.purpose, |tickets| tickets.open(&ticket)))
+                let Some(grant) = grant.filter(|_| ticket.len() <= MAX_TICKET) else {
+                    return Ok(Answer::None);
+                };
+                Ok(done(self.with_tickets(grant.purpose, |tickets| tickets.open(&ticket))))
             }
         }
     }
@@ -130,23 +142,59 @@ impl Keyholder {
         scheme: u16,
         message: &[u8],
     ) -> Result<Option<Vec<u8>>, Misuse> {
-        let client = matches!(towards, Towards::Client(_));
+        let client = match towards {
+            Towards::Client(_) | Towards::Minted => true,
+            Towards::Server => false,
+        };
         let shaped = if client { is_server_signature(message) } else { is_client_signature(message) };
         if !shaped {
             return Err("a signature over what is no handshake");
         }
         let grant = self.grants.borrow_mut().sign(worker, session, client)?;
         let of = match (grant.purpose, towards) {
-            (Purpose::Client { tls, .. }, Towards::Client(certificate)) => {
+            // Where the server speaks no TLS there is nothing to mirror.
+            (Purpose::Client { tls, .. } | Purpose::Intercept { tls, .. }, Towards::Client(certificate)) => {
                 KeyOf::ClientTls { tls, certificate }
             }
             (Purpose::Server { tls }, Towards::Server) => KeyOf::ServerTls { tls },
-            (Purpose::Client { .. }, Towards::Server) | (Purpose::Server { .. }, Towards::Client(_)) => {
+            (Purpose::Intercept { .. }, Towards::Minted) => {
+                let minted = grant.minted.ok_or("a signature before there is a certificate")?;
+                return Ok(minted.key.sign(scheme, message).ok());
+            }
+            (Purpose::Client { .. } | Purpose::Intercept { .. }, Towards::Server)
+            | (Purpose::Server { .. }, Towards::Client(_))
+            | (Purpose::Client { .. } | Purpose::Server { .. }, Towards::Minted) => {
                 return Err("a key towards the other side");
             }
         };
         let keys = self.keys.borrow();
         Ok(keys.get(grant.generation, of).and_then(|key| key.sign(scheme, message).ok()))
+    }
+
+    /// A certificate in the place of a server's that this process verified itself.
+    fn mint(&self, worker: u64, session: SessionId, name: &str, chain: &[Vec<u8>]) -> Result<Answer, Misuse> {
+        let octets: usize = chain.iter().map(Vec::len).sum();
+        if octets > MAX_CHAIN || name.len() > MAX_NAME {
+            return Err("certificates that are too many");
+        }
+        let grant = self.grants.borrow_mut().mint(worker, session)?;
+        let Purpose::Intercept { tls, server_tls } = grant.purpose else {
+            return Err("a certificate that it was not granted");
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let minted = self.keys.borrow_mut().mint(grant.generation, tls, server_tls, (chain, name, now));
+        match minted {
+            Ok((minted, verified)) => {
+                let chain = minted.chain.clone();
+                self.grants.borrow_mut().minted(worker, session, minted);
+                Ok(Answer::Minted { chain, verified })
+            }
+            Err(why) => {
+                let why = printable(&format!("{name}: {why}"), 512);
+                self.log.note(Level::Warn, Some(session), "no certificate in this server's place", &why);
+                Ok(Answer::None)
+            }
+        }
     }
 
     fn with_tickets(

@@ -5,7 +5,13 @@ use ipc::ids::SessionId;
 use ipc::link::{Link, ask, asking_pair, pair};
 use ipc::log::Log;
 use ipc::supervisor_keyholder::{FromKeyholder, KeyOf, Purpose, ToKeyholder};
+use ipc::supervisor_worker::TlsFile;
 use ipc::worker_keyholder::{Answer, Answered, Asked, Question, Towards};
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use policy::slice::KeyholderSlice;
+use policy::tls::ServerTls;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -41,7 +47,7 @@ impl Lab {
         spawn_local(async move { serve(link, Log::new(log)).await.unwrap() });
         let supervisor = Link::new(ours).unwrap();
         let mut file = tempfile::tempfile().unwrap();
-        file.write_all(rcgen::KeyPair::generate().unwrap().serialize_pem().as_bytes()).unwrap();
+        file.write_all(KeyPair::generate().unwrap().serialize_pem().as_bytes()).unwrap();
         let key = ToKeyholder::Key {
             generation: 1,
             of: KeyOf::ClientTls { tls: 0, certificate: 0 },
@@ -195,4 +201,128 @@ fn tickets_open_in_their_own_scope_only() {
         *forged.last_mut().unwrap() ^= 1;
         assert_eq!(lab.ask(Question::Open { session: SESSION, ticket: forged }).await, Some(Answer::None));
     });
+}
+
+/// A sealed memory file.
+fn sealed(octets: &[u8]) -> OwnedFd {
+    let memfd = memfd_create("policy", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING).unwrap();
+    let mut file = std::fs::File::from(memfd);
+    file.write_all(octets).unwrap();
+    let seals =
+        SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_SEAL;
+    fcntl(file.as_fd(), FcntlArg::F_ADD_SEALS(seals)).unwrap();
+    file.into()
+}
+
+fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+/// A keyholder that may mint for servers whose certificates `public` signed.
+async fn minting(public: &CertifiedIssuer<'static, KeyPair>) -> Lab {
+    let lab = Lab::start(None).await;
+    let operator = authority("Operator CA");
+    let temporary = |text: String| {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        OwnedFd::from(file)
+    };
+    let slice = KeyholderSlice { server_tls: vec![ServerTls::default()] };
+    let slice = ipc::wire::encode_slice(&slice).unwrap();
+    let len = u32::try_from(slice.len()).unwrap();
+    let (cert, ca) = (TlsFile::Authority { tls: 0, untrusted: false }, TlsFile::ServerCa { tls: 0 });
+    let of = KeyOf::Authority { tls: 0, untrusted: false };
+    for (message, file) in [
+        (ToKeyholder::Policy { generation: 2, len }, sealed(&slice)),
+        (ToKeyholder::Tls { generation: 2, file: cert }, temporary(operator.pem())),
+        (ToKeyholder::Tls { generation: 2, file: ca }, temporary(public.pem())),
+        (
+            ToKeyholder::Key { generation: 2, of, passphrase: false },
+            temporary(operator.key().serialize_pem()),
+        ),
+    ] {
+        lab.supervisor.send(&message, &[file.as_fd()]).await.unwrap();
+    }
+    lab.supervisor.send(&ToKeyholder::Complete { generation: 2 }, &[]).await.unwrap();
+    let (loaded, _) = lab.supervisor.recv().await.unwrap();
+    assert_eq!(loaded, FromKeyholder::Loaded { generation: 2, problems: Vec::new() });
+    grant(&lab, Purpose::Intercept { tls: 0, server_tls: 0 }).await;
+    lab
+}
+
+async fn grant(lab: &Lab, purpose: Purpose) {
+    let grant = ToKeyholder::Grant { worker: WORKER, session: SESSION, generation: 2, purpose, seconds: 60 };
+    lab.supervisor.send(&grant, &[]).await.unwrap();
+}
+
+fn mint(name: &str, chain: Vec<Vec<u8>>) -> Question {
+    Question::Mint { session: SESSION, name: name.to_owned(), chain }
+}
+
+/// A server's certificate.
+fn shown(by: &CertifiedIssuer<'static, KeyPair>) -> Vec<Vec<u8>> {
+    let params = CertificateParams::new(["mail.example.net".to_owned()]).unwrap();
+    vec![params.signed_by(&KeyPair::generate().unwrap(), by).unwrap().der().to_vec()]
+}
+
+#[test]
+fn a_certificate_is_minted_once_for_a_server_that_is_verified_here_and_its_key_signs_once() {
+    run(async {
+        let public = authority("Public CA");
+        let lab = minting(&public).await;
+        let answer = lab.ask(mint("mail.example.net", shown(&public))).await;
+        let Some(Answer::Minted { chain, verified: true }) = answer else { panic!("{answer:?}") };
+        assert_eq!(chain.len(), 2, "with the authority's");
+        assert!(matches!(lab.ask(sign(Towards::Minted, handshake())).await, Some(Answer::Done(_))));
+        assert_eq!(lab.ask(sign(Towards::Minted, handshake())).await, None);
+        assert!(lab.misused().await.contains("second signature"));
+    });
+    run(async {
+        let public = authority("Public CA");
+        let lab = minting(&public).await;
+        assert!(matches!(
+            lab.ask(mint("mail.example.net", shown(&public))).await,
+            Some(Answer::Minted { .. })
+        ));
+        assert_eq!(lab.ask(mint("mail.example.net", shown(&public))).await, None);
+        assert!(lab.misused().await.contains("not granted"));
+    });
+}
+
+#[test]
+fn no_certificate_is_minted_for_a_server_that_is_not_verified() {
+    let public = authority("Public CA");
+    let (strange, garbage) = (shown(&authority("Public CA")), vec![vec![0x30, 3, 1, 2, 3]]);
+    for (name, chain) in [
+        ("bank.example", shown(&public)),
+        ("mail.example.net", strange),
+        ("mail.example.net", garbage),
+        ("mail.example.net", Vec::new()),
+        ("not a name", shown(&public)),
+    ] {
+        run(async {
+            let lab = minting(&public).await;
+            assert_eq!(lab.ask(mint(name, chain)).await, Some(Answer::None), "{name}");
+            assert_eq!(
+                lab.ask(sign(Towards::Minted, handshake())).await,
+                None,
+                "there is nothing to sign with"
+            );
+            assert!(lab.misused().await.contains("before there is a certificate"));
+        });
+    }
+}
+
+#[test]
+fn only_an_intercepted_session_has_certificates_minted() {
+    for question in [sign(Towards::Minted, handshake()), mint("mail.example.net", vec![vec![1]])] {
+        run(async {
+            let lab = Lab::start(CLIENT).await;
+            assert_eq!(lab.ask(question).await, None);
+            lab.misused().await;
+        });
+    }
 }

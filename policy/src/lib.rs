@@ -12,6 +12,7 @@ pub mod diagnostic;
 pub mod effective;
 pub mod host;
 mod host_name;
+pub mod intercept;
 pub mod judge;
 pub mod list;
 pub mod load;

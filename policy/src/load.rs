@@ -144,6 +144,7 @@ fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Po
 
     let places = check::Places {
         start,
+        client_tls: client_tls.places,
         listeners: listeners.places,
         session_acls: session_acls.places,
         command_acls: command_acls.places,

@@ -73,7 +73,21 @@ pub struct LookupSlice {
     pub resolver: Resolver,
 }
 
+/// What the keyholder knows: how servers are verified in whose place it signs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyholderSlice {
+    /// TLS towards servers, by the policy's index; empty where nothing is intercepted.
+    pub server_tls: Vec<ServerTls>,
+}
+
 impl Policy {
+    /// The slice of the keyholder.
+    pub fn keyholder_slice(&self) -> KeyholderSlice {
+        KeyholderSlice {
+            server_tls: if self.has_interception() { self.server_tls.clone() } else { Vec::new() },
+        }
+    }
+
     /// The slice of the workers of a tenant (index into `tenants`).
     pub fn worker_slice(&self, tenant: u16) -> WorkerSlice {
         WorkerSlice {

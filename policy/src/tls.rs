@@ -1,6 +1,7 @@
 //! TLS on either side, as it is configured. Files are named here and read elsewhere: the private keys by the keyholder
 //! alone, everything else by the workers, from descriptors that the supervisor opened.
 use crate::conditions::CertificateMatch;
+use crate::intercept::Intercept;
 use crate::model::Policy;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -75,7 +76,7 @@ pub enum Demand {
 }
 
 /// `[client-tls.NAME]`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientTls {
     /// Its name.
     pub name: String,
@@ -93,6 +94,8 @@ pub struct ClientTls {
     pub crl: Vec<PathBuf>,
     /// `deadline` of the handshake.
     pub deadline: Duration,
+    /// `[client-tls.NAME.intercept]`.
+    pub intercept: Option<Intercept>,
 }
 
 /// `ca` of a server-tls.
@@ -191,13 +194,15 @@ impl Policy {
     }
 
     /// Whether such a session learns its client's certificate, or that there is none, before its command-acl is decided:
-    /// where TLS is implicit and clients are asked for one. Any other session begins without.
-    pub fn learns_certificate(&self, listener: u16, session_rule: u16) -> bool {
+    /// where TLS is implicit, is not intercepted, and clients are asked for one. Any other session begins without.
+    pub fn learns_certificate(&self, listener: u16, session_rule: u16, transparent: bool) -> bool {
         let side = self.client_side(listener, session_rule);
         let demand = self.client_tls.get(usize::from(side.client_tls)).map(|tls| tls.demand);
         let rule = self.session_acls.get(usize::from(session_rule));
         let required = rule.is_some_and(|rule| !rule.require_client_certificate.is_empty());
-        side.mode == ClientMode::Implicit && (required || demand.is_some_and(|demand| demand != Demand::None))
+        side.mode == ClientMode::Implicit
+            && self.intercepts(listener, session_rule, transparent).is_none()
+            && (required || demand.is_some_and(|demand| demand != Demand::None))
     }
 
     /// Whether the certificate of a client can decide its command-acl.

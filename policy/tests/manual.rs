@@ -29,6 +29,9 @@ name = \"acme\"
 [client-tls.lan]
 certificates = [{ cert = \"/a.pem\", key = \"/a.key\" }]
 <client-tls>
+[client-tls.lan.intercept]
+ca = { cert = \"/ca.pem\", key = \"/ca.key\" }
+<client-tls.intercept>
 [server-tls.public]
 <server-tls>
 [[listener]]
@@ -37,7 +40,7 @@ protocol = \"pop3\"
 [[listener]]
 name = \"caught\"
 protocol = \"pop3\"
-tls = \"off\"
+tls = \"implicit\"
 address = [\"*:10110\"]
 transparent.method = \"redirect\"
 <transparent>
@@ -104,6 +107,7 @@ fn section_of(line: &str) -> Option<&'static str> {
         ("## `[resolver]`", "resolver"),
         ("## `[quarantine]`", "quarantine"),
         ("## `[client-tls.NAME]`", "client-tls"),
+        ("### `[client-tls.NAME.intercept]`", "client-tls.intercept"),
         ("## `[server-tls.NAME]`", "server-tls"),
         ("### Certificates that match", ""),
         ("## `[[listener]]`", "listener"),

@@ -123,7 +123,7 @@ pub(crate) fn decide(policy: &Policy, facts: &Facts<'_>) -> Result<Admitted, Ref
         Decision::Deny(index) | Decision::Waits(index, _) => return Err(Refusal::Session(Some(index))),
         Decision::NoMatch => return Err(Refusal::Session(None)),
     };
-    let learns = policy.learns_certificate(facts.listener, session_rule);
+    let learns = policy.learns_certificate(facts.listener, session_rule, facts.transparent);
     let facts = Facts { certificate: if learns { None } else { Some(None) }, ..*facts };
     let command_rule = match acl::command(policy, &facts, session_rule, &mut ()) {
         Decision::Accept(index) => Some(index),
@@ -226,6 +226,7 @@ mod tests {
             client_ca: None,
             crl: Vec::new(),
             deadline: std::time::Duration::from_secs(15),
+            intercept: None,
         }];
         let facts = peer("127.0.0.1:5");
         for (mode, demand, rule) in [

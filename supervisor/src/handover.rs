@@ -49,6 +49,8 @@ pub(crate) struct Session {
     /// The client's connection, until the worker has it.
     pub(crate) socket: Option<OwnedFd>,
     pub(crate) server: Server,
+    /// Its server was dialled once more, to be relayed unseen.
+    pub(crate) again: bool,
     pub(crate) dialling: Option<AbortHandle>,
     /// The server's name for the index of changed mails: as configured, so that it survives a change of address.
     pub(crate) maildrop: Option<Maildrop>,
@@ -132,6 +134,7 @@ impl Supervisor {
             worker: None,
             socket: Some(accepted.socket),
             server: Server::Undecided,
+            again: false,
             dialling: None,
             maildrop: None,
             server_key: String::new(),
@@ -273,6 +276,9 @@ impl Supervisor {
             language: policy.language(session.session_rule, session.rule),
             client_side,
             session_rule_index: session.session_rule,
+            intercept: policy
+                .intercepts(session.listener, session.session_rule, session.destination.redirected)
+                .is_some(),
             plan: session.rule.map_or(Plan::Certificate, |rule| Plan::Early { rule }),
             accepted_ns: session.at_ns,
         };

@@ -8,6 +8,7 @@ use ipc::ids::SessionId;
 use ipc::log::{self, Level};
 use ipc::supervisor_keyholder::{FromKeyholder, KeyOf, Purpose, ToKeyholder};
 use ipc::supervisor_worker::ToWorker;
+use policy::intercept::Intercept;
 use policy::model::Policy;
 use policy::tls::{ClientMode, ClientSide};
 use std::collections::HashMap;
@@ -46,6 +47,15 @@ impl Supervisor {
     /// A keyholder is confined: it gets its keys, and says when it has read them.
     pub(crate) fn prepare_keyholder(&mut self, id: ChildId) -> bool {
         let generation = self.generation;
+        let Some((fd, len)) = self.slices.keyholder() else { return false };
+        if !self.children.tell_keyholder(id, ToKeyholder::Policy { generation, len }, vec![fd]) {
+            return false;
+        }
+        for (file, fd) in self.slices.tls().minting().collect::<Vec<_>>() {
+            if !self.children.tell_keyholder(id, ToKeyholder::Tls { generation, file }, vec![fd]) {
+                return false;
+            }
+        }
         for (of, files) in self.slices.tls().keys().collect::<Vec<_>>() {
             let passphrase = files.len() == 2;
             if !self.children.tell_keyholder(id, ToKeyholder::Key { generation, of, passphrase }, files) {
@@ -81,6 +91,12 @@ impl Supervisor {
                     .and_then(|tls| tls.certificates.get(usize::from(*certificate))),
                 KeyOf::ServerTls { tls } => {
                     policy.server_tls.get(usize::from(*tls)).and_then(|tls| tls.certificate.as_ref())
+                }
+                KeyOf::Authority { tls, untrusted } => {
+                    let tls = policy.client_tls.get(usize::from(*tls));
+                    tls.and_then(|tls| tls.intercept.as_ref()).and_then(|intercept| {
+                        if *untrusted { intercept.untrusted_ca.as_ref() } else { Some(&intercept.ca) }
+                    })
                 }
             };
             let path = path.map_or_else(|| of.to_string(), |pair| pair.key.display().to_string());
@@ -146,7 +162,8 @@ impl Supervisor {
         let none = ClientSide { mode: ClientMode::Off, client_tls: 0 };
         let Some(session) = self.sessions.get(id) else { return none };
         let side = self.policy.client_side(session.listener, session.session_rule);
-        if side.mode != ClientMode::Off {
+        // Where TLS is intercepted the grant comes with the server.
+        if side.mode != ClientMode::Off && self.intercepted(id).is_none() {
             let listener = self.policy.listeners.get(usize::from(session.listener));
             let tenant = self.policy.tenants.get(usize::from(session.tenant));
             let names = (tenant.map_or("", |name| name), listener.map_or("", |listener| &listener.name));
@@ -168,8 +185,23 @@ impl Supervisor {
         }
     }
 
-    /// If the server may be shown a certificate, one handshake is granted.
+    /// How the TLS of a session is intercepted, if it is.
+    pub(crate) fn intercepted(&self, id: SessionId) -> Option<&Intercept> {
+        let session = self.sessions.get(id)?;
+        self.policy.intercepts(session.listener, session.session_rule, session.destination.redirected)
+    }
+
+    /// If the server may be shown a certificate, one handshake is granted; where TLS is intercepted, so is the one with the
+    /// client.
     pub(crate) fn grant_server(&mut self, id: SessionId, worker: ChildId) {
+        if let Some(session) = self.sessions.get(id)
+            && self.intercepted(id).is_some()
+            && let Some(rule) = session.rule.and_then(|rule| self.policy.command_acls.get(usize::from(rule)))
+        {
+            let tls = self.policy.client_side(session.listener, session.session_rule).client_tls;
+            let server_tls = rule.session.server_tls;
+            self.grant_key(id, worker, Purpose::Intercept { tls, server_tls });
+        }
         let rule = self.sessions.get(id).and_then(|session| session.rule);
         if let Some(purpose) = rule.and_then(|rule| self.server_purpose(rule)) {
             self.grant_key(id, worker, purpose);
@@ -185,7 +217,7 @@ impl Supervisor {
     fn grant_key(&mut self, session: SessionId, worker: ChildId, purpose: Purpose) {
         let generation = self.generation;
         let handshake = match purpose {
-            Purpose::Client { tls, .. } => {
+            Purpose::Client { tls, .. } | Purpose::Intercept { tls, .. } => {
                 self.policy.client_tls.get(usize::from(tls)).map_or(Duration::ZERO, |tls| tls.deadline)
             }
             Purpose::Server { .. } => Duration::ZERO,

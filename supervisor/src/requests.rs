@@ -18,6 +18,7 @@ impl Supervisor {
     pub(crate) fn worker_said(&mut self, worker: ChildId, message: FromWorker) {
         let id = match &message {
             FromWorker::Learnt { session, .. }
+            | FromWorker::Again { session }
             | FromWorker::LoggedIn { session, .. }
             | FromWorker::NeedSpool { session, .. }
             | FromWorker::NeedScan { session, .. }
@@ -35,6 +36,7 @@ impl Supervisor {
         }
         match message {
             FromWorker::Learnt { session, learnt } => self.learnt(worker, session, learnt),
+            FromWorker::Again { session } => self.dial_again(worker, session),
             FromWorker::LoggedIn { session, user } => self.logged_in(worker, session, &user),
             FromWorker::NeedSpool { session, mail } => self.need_spool(worker, session, mail),
             FromWorker::NeedScan { session, mail, size, sha256 } => {

@@ -8,6 +8,7 @@ use ipc::ids::SessionId;
 use ipc::log::Level;
 use ipc::supervisor_lookup::{FromLookup, ToLookup};
 use ipc::supervisor_worker::{NoServer, ToWorker};
+use policy::intercept::CertificateAsked;
 use policy::model::PlugTo;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -152,6 +153,27 @@ impl Supervisor {
         }
     }
 
+    /// The connection of an intercepted session shall be relayed unseen: a server that heard one handshake cannot hear another,
+    /// so the same address is dialled once more.
+    pub(crate) fn dial_again(&mut self, worker: ChildId, id: SessionId) {
+        let may = self.intercepted(id).is_some_and(|intercept| {
+            !intercept.bypass.is_empty() || intercept.certificate_asked == CertificateAsked::Bypass
+        });
+        let Some(session) = self.sessions.live.get_mut(&id) else { return };
+        let connected = matches!(session.server, Server::Told { connected: true });
+        let Some(address) = session.upstream.filter(|_| connected && !session.again) else {
+            self.condemn(worker, "asks for a second server out of place");
+            return;
+        };
+        session.again = true;
+        if !may {
+            // The worker asks by a policy that a reload replaced meanwhile, or lies.
+            self.no_server(id, NoServer::Denied);
+            return;
+        }
+        self.dial(id, vec![Target { address, item: None, name: None }], NoServer::Loop);
+    }
+
     /// Dials the targets that are not ourselves; `none` is said where none is left.
     fn dial(&mut self, id: SessionId, mut targets: Vec<Target>, none: NoServer) {
         targets.retain(|target| !self.own.contain(target.address));
@@ -202,7 +224,9 @@ impl Supervisor {
         match std::mem::replace(&mut session.server, Server::Told { connected: false }) {
             Server::Waiting(Ok(Dialled { socket, target })) => {
                 session.server = Server::Told { connected: true };
-                self.grant_server(id, worker);
+                if !session.again {
+                    self.grant_server(id, worker);
+                }
                 let message = ToWorker::Server { session: id, address: target.address, name: target.name };
                 self.children.tell_worker(worker, message, vec![socket]);
             }

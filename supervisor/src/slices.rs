@@ -32,6 +32,7 @@ pub(crate) struct Slices {
     workers: Vec<Slice>,
     scanners: Vec<Slice>,
     lookup: Slice,
+    keyholder: Slice,
     signatures: Vec<(String, OwnedFd)>,
     /// What tells the signatures from others.
     prints: Vec<Print>,
@@ -61,6 +62,7 @@ impl Slices {
                 .map(|tenant| slice(sealed(&policy.scanner_slice(tenant))))
                 .collect::<Result<_, _>>()?,
             lookup: slice(sealed(&policy.lookup_slice()))?,
+            keyholder: slice(sealed(&policy.keyholder_slice()))?,
             signatures,
             prints,
             tls: TlsFiles::open(policy)?,
@@ -97,6 +99,10 @@ impl Slices {
 
     pub(crate) fn lookup(&self) -> Option<(OwnedFd, u32)> {
         self.lookup.again()
+    }
+
+    pub(crate) fn keyholder(&self) -> Option<(OwnedFd, u32)> {
+        self.keyholder.again()
     }
 
     /// Whether scanners that compiled the signatures of the other would know the same.

@@ -31,6 +31,8 @@ pub(crate) type Prints = Vec<Print>;
 pub(crate) struct TlsFiles {
     /// Which file, and whose workers use it.
     public: Vec<(TlsFile, Vec<u16>, OwnedFd)>,
+    /// What the keyholder verifies servers with and mints by, where TLS is intercepted.
+    minting: Vec<(TlsFile, OwnedFd)>,
     keys: Vec<(KeyOf, OwnedFd, Option<OwnedFd>)>,
     prints: Prints,
 }
@@ -61,6 +63,14 @@ impl TlsFiles {
             for list in &settings.crl {
                 files.public(TlsFile::Crl { tls }, &of, list)?;
             }
+            if let Some(intercept) = &settings.intercept {
+                let authorities = [(false, Some(&intercept.ca)), (true, intercept.untrusted_ca.as_ref())];
+                for (untrusted, pair) in authorities.into_iter().filter_map(|(is, pair)| Some((is, pair?))) {
+                    let cert = files.open_one(&pair.cert)?;
+                    files.minting.push((TlsFile::Authority { tls, untrusted }, cert));
+                    files.key(KeyOf::Authority { tls, untrusted }, pair)?;
+                }
+            }
         }
         for (settings, tls) in policy.server_tls.iter().zip(0_u16..).filter(|(_, tls)| *tls != SERVER_OFF) {
             let of: Vec<u16> = tenants().filter(|tenant| policy.dials_with(*tenant, tls)).collect();
@@ -69,13 +79,17 @@ impl TlsFiles {
             }
             for path in trusted(&settings.trust)? {
                 files.public(TlsFile::ServerCa { tls }, &of, &path)?;
+                if policy.has_interception() {
+                    let file = files.open_one(&path)?;
+                    files.minting.push((TlsFile::ServerCa { tls }, file));
+                }
             }
             if let Some(pair) = &settings.certificate {
                 files.public(TlsFile::ServerChain { tls }, &of, &pair.cert)?;
                 files.key(KeyOf::ServerTls { tls }, pair)?;
             }
         }
-        let count = files.public.len() + files.keys.len();
+        let count = files.public.len() + files.minting.len() + files.keys.len();
         if count > MOST_FILES {
             return Err(format!("{count} files of TLS where {MOST_FILES} are allowed: join some"));
         }
@@ -106,6 +120,11 @@ impl TlsFiles {
     pub(crate) fn of_tenant(&self, tenant: u16) -> impl Iterator<Item = (TlsFile, OwnedFd)> {
         let own = self.public.iter().filter(move |(_, of, _)| of.contains(&tenant));
         own.filter_map(|(what, _, file)| Some((*what, reopen(file).ok()?)))
+    }
+
+    /// What the keyholder is given besides keys.
+    pub(crate) fn minting(&self) -> impl Iterator<Item = (TlsFile, OwnedFd)> {
+        self.minting.iter().filter_map(|(what, file)| Some((*what, reopen(file).ok()?)))
     }
 
     /// What the keyholder is given: the key, and its passphrase if it has one.

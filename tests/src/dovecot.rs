@@ -57,10 +57,25 @@ impl Dovecot {
 
     /// Serves these mails in a network namespace, on every address of it.
     pub fn start_in(namespace: &str, port: u16, mails: &[Vec<u8>]) -> Self {
+        Self::in_namespace(namespace, port, mails, None)
+    }
+
+    /// The same, by implicit TLS at port 995 with this certificate; clients are asked for one that this authority signed.
+    pub fn secured_in(namespace: &str, mails: &[Vec<u8>], pair: &Pair, authority: Option<&Path>) -> Self {
+        Self::in_namespace(namespace, 110, mails, Some((pair, 995, authority)))
+    }
+
+    fn in_namespace(
+        namespace: &str,
+        port: u16,
+        mails: &[Vec<u8>],
+        tls: Option<(&Pair, u16, Option<&Path>)>,
+    ) -> Self {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", namespace, "dovecot"]);
         let address = SocketAddr::from(([0, 0, 0, 0], port));
-        let dovecot = Self::start_by(&mut command, address, mails, None);
+        let dovecot = Self::start_by(&mut command, address, mails, tls);
+        let port = tls.map_or(port, |(_, port, _)| port);
         until("dovecot to listen in its namespace", 20, || {
             let probe = format!("</dev/tcp/127.0.0.1/{port}");
             let mut command = Command::new("ip");

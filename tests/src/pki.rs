@@ -74,6 +74,11 @@ impl Pki {
         self.directory.path().join("ca.pem")
     }
 
+    /// The authority's certificate and key.
+    pub fn authority(&self) -> Pair {
+        self.write("authority", &self.issuer.pem(), &self.issuer.key().serialize_pem())
+    }
+
     /// Where everything is.
     pub fn path(&self) -> &Path {
         self.directory.path()

@@ -56,6 +56,11 @@ impl Facts {
         (self.not_after - now).div_euclid(86_400)
     }
 
+    /// Whether it is for this name (RFC 6125 section 6.4: `*` stands for one label).
+    pub fn is_for(&self, name: &str) -> bool {
+        self.certificate.names.iter().any(|known| is_name(known, name))
+    }
+
     /// Whether it was signed with its own name.
     pub(crate) fn is_self_issued(&self) -> bool {
         self.certificate.subject == self.certificate.issuer
@@ -180,6 +185,16 @@ impl Chain {
         Ok(Self { facts: Facts::of(first)?, der })
     }
 
+    /// Of certificates as they are, the first one's facts being read.
+    ///
+    /// # Errors
+    /// When there is none, or the first one cannot be read.
+    pub(crate) fn from_der(der: &[Vec<u8>]) -> Result<Self, Error> {
+        let first = der.first().ok_or_else(|| Error::new("there is no certificate"))?;
+        let facts = Facts::of(first)?;
+        Ok(Self { facts, der: der.iter().map(|der| CertificateDer::from(der.clone())).collect() })
+    }
+
     /// How many certificates there are.
     pub const fn len(&self) -> usize {
         self.der.len()
@@ -197,7 +212,7 @@ impl Chain {
 
     /// Whether the first certificate is for this name (RFC 6125 section 6.4: `*` stands for one label).
     pub fn is_for(&self, name: &str) -> bool {
-        self.facts.certificate.names.iter().any(|known| is_name(known, name))
+        self.facts.is_for(name)
     }
 }
 

@@ -94,6 +94,11 @@ impl Channel {
         self.connection.peer_certificates().into_iter().flatten().map(|der| describe(der)).collect()
     }
 
+    /// The peer's certificates, its own first.
+    pub fn chain(&self) -> Vec<Vec<u8>> {
+        self.connection.peer_certificates().into_iter().flatten().map(|der| der.to_vec()).collect()
+    }
+
     /// `TLSv1.3 TLS13_AES_256_GCM_SHA384`, for the log.
     pub fn describe(&self) -> String {
         let version = self

@@ -8,7 +8,10 @@ use policy::tls::{ClientTls, Demand};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, ServerConnection,
+    WebPkiClientVerifier,
+};
 use rustls::sign::CertifiedKey;
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme,
@@ -96,6 +99,36 @@ impl Acceptor {
             return Err(Failure { blame: Blame::Deadline, why });
         };
         let (stream, connection) = ended.map_err(|error| failure(&error, &[]))?.into_inner();
+        let (channel, shown) = self.taken(connection)?;
+        Ok((stream, channel, shown))
+    }
+
+    /// The same, with a certificate that was minted for this session instead of its own. Its sessions are not resumed:
+    /// each begins with a look at the server.
+    ///
+    /// # Errors
+    /// When the certificate cannot be read.
+    pub fn showing(&self, minted: &[Vec<u8>], keyholder: &Arc<dyn Keyholder>) -> Result<Self, Error> {
+        let chain = Chain::from_der(minted)?;
+        let key = RemoteKey::new(&chain, Which::Minted, Arc::clone(keyholder))?;
+        let mut config = ServerConfig::clone(&self.config);
+        config.cert_resolver = Arc::new(Only(Arc::new(CertifiedKey::new(chain.der, Arc::new(key)))));
+        config.ticketer = Arc::new(NoTickets);
+        config.send_tls13_tickets = 0;
+        Ok(Self { config: Arc::new(config), required: self.required.clone(), deadline: self.deadline })
+    }
+
+    pub(crate) const fn config(&self) -> &Arc<ServerConfig> {
+        &self.config
+    }
+
+    /// How long a handshake may take.
+    pub const fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// A handshake ended; whether its certificate is one of those that are required.
+    pub(crate) fn taken(&self, connection: ServerConnection) -> Result<(Channel, Option<Facts>), Failure> {
         let shown = connection.peer_certificates().and_then(|chain| chain.first());
         let shown = shown.and_then(|der| Facts::of(der).ok());
         let meets = |facts: &Facts| self.required.iter().any(|wanted| wanted.matches(&facts.certificate));
@@ -103,7 +136,39 @@ impl Acceptor {
             let why = "the client's certificate is none of those that are required".to_owned();
             return Err(Failure { blame: Blame::Certificate, why });
         }
-        Ok((stream, Channel::new(connection.into()), shown))
+        Ok((Channel::new(connection.into()), shown))
+    }
+}
+
+/// One certificate for every name.
+#[derive(Debug)]
+struct Only(Arc<CertifiedKey>);
+
+impl ResolvesServerCert for Only {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+}
+
+/// No session is resumed.
+#[derive(Debug)]
+struct NoTickets;
+
+impl ProducesTickets for NoTickets {
+    fn enabled(&self) -> bool {
+        false
+    }
+
+    fn lifetime(&self) -> u32 {
+        0
+    }
+
+    fn encrypt(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn decrypt(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
     }
 }
 

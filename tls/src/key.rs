@@ -28,19 +28,10 @@ impl PrivateKey {
     /// # Errors
     /// When there is no usable key in it, or the passphrase is missing or wrong.
     pub fn from_pem(pem: &[u8], passphrase: Option<&[u8]>) -> Result<Self, Error> {
-        if contains(pem, b"Proc-Type: 4,ENCRYPTED") {
-            return Err(Error::new(
-                "the way it is encrypted is not supported: `openssl pkcs8 -topk8 -v2 aes-256-cbc -in OLD -out NEW` converts it",
-            ));
-        }
-        let der = if contains(pem, b"BEGIN ENCRYPTED PRIVATE KEY") {
-            decrypted(
-                pem,
-                passphrase.ok_or_else(|| Error::new("it is encrypted: name its passphrase-file"))?,
-            )?
-        } else {
-            PrivateKeyDer::from_pem_slice(pem).map_err(|_| Error::new("there is no private key in it"))?
-        };
+        Self::from_der(read(pem, passphrase)?)
+    }
+
+    pub(crate) fn from_der(der: PrivateKeyDer<'static>) -> Result<Self, Error> {
         let key = provider().key_provider.load_private_key(der);
         key.map(Self).map_err(|_| Error::new("a private key that is neither RSA nor ECDSA nor Ed25519"))
     }
@@ -58,6 +49,21 @@ impl PrivateKey {
     /// Whether the first certificate of a chain is this key's.
     pub fn belongs_to(&self, chain: &Chain) -> bool {
         CertifiedKey::new(chain.der.clone(), Arc::clone(&self.0)).keys_match().is_ok()
+    }
+}
+
+/// The key in a PEM file.
+pub(crate) fn read(pem: &[u8], passphrase: Option<&[u8]>) -> Result<PrivateKeyDer<'static>, Error> {
+    if contains(pem, b"Proc-Type: 4,ENCRYPTED") {
+        return Err(Error::new(
+            "the way it is encrypted is not supported: `openssl pkcs8 -topk8 -v2 aes-256-cbc -in OLD -out NEW` converts it",
+        ));
+    }
+    if contains(pem, b"BEGIN ENCRYPTED PRIVATE KEY") {
+        let passphrase = passphrase.ok_or_else(|| Error::new("it is encrypted: name its passphrase-file"))?;
+        decrypted(pem, passphrase)
+    } else {
+        PrivateKeyDer::from_pem_slice(pem).map_err(|_| Error::new("there is no private key in it"))
     }
 }
 

@@ -8,6 +8,8 @@
 //! key.rs       a private key: the keyholder's, and `mailward check`'s
 //! shape.rs     what a handshake lets a key sign, and nothing else
 //! chain.rs     certificates: from files, and what is to be known of them
+//! hello.rs     clients whose first words are read before they are answered
+//! mint.rs      certificates in the place of servers', signed by the operator's authority: the keyholder's
 //! ```
 //!
 //! # Security
@@ -17,7 +19,9 @@
 mod chain;
 mod channel;
 mod clients;
+mod hello;
 mod key;
+mod mint;
 mod remote;
 mod servers;
 mod shape;
@@ -25,9 +29,11 @@ mod shape;
 pub use chain::{Chain, Facts, check_revocations};
 pub use channel::Channel;
 pub use clients::{Acceptor, ClientFiles};
+pub use hello::Hello;
 pub use key::PrivateKey;
+pub use mint::{Authority, Minted};
 pub use remote::{Keyholder, NoKeys, TicketKeys, Which};
-pub use servers::{Connector, ServerFiles};
+pub use servers::{Connector, Judge, Secured, ServerFiles, Verified};
 pub use shape::{is_client_signature, is_server_signature};
 
 use rustls::SupportedProtocolVersion;
@@ -62,6 +68,8 @@ pub enum Blame {
     Gone,
     /// The peer's certificate is not what is asked for.
     Certificate,
+    /// The server asked for a certificate, and there was none to show.
+    CertificateAsked,
     /// The peer speaks no TLS, or not the one that is asked for.
     Protocol,
 }

@@ -16,6 +16,8 @@ pub enum Which {
     TowardsClient(u16),
     /// Of the certificate of the session's server-tls.
     TowardsServer,
+    /// Of the certificate that was minted for the session.
+    Minted,
 }
 
 /// Who has the keys. Each call is for the session whose handshake is running, and waits for the answer.

@@ -4,7 +4,7 @@ use crate::chain::{Chain, Facts, certificates, describe};
 use crate::remote::{Keyholder, RemoteKey, Which};
 use crate::{Blame, Channel, Error, Failure, failure, provider, versions};
 use policy::conditions::CertificateMatch;
-use policy::tls::{ServerTls, Verify};
+use policy::tls::{Exceptions, ServerTls, Verify};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -19,8 +19,27 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 tokio::task_local! {
-    /// The certificates that the server of this handshake showed, for the log.
-    static SEEN: RefCell<Vec<String>>;
+    /// Of the server whose handshake this is.
+    static SEEN: RefCell<Seen>;
+}
+
+#[derive(Default)]
+struct Seen {
+    /// The certificates that it showed, for the log.
+    certificates: Vec<String>,
+    /// Whether it asked for one, and there was none to show.
+    asked: bool,
+}
+
+/// A server, behind TLS.
+#[derive(Debug)]
+pub struct Secured {
+    /// The connection.
+    pub stream: TcpStream,
+    /// Its records.
+    pub channel: Channel,
+    /// Whether it asked for a certificate, and there was none to show.
+    pub asked: bool,
 }
 
 /// What the files of a server-tls hold.
@@ -50,31 +69,20 @@ impl Connector {
         required: &[CertificateMatch],
         keyholder: &Arc<dyn Keyholder>,
     ) -> Result<Self, Error> {
-        let mut roots = RootCertStore::empty();
-        for pem in &files.ca {
-            roots.add_parsable_certificates(certificates(pem)?);
-        }
-        if roots.is_empty() && matches!(tls.verify, Verify::Full | Verify::Chain) && !tls.accept.self_signed {
-            return Err(Error::new("there is no authority to trust: install ca-certificates, or write `ca`"));
-        }
+        let verifier = Verifier::new(tls, &files.ca, required)?;
         let builder = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&versions(tls.versions))
             .map_err(|error| Error::new(error.to_string()))?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Verifier {
-                tls: tls.clone(),
-                roots,
-                required: required.to_vec(),
-                provider: provider(),
-            }));
-        let config = match &files.chain {
-            None => builder.with_no_client_auth(),
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let shown = match &files.chain {
+            None => Shown(None),
             Some(chain) => {
                 let key = RemoteKey::new(chain, Which::TowardsServer, Arc::clone(keyholder))?;
-                let certified = CertifiedKey::new(chain.der.clone(), Arc::new(key));
-                builder.with_client_cert_resolver(Arc::new(Always(Arc::new(certified))))
+                Shown(Some(Arc::new(CertifiedKey::new(chain.der.clone(), Arc::new(key)))))
             }
         };
+        let config = builder.with_client_cert_resolver(Arc::new(shown));
         Ok(Self { config: Arc::new(config), expected: tls.expected.clone() })
     }
 
@@ -82,43 +90,110 @@ impl Connector {
     ///
     /// # Errors
     /// Whatever is no handshake that this configuration asks for, within the time.
-    pub async fn connect(
-        &self,
-        stream: TcpStream,
-        name: &str,
-        within: Duration,
-    ) -> Result<(TcpStream, Channel), Failure> {
-        let name = self.expected.as_deref().unwrap_or(name);
-        let Ok(name) = ServerName::try_from(name.to_owned()) else {
-            let why =
-                format!("`{name}` is no name that a certificate could have: write `name` in the server-tls");
-            return Err(Failure { blame: Blame::Certificate, why });
-        };
+    pub async fn connect(&self, stream: TcpStream, name: &str, within: Duration) -> Result<Secured, Failure> {
+        let name = expected(self.expected.as_deref(), name)
+            .map_err(|why| Failure { blame: Blame::Certificate, why: why.0 })?;
         let handshake = async {
             let ended = TlsConnector::from(Arc::clone(&self.config)).connect(name, stream).await;
-            ended.map_err(|error| failure(&error, &SEEN.with(|seen| seen.borrow().clone())))
+            let Seen { certificates, asked } = SEEN.with(RefCell::take);
+            match ended {
+                Ok(stream) => Ok((stream, asked)),
+                Err(error) => {
+                    let failure = failure(&error, &certificates);
+                    // A server that asked and got none may have refused for that.
+                    let blame = if asked && failure.blame != Blame::Certificate {
+                        Blame::CertificateAsked
+                    } else {
+                        failure.blame
+                    };
+                    Err(Failure { blame, ..failure })
+                }
+            }
         };
         let handshake = SEEN.scope(RefCell::default(), handshake);
         let Ok(ended) = tokio::time::timeout(within, handshake).await else {
             let why = format!("the handshake did not end within {} s", within.as_secs());
             return Err(Failure { blame: Blame::Deadline, why });
         };
-        let (stream, connection) = ended?.into_inner();
-        Ok((stream, Channel::new(connection.into())))
+        let (stream, asked) = ended?;
+        let (stream, connection) = stream.into_inner();
+        Ok(Secured { stream, channel: Channel::new(connection.into()), asked })
     }
 }
 
-/// The certificate towards servers that ask for one.
-#[derive(Debug)]
-struct Always(Arc<CertifiedKey>);
+/// The name that the certificate must have: the configured one, else the server's.
+fn expected(configured: Option<&str>, name: &str) -> Result<ServerName<'static>, Error> {
+    let name = configured.unwrap_or(name);
+    ServerName::try_from(name.to_owned()).map_err(|_| {
+        Error::new(format!(
+            "`{name}` is no name that a certificate could have: write `name` in the server-tls"
+        ))
+    })
+}
 
-impl ResolvesClientCert for Always {
+/// The certificate towards servers that ask for one, if there is one.
+#[derive(Debug)]
+struct Shown(Option<Arc<CertifiedKey>>);
+
+impl ResolvesClientCert for Shown {
     fn resolve(&self, _: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.0.key.choose_scheme(schemes).map(|_| Arc::clone(&self.0))
+        if self.0.is_none() {
+            // Outside a handshake of `connect` nobody asks what was seen.
+            let _ = SEEN.try_with(|seen| seen.borrow_mut().asked = true);
+        }
+        self.0.as_ref().filter(|shown| shown.key.choose_scheme(schemes).is_some()).cloned()
     }
 
     fn has_certs(&self) -> bool {
-        true
+        self.0.is_some()
+    }
+}
+
+/// How a server's certificate was verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verified {
+    /// Chain, dates and name, or by its fingerprint.
+    Wholly,
+    /// Only because the server-tls is content with less, or names an exception.
+    ByException,
+}
+
+/// Verifies servers' certificates without a handshake, by one server-tls.
+#[derive(Debug)]
+pub struct Judge {
+    strict: Option<Verifier>,
+    configured: Verifier,
+}
+
+impl Judge {
+    /// `ca`: PEM, one or several files.
+    ///
+    /// # Errors
+    /// When a file does not hold what it should.
+    pub fn new(tls: &ServerTls, ca: &[Vec<u8>]) -> Result<Self, Error> {
+        let verify = if tls.verify == Verify::Fingerprint { Verify::Fingerprint } else { Verify::Full };
+        let strict = ServerTls { verify, accept: Exceptions::default(), ..tls.clone() };
+        // Without an authority nothing is verified wholly.
+        Ok(Self { strict: Verifier::new(&strict, ca, &[]).ok(), configured: Verifier::new(tls, ca, &[])? })
+    }
+
+    /// Judges a chain, the server's certificate first. `name` is the server's, where the configuration does not say another;
+    /// `now` in seconds since 1970.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn judge(&self, chain: &[Vec<u8>], name: &str, now: u64) -> Result<Verified, Error> {
+        let name = expected(self.configured.tls.expected.as_deref(), name)?;
+        let chain: Vec<_> = chain.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
+        let (first, others) = chain.split_first().ok_or_else(|| Error::new("there is no certificate"))?;
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
+        let verify = |verifier: &Verifier| verifier.verify(first, others, &name, now);
+        if self.strict.as_ref().is_some_and(|strict| verify(strict).is_ok()) {
+            return Ok(Verified::Wholly);
+        }
+        verify(&self.configured)
+            .map(|()| Verified::ByException)
+            .map_err(|error| Error::new(error.to_string()))
     }
 }
 
@@ -131,6 +206,17 @@ struct Verifier {
 }
 
 impl Verifier {
+    fn new(tls: &ServerTls, ca: &[Vec<u8>], required: &[CertificateMatch]) -> Result<Self, Error> {
+        let mut roots = RootCertStore::empty();
+        for pem in ca {
+            roots.add_parsable_certificates(certificates(pem)?);
+        }
+        if roots.is_empty() && matches!(tls.verify, Verify::Full | Verify::Chain) && !tls.accept.self_signed {
+            return Err(Error::new("there is no authority to trust: install ca-certificates, or write `ca`"));
+        }
+        Ok(Self { tls: tls.clone(), roots, required: required.to_vec(), provider: provider() })
+    }
+
     fn verify(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -221,7 +307,7 @@ impl ServerCertVerifier for Verifier {
         // Outside a handshake of `connect` nobody asks what was seen.
         let _ = SEEN.try_with(|seen| {
             let chain = [end_entity].into_iter().chain(intermediates).take(DEPTH + 1);
-            *seen.borrow_mut() = chain.map(|der| describe(der)).collect();
+            seen.borrow_mut().certificates = chain.map(|der| describe(der)).collect();
         });
         self.verify(end_entity, intermediates, server_name, now).map(|()| ServerCertVerified::assertion())
     }

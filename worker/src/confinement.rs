@@ -22,6 +22,11 @@ pub const POLICY: Policy = Policy {
         any(libc::SYS_recvfrom, "what clients and servers send"),
         any(libc::SYS_sendto, "what is sent to them, and log events"),
         any(libc::SYS_writev, "records of TLS that are sent together"),
+        Allow {
+            syscall: libc::SYS_shutdown,
+            arg: Arg::Equals(1, libc::SHUT_WR as u64),
+            why: "one side of a connection that is relayed unseen says no more",
+        },
         any(libc::SYS_close, "ended connections, leases and copies"),
         any(libc::SYS_memfd_create, "spool and changed copy of a mail"),
         any(libc::SYS_write, "the spool, and the runtime waking itself"),

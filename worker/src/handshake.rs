@@ -3,6 +3,7 @@
 use crate::generation::Generation;
 use crate::peer::{Peer, stream};
 use crate::serve::Worker;
+use crate::session::Under;
 use ipc::ids::SessionId;
 use ipc::log::Level;
 use ipc::supervisor_worker::{End, FromWorker, NoServer, Session};
@@ -12,10 +13,10 @@ use policy::conditions::Certificate;
 use policy::tls::{ClientMode, ServerMode};
 use std::os::fd::OwnedFd;
 use texts::Answer;
-use tls::{Blame, Failure};
+use tls::{Blame, Failure, Secured};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use worker_proto::machine::{Greeted, Security, Settings};
+use worker_proto::machine::{Greeted, Security};
 use worker_proto::pop3::upgrade::{STLS, Step, Upgrade};
 
 /// What a server says before TLS is a line; what comes with it is a fault anyway.
@@ -29,8 +30,18 @@ pub(crate) enum NoPeer {
     Kicked,
     /// Its TLS is not what is asked for; what the client hears.
     Tls(Answer),
+    /// It asked for a certificate, there is none to show, and the handshake failed.
+    CertificateAsked,
     /// Something of ours failed.
     Internal,
+}
+
+/// A server, behind TLS as its rule says.
+pub(crate) struct Met {
+    pub(crate) peer: Peer,
+    pub(crate) greeted: Greeted,
+    /// It asked for a certificate, and there was none to show.
+    pub(crate) asked: bool,
 }
 
 /// What the machine has to know of TLS with the client.
@@ -102,12 +113,11 @@ pub(crate) fn client_failed(worker: &Worker, admission: &Session, failure: &Fail
 /// be for.
 pub(crate) async fn with_server(
     worker: &Worker,
-    generation: &Generation,
-    settings: &Settings,
+    under: &Under,
     admission: &Session,
-    rule: u16,
     server: (OwnedFd, String),
-) -> Result<(Peer, Greeted), NoPeer> {
+) -> Result<Met, NoPeer> {
+    let Under { generation, settings, rule, .. } = under;
     let (socket, name) = server;
     let rules = &settings.rules;
     let mut server = stream(socket).map_err(|_| NoPeer::Internal)?;
@@ -117,13 +127,13 @@ pub(crate) async fn with_server(
         return Err(NoPeer::Internal);
     };
     let greeted = match mode {
-        ServerMode::Off => return Ok((Peer::new(server, None), Greeted::ByServer)),
+        ServerMode::Off => return Ok(in_clear(server, Greeted::ByServer)),
         ServerMode::Implicit => Greeted::ByServer,
         ServerMode::StartTls | ServerMode::Opportunistic => match upgrade(&mut server).await {
             Ok(true) => Greeted::ByUs,
             Ok(false) if mode == ServerMode::Opportunistic => {
                 note(Level::Warn, "the server refuses TLS: passwords and mail travel in clear text", &name);
-                return Ok((Peer::new(server, None), Greeted::ByUs));
+                return Ok(in_clear(server, Greeted::ByUs));
             }
             Ok(false) => {
                 note(Level::Warn, "the server refuses TLS, so there is no session", &name);
@@ -135,24 +145,29 @@ pub(crate) async fn with_server(
             }
         },
     };
-    let connector = generation.tls.connector(rule, rules.server_tls, &rules.require_server_certificate);
+    let connector = generation.tls.connector(*rule, rules.server_tls, &rules.require_server_certificate);
     let connector = connector.map_err(|why| {
         note(Level::Error, "no TLS with servers", &why);
         NoPeer::Internal
     })?;
     match connector.connect(server, &name, settings.login.deadline).await {
-        Ok((stream, channel)) => {
+        Ok(Secured { stream, channel, asked }) => {
             note(Level::Debug, "TLS with the server", &channel.describe());
-            Ok((Peer::new(stream, Some(channel)), greeted))
+            Ok(Met { peer: Peer::new(stream, Some(channel)), greeted, asked })
         }
         Err(Failure { blame, why }) => {
             note(Level::Warn, "TLS with the server failed", &format!("{name}: {why}"));
-            Err(NoPeer::Tls(match blame {
-                Blame::Certificate => Answer::ServerCertificate,
-                Blame::Deadline | Blame::Gone | Blame::Protocol => Answer::ServerTlsFailed,
-            }))
+            Err(match blame {
+                Blame::Certificate => NoPeer::Tls(Answer::ServerCertificate),
+                Blame::CertificateAsked => NoPeer::CertificateAsked,
+                Blame::Deadline | Blame::Gone | Blame::Protocol => NoPeer::Tls(Answer::ServerTlsFailed),
+            })
         }
     }
+}
+
+fn in_clear(server: TcpStream, greeted: Greeted) -> Met {
+    Met { peer: Peer::new(server, None), greeted, asked: false }
 }
 
 /// STLS with the server: whether it agrees.

@@ -8,6 +8,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 use tls::Which;
 
+/// Octets of the certificates that a server shows: the contract with the keyholder.
+const MOST_CHAIN: usize = 48 * 1024;
+
 tokio::task_local! {
     /// Whose handshake is running: a key is used for a session, and the keyholder counts.
     pub(crate) static SESSION: SessionId;
@@ -32,7 +35,29 @@ impl Remote {
         self.link.lock().unwrap_or_else(PoisonError::into_inner).socket = link;
     }
 
-    fn ask(&self, question: impl FnOnce(SessionId) -> Question) -> Option<Vec<u8>> {
+    /// A certificate in the place of the server's, and whether the server was verified wholly. `None`: there is none, and the
+    /// keyholder's log says why.
+    pub(crate) fn mint(&self, name: &str, chain: Vec<Vec<u8>>) -> Option<(Vec<Vec<u8>>, bool)> {
+        let octets: usize = chain.iter().map(Vec::len).sum();
+        if octets > MOST_CHAIN {
+            return None;
+        }
+        let name = name.to_owned();
+        match self.ask(|session| Question::Mint { session, name, chain })? {
+            Answer::Minted { chain, verified } => Some((chain, verified)),
+            Answer::Done(_) | Answer::None => None,
+        }
+    }
+
+    fn done(&self, question: impl FnOnce(SessionId) -> Question) -> Option<Vec<u8>> {
+        match self.ask(question)? {
+            Answer::Done(octets) => Some(octets),
+            Answer::Minted { .. } | Answer::None => None,
+        }
+    }
+
+    /// `None`: refused, or too late: this handshake fails.
+    fn ask(&self, question: impl FnOnce(SessionId) -> Question) -> Option<Answer> {
         let question = question(SESSION.try_with(|session| *session).ok()?);
         let mut way = self.link.lock().unwrap_or_else(PoisonError::into_inner);
         way.asked = way.asked.wrapping_add(1);
@@ -40,9 +65,8 @@ impl Remote {
         let asked = Asked { number, question };
         let fits = |answered: &Answered| answered.number == number;
         match link::ask(way.socket.as_ref()?.as_fd(), &asked, fits) {
-            Ok(Answered { answer: Answer::Done(octets), .. }) => Some(octets),
-            // Refused, or too late: this handshake fails.
-            Ok(Answered { answer: Answer::None, .. }) | Err(LinkError::Full) => None,
+            Ok(Answered { answer, .. }) => Some(answer),
+            Err(LinkError::Full) => None,
             Err(LinkError::Closed | LinkError::Wire(_) | LinkError::Io(_)) => {
                 // The supervisor gives another link when there is another keyholder.
                 way.socket = None;
@@ -57,15 +81,16 @@ impl tls::Keyholder for Remote {
         let towards = match which {
             Which::TowardsClient(certificate) => Towards::Client(certificate),
             Which::TowardsServer => Towards::Server,
+            Which::Minted => Towards::Minted,
         };
-        self.ask(|session| Question::Sign { session, towards, scheme, message: message.to_vec() })
+        self.done(|session| Question::Sign { session, towards, scheme, message: message.to_vec() })
     }
 
     fn seal(&self, state: &[u8]) -> Option<Vec<u8>> {
-        self.ask(|session| Question::Seal { session, state: state.to_vec() })
+        self.done(|session| Question::Seal { session, state: state.to_vec() })
     }
 
     fn open(&self, ticket: &[u8]) -> Option<Vec<u8>> {
-        self.ask(|session| Question::Open { session, ticket: ticket.to_vec() })
+        self.done(|session| Question::Open { session, ticket: ticket.to_vec() })
     }
 }

@@ -7,6 +7,7 @@
 //! serve.rs     messages of the supervisor, one task per session
 //! session.rs   the story of a session        mail.rs   the way of one mail through it
 //! handshake.rs TLS with client and server        tls.rs    what it is made of        keyholder.rs   who signs
+//! intercept.rs the server's TLS first, then the client's        bypass.rs connections that are relayed unseen
 //! driver.rs    bytes and time <-> machine    peer.rs   one connection
 //! spool.rs     a mail on its way in          scan.rs   job out, answer checked      copy.rs   the scanned copy
 //! ```
@@ -18,12 +19,14 @@
 
 pub mod confinement;
 
+mod bypass;
 mod copy;
 mod driver;
 mod fault;
 mod generation;
 mod handshake;
 mod inbox;
+mod intercept;
 mod keyholder;
 mod limits;
 mod mail;

@@ -46,6 +46,11 @@ impl Peer {
         &mut self.stream
     }
 
+    /// The peer's certificates, DER; none in clear text.
+    pub(crate) fn chain(&self) -> Vec<Vec<u8>> {
+        self.channel.as_ref().map(|channel| channel.chain()).unwrap_or_default()
+    }
+
     /// A handshake ended well: what follows is behind TLS.
     pub(crate) fn secure(&mut self, channel: Channel) {
         self.channel = Some(Box::new(channel));

@@ -6,8 +6,9 @@ use crate::copy::Copies;
 use crate::driver::{Driver, Failure, Turn};
 use crate::fault::{self, Consequence};
 use crate::generation::Generation;
-use crate::handshake::{self, NoPeer};
+use crate::handshake::{self, Met, NoPeer};
 use crate::inbox::{Inbox, Letter};
+use crate::intercept;
 use crate::limits::{CHANGED, CLOSE, USER};
 use crate::mail::InHand;
 use crate::peer::{Peer, stream};
@@ -19,13 +20,14 @@ use ipc::supervisor_worker::{ChangedMail, Counters, End, FromWorker, NoServer, P
 use policy::names::{Language, Protocol};
 use policy::tls::ClientMode;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 use texts::Answer;
 use tokio::time::{Instant, timeout};
-use worker_proto::machine::{Changed, Event, Input, Machine, Settings};
+use worker_proto::machine::{Changed, Event, Greeted, Input, Machine, Settings};
 use worker_proto::pop3::{self, Pop3};
 
 /// An admitted client, as the supervisor handed it over.
@@ -43,35 +45,40 @@ pub(crate) struct Admitted {
 /// Serves one session to its end.
 pub(crate) async fn run(worker: Rc<Worker>, admitted: Admitted) -> (End, Counters) {
     let started = Instant::now();
-    let Admitted { mut admission, generation, client, inbox } = admitted;
+    let Admitted { admission, generation, client, inbox } = admitted;
     let handover_us = micros_since(admission.accepted_ns);
-    let counters = || Counters { handover_us, ..Counters::default() };
-    let Ok(client) = stream(client) else { return (End::Internal, counters()) };
+    let none = Counters { handover_us, ..Counters::default() };
+    let Ok(client) = stream(client) else { return (End::Internal, none) };
     let waits = admission.plan == Plan::Certificate;
 
     let known =
         generation.and_then(|generation| Some((Under::at_first(&generation, &admission)?, generation)));
-    let Some((mut under, admitted)) = known else {
+    let Some((under, admitted)) = known else {
         worker.log.note(Level::Error, Some(admission.id), "session names an unknown policy or rule", "");
         if admission.client_side.mode != ClientMode::Implicit {
             say_farewell(Peer::new(client, None), Answer::InternalError, admission.language).await;
         }
-        return (End::Internal, counters());
+        return (End::Internal, none);
     };
+
+    let mut joining = Joining { worker, admission, inbox, admitted, under, started, handover_us };
+    if joining.admission.intercept {
+        return Box::pin(intercept::run(joining, client)).await;
+    }
+    let Joining { worker, admission, inbox, admitted, under, .. } = &mut joining;
 
     // The supervisor is dialling meanwhile, or waits for the client's certificate. The login deadline includes it, whatever
     // `connect-timeout` says.
     let server = timeout(admitted.login_deadline, async {
-        let server = dialled(&worker, &inbox, &mut under).await?;
+        let server = dialled(worker, inbox, under).await?;
         let under = under.as_ref().ok_or(NoPeer::Internal)?;
-        handshake::with_server(&worker, &under.generation, &under.settings, &admission, under.rule, server)
-            .await
+        handshake::with_server(worker, under, admission, server.expecting(None)).await
     });
     // A client whose handshake fails ends the session at once; one without a server hears so behind its handshake.
     let client = Box::pin(async {
-        let (client, certificate) = handshake::with_client(&worker, &admitted, &admission, client).await?;
+        let (client, certificate) = handshake::with_client(worker, admitted, admission, client).await?;
         if waits {
-            handshake::tell_learnt(&worker, admission.id, certificate)?;
+            handshake::tell_learnt(worker, admission.id, certificate)?;
         }
         Ok(client)
     });
@@ -82,59 +89,102 @@ pub(crate) async fn run(worker: Rc<Worker>, admitted: Admitted) -> (End, Counter
     );
     let (client, server) = match both {
         Ok(both) => both,
-        Err(end) => return (end, counters()),
+        Err(end) => return (end, joining.counters()),
     };
-    if let Some(under) = &under {
-        admission.language = under.language;
-    }
-    let (server, under) = match (server, under) {
-        (Ok(server), Some(under)) => (server, under),
-        (server, _) => {
-            let why = server.err().unwrap_or(NoPeer::Internal);
-            let (answer, end) = without_server(&worker, &admission, why);
-            say_farewell(client, answer, admission.language).await;
-            return (end, counters());
+    let Met { peer: server, greeted, .. } = match server {
+        Ok(server) => server,
+        Err(why) => {
+            let language = under.as_ref().map_or(admission.language, |under| under.language);
+            let (answer, end) = without_server(worker, admission, why);
+            say_farewell(client, answer, language).await;
+            return (end, joining.counters());
         }
     };
-    let (server, greeted) = server;
-    let Under { generation, settings, rule, .. } = under;
+    serve(joining.join(client, server, greeted)).await
+}
 
-    let machine = match admission.protocol {
-        Protocol::Pop3 => {
-            let security = handshake::security(admission.client_side.mode);
-            Pop3::new(Rc::clone(&settings), admission.language, greeted, security, Duration::ZERO)
+/// A session that is on its way to having both peers.
+pub(crate) struct Joining {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) admission: Box<ipc::supervisor_worker::Session>,
+    pub(crate) inbox: Rc<Inbox>,
+    /// Of the admission, whose certificates the client is shown.
+    pub(crate) admitted: Rc<Generation>,
+    /// `None`: its rule is not decided.
+    pub(crate) under: Option<Under>,
+    started: Instant,
+    handover_us: u32,
+}
+
+impl Joining {
+    /// What it has done so far: nothing.
+    pub(crate) fn counters(&self) -> Counters {
+        Counters { handover_us: self.handover_us, ..Counters::default() }
+    }
+
+    /// Both peers are there.
+    ///
+    /// # Errors
+    /// How the session ended already.
+    pub(crate) fn join(
+        self,
+        client: Peer,
+        server: Peer,
+        greeted: Greeted,
+    ) -> Result<Box<Session<Pop3>>, (End, Counters)> {
+        let counters = self.counters();
+        let Self { worker, mut admission, inbox, admitted, under, started, .. } = self;
+        let Some(Under { generation, settings, rule, language }) = under else {
+            return Err((End::Internal, counters));
+        };
+        admission.language = language;
+        let machine = match admission.protocol {
+            Protocol::Pop3 => {
+                let security = handshake::security(admission.client_side.mode);
+                Pop3::new(Rc::clone(&settings), admission.language, greeted, security, Duration::ZERO)
+            }
+            // The supervisor serves no policy that has them.
+            Protocol::Imap | Protocol::Sieve => return Err((End::Internal, counters)),
+        };
+        let buffers = Rc::clone(&worker.buffers);
+        let driver = Driver::new(buffers, Rc::clone(&worker.memory), started, machine, client, server);
+        let mut session = Box::new(Session {
+            id: admission.id,
+            worker,
+            admission,
+            inbox,
+            admitted,
+            generation,
+            settings,
+            rule,
+            driver,
+            user: String::new(),
+            changed: Vec::new(),
+            copies: Copies::default(),
+            mails: 0,
+            hand: None,
+            storing: None,
+            counters,
+        });
+        session.driver.tell(Input::Begin);
+        Ok(session)
+    }
+}
+
+/// Relays to the end.
+pub(crate) async fn serve<M: Machine>(session: Result<Box<Session<M>>, (End, Counters)>) -> (End, Counters) {
+    match session {
+        Ok(mut session) => {
+            let (end, farewell) = session.relay().await;
+            session.close(end, &farewell).await;
+            (end, session.counters)
         }
-        // The supervisor serves no policy that has them.
-        Protocol::Imap | Protocol::Sieve => return (End::Internal, counters()),
-    };
-    let buffers = Rc::clone(&worker.buffers);
-    let driver = Driver::new(buffers, Rc::clone(&worker.memory), started, machine, client, server);
-    let mut session = Box::new(Session {
-        id: admission.id,
-        worker,
-        admission,
-        inbox,
-        admitted,
-        generation,
-        settings,
-        rule,
-        driver,
-        user: String::new(),
-        changed: Vec::new(),
-        copies: Copies::default(),
-        mails: 0,
-        hand: None,
-        storing: None,
-        counters: counters(),
-    });
-    session.driver.tell(Input::Begin);
-    let (end, farewell) = session.relay().await;
-    session.close(end, &farewell).await;
-    (end, session.counters)
+        Err(ended) => ended,
+    }
 }
 
 /// What the client hears where there is no server, and how the session ended.
-fn without_server(
+pub(crate) fn without_server(
     worker: &Worker,
     admission: &ipc::supervisor_worker::Session,
     why: NoPeer,
@@ -147,6 +197,7 @@ fn without_server(
         }
         NoPeer::Kicked => (Answer::SessionEnding, End::Kicked),
         NoPeer::Tls(answer) => (answer, End::ServerTls),
+        NoPeer::CertificateAsked => (Answer::ServerTlsFailed, End::ServerTls),
         NoPeer::Internal => (Answer::InternalError, End::Internal),
     }
 }
@@ -366,11 +417,11 @@ impl<M: Machine> Session<M> {
 }
 
 /// The rule that a session is under.
-struct Under {
-    generation: Rc<Generation>,
-    settings: Rc<Settings>,
+pub(crate) struct Under {
+    pub(crate) generation: Rc<Generation>,
+    pub(crate) settings: Rc<Settings>,
     /// Index of the command-acl.
-    rule: u16,
+    pub(crate) rule: u16,
     language: Language,
 }
 
@@ -395,21 +446,36 @@ impl Under {
     }
 }
 
+/// A server that the supervisor dialled.
+pub(crate) struct Dialled {
+    pub(crate) socket: OwnedFd,
+    pub(crate) address: SocketAddr,
+    /// As it was configured.
+    name: Option<String>,
+}
+
+impl Dialled {
+    /// With what its certificate must be for: the name as it was configured, else the one that the client asked for, else the address.
+    pub(crate) fn expecting(self, asked_for: Option<&str>) -> (OwnedFd, String) {
+        let name = self.name.or_else(|| asked_for.map(str::to_owned));
+        (self.socket, name.unwrap_or_else(|| self.address.ip().to_canonical().to_string()))
+    }
+}
+
 /// Waits for the server that the supervisor dials. The rule that comes before it, or instead of the one that was known, is
 /// left in `under`.
-async fn dialled(
+pub(crate) async fn dialled(
     worker: &Worker,
     inbox: &Inbox,
     under: &mut Option<Under>,
-) -> Result<(OwnedFd, String), NoPeer> {
+) -> Result<Dialled, NoPeer> {
     loop {
         let (message, fds) = poll_fn(|cx| inbox.poll(cx)).await;
         match message {
             ToWorker::Server { session: _, address, name } => {
-                // D5: the name as it was configured, else the address is what the certificate must be for.
-                let name = name.unwrap_or_else(|| address.ip().to_canonical().to_string());
                 let socket = fds.into_iter().next();
-                return socket.map(|fd| (fd, name)).ok_or(NoPeer::NoServer(NoServer::Unreachable));
+                let dialled = socket.map(|socket| Dialled { socket, address, name });
+                return dialled.ok_or(NoPeer::NoServer(NoServer::Unreachable));
             }
             ToWorker::NoServer { session: _, why } => return Err(NoPeer::NoServer(why)),
             ToWorker::Kick { .. } => return Err(NoPeer::Kicked),

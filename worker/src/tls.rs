@@ -3,6 +3,7 @@
 use crate::keyholder::Remote;
 use ipc::supervisor_worker::TlsFile;
 use nix::sys::uio::pread;
+use policy::intercept::Intercept;
 use policy::names::Protocol;
 use policy::slice::WorkerSlice;
 use policy::tls::{ClientTls, Required, ServerMode, ServerTls};
@@ -77,6 +78,20 @@ impl Tls {
         let keyholder: Arc<dyn Keyholder> = Arc::clone(&self.keyholder) as _;
         let acceptor = Acceptor::new(settings, &files, required, protocol, &keyholder);
         acceptor.map(Rc::new).map_err(|error| format!("client-tls {}: {error}", settings.name))
+    }
+
+    /// How sessions under this client-tls are intercepted.
+    pub(crate) fn intercept(&self, tls: u16) -> Option<&Intercept> {
+        self.client_tls.get(usize::from(tls))?.as_ref()?.intercept.as_ref()
+    }
+
+    /// `acceptor`, showing a certificate that was minted for the session.
+    ///
+    /// # Errors
+    /// Why it cannot be shown.
+    pub(crate) fn showing(&self, acceptor: &Acceptor, minted: &[Vec<u8>]) -> Result<Acceptor, String> {
+        let keyholder: Arc<dyn Keyholder> = Arc::clone(&self.keyholder) as _;
+        acceptor.showing(minted, &keyholder).map_err(|error| error.to_string())
     }
 
     /// How servers are spoken to by this server-tls.

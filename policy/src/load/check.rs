@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 #[derive(Debug)]
 pub(super) struct Places {
     pub(super) start: At,
+    pub(super) client_tls: Vec<Place>,
     pub(super) listeners: Vec<Place>,
     pub(super) session_acls: Vec<Place>,
     pub(super) command_acls: Vec<Place>,
@@ -26,6 +27,7 @@ pub(super) struct Places {
 pub(super) fn check(sink: &Sink<'_>, policy: &Policy, places: &Places, options: LoadOptions) {
     reach::listeners(sink, policy, places);
     reach::rules(sink, policy, places);
+    reach::interceptions(sink, policy, places);
     user_ids(sink, policy, places);
     for ((acl, place), index) in policy.command_acls.iter().zip(&places.command_acls).zip(0_usize..) {
         let at = &place.at;

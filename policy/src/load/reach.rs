@@ -138,6 +138,33 @@ fn command_rule(policy: &Policy, acl: &CommandAcl, index: usize) -> Reach {
     outcome
 }
 
+/// Interceptions that no connection can meet.
+pub(super) fn interceptions(sink: &Sink<'_>, policy: &Policy, places: &Places) {
+    let all = places.listeners.iter().chain(&places.session_acls);
+    if all.into_iter().any(|place| !place.sound) {
+        return;
+    }
+    for ((tls, index), place) in policy.client_tls.iter().zip(0_u16..).zip(&places.client_tls) {
+        let used = (0_u16..).zip(&policy.listeners).any(|(number, listener)| {
+            listener.transparent.is_some()
+                && (0_u16..).zip(&policy.session_acls).any(|(parent, session)| {
+                    session.accept
+                        && session.when.transparent != Some(false)
+                        && admits(session, number, listener)
+                        && policy.client_side(number, parent).client_tls == index
+                        && policy.intercepts(number, parent, true).is_some()
+                })
+        });
+        if place.sound && tls.intercept.is_some() && !used {
+            sink.warn(
+                &place.at,
+                "`intercept` has no effect: no accepted connection that NAT brings uses it with implicit TLS",
+                "write tls = \"implicit\" and transparent = { method = \"redirect\" } in the [[listener]], or remove it",
+            );
+        }
+    }
+}
+
 /// Sessions that have no server, or Mailward itself.
 pub(super) fn servers(sink: &Sink<'_>, policy: &Policy, places: &Places, acl: &CommandAcl, index: usize) {
     let Some(Place { at, .. }) = places.command_acls.get(index) else { return };
@@ -222,7 +249,10 @@ fn admits(session: &SessionAcl, number: u16, listener: &Listener) -> bool {
 /// The same for a command-acl and a session that the session-acl `parent` accepted. A rule that asks for a certificate takes
 /// only sessions that learn it in time.
 fn takes(policy: &Policy, acl: &CommandAcl, parent: u16, number: u16, listener: &Listener) -> bool {
-    (acl.when.certificates.is_empty() || policy.learns_certificate(number, parent))
+    let redirected =
+        policy.session_acls.get(usize::from(parent)).and_then(|session| session.when.transparent);
+    (acl.when.certificates.is_empty()
+        || policy.learns_certificate(number, parent, redirected.unwrap_or_default()))
         && one_of(&acl.when.parents, parent)
         && one_of(&acl.when.protocols, listener.protocol)
         && one_of(&acl.when.listeners, number)

@@ -3,7 +3,8 @@ use super::conditions::certificates;
 use super::document::Document;
 use super::{Named, Place};
 use crate::diagnostic::At;
-use crate::host::is_host_name;
+use crate::host::{HostError, is_host_name};
+use crate::intercept::{Bypass, CertificateAsked, Intercept};
 use crate::read::{Item, Table};
 use crate::tls::{
     ClientMode, ClientTls, Demand, Exceptions, Pair, Required, SERVER_SYSTEM, ServerMode, ServerTls, Trust,
@@ -65,6 +66,10 @@ pub(super) fn client_tls(document: &mut Document<'_>) -> Named<ClientTls> {
                 .map(|items| items.iter().filter_map(file).collect())
                 .unwrap_or_default(),
             deadline: table.duration("deadline", Duration::from_secs(15), Duration::from_secs(1)),
+            intercept: table
+                .take("intercept")
+                .and_then(|item| item.table("client-tls.intercept"))
+                .and_then(intercept),
         };
         if demand != Demand::None && tls.client_ca.is_none() {
             sink.error(
@@ -77,6 +82,34 @@ pub(super) fn client_tls(document: &mut Document<'_>) -> Named<ClientTls> {
         all.push(sink, "client-tls", name.to_owned(), Place::read(sink, errors, at), tls);
     }
     all
+}
+
+fn intercept(mut table: Table<'_>) -> Option<Intercept> {
+    let ca = table
+        .require(
+            "ca",
+            "write ca = { cert = \"/etc/mailward/tls/ca.pem\", key = \"/etc/mailward/tls/ca.key\" }",
+        )
+        .and_then(|item| item.table("certificate"))
+        .and_then(pair);
+    let untrusted_ca = table.take("untrusted-ca").and_then(|item| item.table("certificate")).and_then(pair);
+    let mut bypass = Bypass::default();
+    let items = table.take("bypass").and_then(|item| item.strings()).unwrap_or_default();
+    for (item, text) in items {
+        if let Err(HostError::Invalid(why)) = bypass.add(text) {
+            item.error(
+                format!("`{text}` in `bypass`: {why}"),
+                "write \"192.0.2.1\", \"192.0.2.0/24\", \"mail.example.net\" or \"*.example.net\"",
+            );
+        }
+    }
+    let certificate_asked = table.choice(
+        "certificate-asked",
+        CertificateAsked::Refuse,
+        &[("refuse", CertificateAsked::Refuse), ("bypass", CertificateAsked::Bypass)],
+    );
+    table.finish();
+    Some(Intercept { ca: ca?, untrusted_ca, bypass, certificate_asked })
 }
 
 /// The built-in ones come first.

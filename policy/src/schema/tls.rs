@@ -1,6 +1,6 @@
 //! TLS on either side.
 use super::Form::{Inner, Named};
-use super::{Entry, Kind, Section, TEXTS, later, now, word};
+use super::{Entry, Kind, Section, TEXTS, now, word};
 
 /// `tls` of a listener or a session-acl.
 pub(super) const CLIENT_MODE: Kind =
@@ -48,19 +48,23 @@ const CLIENT_TLS: &[Entry] = &[
     now("client-ca", Kind::File, "", "Authorities that clients' certificates must come from."),
     now("crl", Kind::List(&Kind::File), "[]", "Revocation lists."),
     now("deadline", Kind::Duration, "\"15s\"", "For the handshake."),
-    later(
+    now(
         "intercept",
         Kind::Table("client-tls.intercept"),
         "",
-        "Transparent TLS with the operator's authority.",
-        "remove it: this version shows its own certificates only",
+        "Implicit TLS of connections that NAT brought is ended with certificates in the servers' place.",
     ),
 ];
 
 const INTERCEPT: &[Entry] = &[
     now("ca", PAIR, "", "Signs certificates for servers that were verified. Required."),
     now("untrusted-ca", PAIR, "", "Signs for servers that were not, where policy lets them pass."),
-    now("bypass", Kind::Hosts, "[]", "Servers that are relayed unseen."),
+    now(
+        "bypass",
+        Kind::Hosts,
+        "[]",
+        "Servers that are relayed unseen: addresses, and names that their certificates prove.",
+    ),
     now(
         "certificate-asked",
         Kind::Word(&[word("refuse"), word("bypass")]),

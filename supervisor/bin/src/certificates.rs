@@ -1,11 +1,11 @@
 //! What `mailward check` says of certificates: each is read with its key, and the days that are left are shown. The keys are
 //! in the memory of this process, which ends when it has looked; the service reads them in the keyholder alone.
 use policy::model::Policy;
-use policy::tls::{Pair, Trust};
+use policy::tls::{ClientTls, Pair, Trust};
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
-use tls::{Chain, PrivateKey};
+use tls::{Authority, Chain, Facts, PrivateKey};
 
 /// Fewer days than that are a warning: authorities that renew by themselves do it earlier.
 const SOON: i64 = 14;
@@ -28,6 +28,9 @@ pub(crate) fn check(policy: &Policy) -> bool {
         }
         if let Some(path) = &tls.client_ca {
             say(format!("client-tls {}", tls.name), authorities(path));
+        }
+        for pair in interception(tls) {
+            say(format!("client-tls {}", tls.name), authority(pair));
         }
     }
     for tls in &policy.server_tls {
@@ -57,7 +60,8 @@ pub(crate) fn readable(policy: &Policy) -> Result<(), String> {
     let chain = |octets: &[u8]| Chain::from_pem(octets).map(drop);
     for tls in &policy.client_tls {
         let section = format!("client-tls {}", tls.name);
-        let shown = tls.certificates.iter().map(|pair| &pair.cert).chain(&tls.client_ca);
+        let own = tls.certificates.iter().chain(interception(tls));
+        let shown = own.map(|pair| &pair.cert).chain(&tls.client_ca);
         shown.for_each(|path| look(&section, path, chain));
         tls.crl.iter().for_each(|path| look(&section, path, tls::check_revocations));
     }
@@ -73,6 +77,22 @@ pub(crate) fn readable(policy: &Policy) -> Result<(), String> {
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
+/// The authorities of interception.
+fn interception(tls: &ClientTls) -> impl Iterator<Item = &Pair> {
+    let intercept = tls.intercept.iter();
+    intercept.flat_map(|intercept| [&intercept.ca].into_iter().chain(&intercept.untrusted_ca))
+}
+
+/// The days left of an authority that can sign in servers' place.
+fn authority(pair: &Pair) -> Result<String, String> {
+    let cert = read(&pair.cert)?;
+    let chain = Chain::from_pem(&cert).map_err(|why| at(&pair.cert, why))?;
+    let passphrase = pair.passphrase.as_deref().map(read).transpose()?;
+    Authority::new(&cert, &read(&pair.key)?, passphrase.as_deref()).map_err(|why| at(&pair.cert, why))?;
+    let left = days_left(pair, chain.facts())?;
+    Ok(format!("{}: signs in servers' place, {left}", pair.cert.display()))
+}
+
 /// The names and the days left of a certificate whose key is its own.
 fn certificate(pair: &Pair) -> Result<String, String> {
     let chain = Chain::from_pem(&read(&pair.cert)?).map_err(|why| at(&pair.cert, why))?;
@@ -83,6 +103,15 @@ fn certificate(pair: &Pair) -> Result<String, String> {
         return Err(at(&pair.key, format!("is not the key of {}", pair.cert.display())));
     }
     let facts = chain.facts();
+    let left = days_left(pair, facts)?;
+    if facts.certificate.names.is_empty() {
+        return Err(at(&pair.cert, "has no subject alternative name, so no client would take it"));
+    }
+    Ok(format!("{}: {}, {left}", pair.cert.display(), facts.certificate.names.join(" ")))
+}
+
+/// How long a certificate is still valid.
+fn days_left(pair: &Pair, facts: &Facts) -> Result<String, String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let days = facts.days_left(i64::try_from(now).unwrap_or(i64::MAX));
     let left = match days {
@@ -93,12 +122,7 @@ fn certificate(pair: &Pair) -> Result<String, String> {
     if i64::try_from(now).is_ok_and(|now| now < facts.not_before) {
         return Err(at(&pair.cert, "is not valid yet"));
     }
-    let names = if facts.certificate.names.is_empty() {
-        return Err(at(&pair.cert, "has no subject alternative name, so no client would take it"));
-    } else {
-        facts.certificate.names.join(" ")
-    };
-    Ok(format!("{}: {names}, {left}", pair.cert.display()))
+    Ok(left)
 }
 
 fn authorities(path: &Path) -> Result<String, String> {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use tls::{Connector, Failure, Keyholder, NoKeys, ServerFiles};
+use tls::{Connector, Failure, Keyholder, NoKeys, Secured, ServerFiles};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use worker_proto::pop3::upgrade::{STLS, Step, Upgrade};
@@ -116,9 +116,10 @@ impl Target<'_> {
         let upgraded = tokio::time::timeout(PATIENCE, self.upgrade(&mut stream)).await;
         upgraded.map_err(|_| "it does not answer in clear text; is this port for implicit TLS?")??;
         match connector.connect(stream, self.host, PATIENCE).await {
-            Ok((_, channel)) => {
+            Ok(Secured { channel, asked, .. }) => {
                 let shown = channel.certificates().join("\n      ");
-                Ok(format!("{}\n      {shown}", channel.describe()))
+                let asks = if asked { "\n      it asks for a certificate" } else { "" };
+                Ok(format!("{}\n      {shown}{asks}", channel.describe()))
             }
             Err(Failure { why, .. }) => Err(why.replace("; ", "\n      ")),
         }

@@ -224,6 +224,41 @@ fn a_certificate_decides_which_rule_a_session_is_under() {
 }
 
 #[test]
+fn an_intercepted_session_is_told_from_a_bypassed_one_and_from_others() {
+    let folder = folder();
+    let text = r#"
+        version = 1
+        [client-tls.a]
+        certificates = [{ cert = "/a", key = "/b" }]
+        [client-tls.a.intercept]
+        ca = { cert = "/operator.pem", key = "/operator.key" }
+        bypass = ["192.0.2.0/28"]
+        [[listener]]
+        protocol = "pop3"
+        tls = "implicit"
+        transparent = { method = "none" }
+        [[session-acl]]
+        [[command-acl]]
+        plug-to = ["192.0.2.1"]
+        [antivirus.clamd]
+    "#;
+    write(&folder, "m.toml", text);
+    for (question, note) in [
+        (&["--transparent", "--to", "192.0.2.77:995"][..], Some("in its place by /operator.pem")),
+        (&["--transparent", "--to", "192.0.2.7:995"], Some("relayed unseen")),
+        (&["--to", "192.0.2.77:995"], None),
+    ] {
+        let answer = asked(&folder, &[&["--from", "10.9.1.1"], question].concat());
+        match note {
+            Some(note) => assert!(answer.contains(note), "{question:?}: {answer}"),
+            None => {
+                assert!(!answer.contains("place") && !answer.contains("unseen"), "{question:?}: {answer}")
+            }
+        }
+    }
+}
+
+#[test]
 fn expectations_are_run_like_a_test_suite() {
     let folder = folder();
     write(

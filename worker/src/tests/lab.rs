@@ -102,6 +102,7 @@ pub(crate) fn admission(id: SessionId, rule: u16, client: SocketAddr) -> Session
         client_side: ClientSide { mode: ClientMode::Off, client_tls: 0 },
         session_rule_index: 0,
         plan: Plan::Early { rule },
+        intercept: false,
         accepted_ns: 0,
     }
 }

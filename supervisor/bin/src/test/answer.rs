@@ -122,7 +122,7 @@ fn walk(
 
     let names: Vec<&str> = policy.command_acls.iter().map(|acl| acl.name.as_str()).collect();
     let mut notebook = Notebook::new();
-    let learns = policy.learns_certificate(facts.listener, session_rule);
+    let learns = policy.learns_certificate(facts.listener, session_rule, facts.transparent);
     let facts = &Facts { certificate: facts.certificate.filter(|_| learns).or(Some(None)), ..*facts };
     let decision = acl::command(policy, facts, session_rule, &mut notebook);
     let mut phase = connection("command-acl", "session-acl", &names, notebook, decision);
@@ -171,6 +171,13 @@ fn handshake(policy: &Policy, facts: &Facts<'_>, session_rule: u16) -> Option<Ph
     let rule = policy.session_acls.get(usize::from(session_rule))?;
     let name = policy.client_tls.get(usize::from(side.client_tls)).map_or("", |tls| &tls.name);
     let mut notes = vec![how.to_owned()];
+    if let Some(intercept) = policy.intercepts(facts.listener, session_rule, facts.transparent) {
+        notes.push(if intercept.bypass.has_address(facts.destination.ip()) {
+            "the connection is relayed unseen, by the server's address".to_owned()
+        } else {
+            format!("after the server's, with a certificate in its place by {}", intercept.ca.cert.display())
+        });
+    }
     let required = &rule.require_client_certificate;
     let shown = facts.certificate.flatten();
     let meets = |shown: &Certificate| required.iter().any(|wanted| wanted.matches(shown));
