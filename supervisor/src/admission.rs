@@ -127,7 +127,7 @@ pub(crate) fn decide(policy: &Policy, facts: &Facts<'_>) -> Result<Admitted, Ref
     let facts = Facts { certificate: if learns { None } else { Some(None) }, ..*facts };
     let command_rule = match acl::command(policy, &facts, session_rule, &mut ()) {
         Decision::Accept(index) => Some(index),
-        Decision::Waits(_, _) if learns => None,
+        Decision::Waits(_, "client-certificate") => None,
         // A rule that waits for the login is not in this version, and the loader says so: nobody gets in by one.
         Decision::Deny(index) | Decision::Waits(index, _) => return Err(Refusal::Command(Some(index))),
         Decision::NoMatch => return Err(Refusal::Command(None)),
