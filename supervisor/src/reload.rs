@@ -228,7 +228,11 @@ impl Supervisor {
         let (name, tenant) = (session.client_name.clone(), session.tenant);
         let facts = self.facts(listener, index, client, name.as_deref(), destination);
         let former_rule = session.session_rule;
-        let named = old_rule.filter(|_| keep).and_then(|old| same_names(former, &policy, former_rule, old));
+        // What lookup is being asked is asked again: the rule meanwhile only stands for the one that it will name.
+        let settled = session.deciding.is_none();
+        let named = old_rule
+            .filter(|_| keep && settled)
+            .and_then(|old| same_names(former, &policy, former_rule, old));
         let decided = named.map_or_else(|| admission::decide(&policy, &facts), Ok);
         let going_on = match decided {
             Err(refusal) => {

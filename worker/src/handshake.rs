@@ -1,9 +1,9 @@
 //! TLS of a session with its two peers, before its machine exists. With the client only where TLS is implicit; STLS comes
 //! later, from the machine. With the server always: not an octet of a login leaves before the server is who it should be.
 use crate::generation::Generation;
+use crate::joining::Under;
 use crate::peer::{Peer, stream};
 use crate::serve::Worker;
-use crate::session::Under;
 use ipc::ids::SessionId;
 use ipc::log::Level;
 use ipc::supervisor_worker::{End, FromWorker, NoServer, Session};

@@ -4,8 +4,9 @@
 //! What the client asks for is its own word: it chooses which name the server must prove, and never what is let by.
 use crate::bypass;
 use crate::handshake::{self, Met, NoPeer};
+use crate::joining::{Dialled, Joining, dialled, without_server};
 use crate::peer::{Peer, stream};
-use crate::session::{Dialled, Joining, dialled, serve, without_server};
+use crate::session::{self, Session};
 use ipc::log::Level;
 use ipc::supervisor_worker::{Counters, End, FromWorker, NoServer};
 use policy::intercept::{CertificateAsked, Intercept};
@@ -44,7 +45,9 @@ pub(crate) async fn run(mut joining: Joining, client: TcpStream) -> (End, Counte
         };
     }
     match joining.meet(&intercept, acceptor, client).await {
-        Ok(Outcome::Joined(client, server, greeted)) => serve(joining.join(client, server, greeted)).await,
+        Ok(Outcome::Joined(client, server, greeted)) => {
+            session::serve(Session::begin(joining, client, server, greeted)).await
+        }
         Ok(Outcome::Unseen(hello, why)) => {
             joining.worker.tell(FromWorker::Again { session: joining.admission.id });
             match joining.server().await {

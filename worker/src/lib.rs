@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! serve.rs     messages of the supervisor, one task per session
-//! session.rs   the story of a session        mail.rs   the way of one mail through it
+//! joining.rs   how a session comes to its peers        session.rs the story between them        mail.rs a mail's way in it
 //! handshake.rs TLS with client and server        tls.rs    what it is made of        keyholder.rs   who signs
 //! intercept.rs the server's TLS first, then the client's        bypass.rs connections that are relayed unseen
 //! driver.rs    bytes and time <-> machine    peer.rs   one connection
@@ -27,6 +27,7 @@ mod generation;
 mod handshake;
 mod inbox;
 mod intercept;
+mod joining;
 mod keyholder;
 mod limits;
 mod mail;

@@ -3,10 +3,10 @@
 use crate::driver::Buffers;
 use crate::generation::{self, Generations};
 use crate::inbox::Inbox;
+use crate::joining::{self, Admitted};
 use crate::keyholder::{Remote, SESSION};
 use crate::memory::Memory;
 use crate::panics;
-use crate::session::{self, Admitted};
 use ipc::ids::SessionId;
 use ipc::log::{Level, Log};
 use ipc::supervisor_worker::{Counters, End, FromWorker, TlsFile, ToWorker};
@@ -158,7 +158,7 @@ fn take(worker: &Rc<Worker>, message: ToWorker, fds: Vec<OwnedFd>) {
 pub(crate) async fn run_guarded(worker: Rc<Worker>, admitted: Admitted) {
     let id = admitted.admission.id;
     let ended = {
-        let mut session = pin!(SESSION.scope(id, session::run(Rc::clone(&worker), admitted)));
+        let mut session = pin!(SESSION.scope(id, joining::run(Rc::clone(&worker), admitted)));
         poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| session.as_mut().poll(cx))) {
             Ok(polled) => polled.map(Ok),
             Err(panic) => Poll::Ready(Err(panic)),

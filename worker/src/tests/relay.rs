@@ -1,7 +1,8 @@
 //! Sessions without scanning, and the ends of sessions.
 use super::lab::{ID, Lab, admission, mail, run, slice};
+use crate::joining::Admitted;
 use crate::serve::{Worker, run_guarded};
-use crate::session::{Admitted, Session};
+use crate::session::Session;
 use ipc::supervisor_worker::{End, FromWorker, NoServer, ToWorker};
 use std::rc::Rc;
 use std::time::Duration;
