@@ -1,16 +1,29 @@
 //! The leaves of a mail, decoded, for the engines and for the rules: by the strict recogniser where it accepts the
 //! mail, else by a lenient reader, so that what some reader could open is scanned too.
-use mail_parser::{MessageParser, PartType};
+use mail_parser::{MessageParser, MessagePart, MimeHeaders, PartType};
 use mime::recogniser::{self, Accepted, Limits};
 use policy::model::MailFilter;
 use policy::status::{Status, StatusSet};
 use std::borrow::Cow;
 
+/// One leaf: what the engines and the document rules look at.
+#[derive(Debug)]
+pub struct Leaf<'a> {
+    /// Decoded.
+    pub octets: Cow<'a, [u8]>,
+    /// Lower-case type/subtype as its header declares it.
+    pub declared: String,
+    /// Every file name that its header gives it.
+    pub names: Vec<String>,
+    /// Where it stands; `None` in a mail that was not recognised, in which nothing has a place beyond doubt.
+    pub place: Option<recogniser::Leaf>,
+}
+
 /// A mail, taken apart.
 #[derive(Debug)]
 pub struct Parts<'a> {
-    /// Decoded leaves.
-    pub leaves: Vec<Cow<'a, [u8]>>,
+    /// Its leaves, in order.
+    pub leaves: Vec<Leaf<'a>>,
     /// `malformed` or `limit`, or nothing.
     pub found: StatusSet,
     /// Why, in constant words.
@@ -56,7 +69,12 @@ fn recognised<'a>(mail: &'a [u8], accepted: &Accepted, filter: &MailFilter) -> P
             parts.why = "more decoded octets than max-decoded";
             break;
         }
-        parts.leaves.push(octets);
+        parts.leaves.push(Leaf {
+            octets,
+            declared: leaf.content_type.clone(),
+            names: leaf.names.clone(),
+            place: Some(leaf.clone()),
+        });
     }
     parts
 }
@@ -80,6 +98,8 @@ fn lenient<'a>(mail: &'a [u8], filter: &MailFilter) -> Parts<'a> {
                 parts.found = StatusSet::of(Status::Limit);
                 return parts;
             }
+            let declared = declared(&part);
+            let names = names(&part);
             let octets: Cow<'a, [u8]> = match part.body {
                 PartType::Text(text) | PartType::Html(text) => Cow::Owned(text.into_owned().into_bytes()),
                 PartType::Binary(octets) | PartType::InlineBinary(octets) => Cow::Owned(octets.into_owned()),
@@ -96,8 +116,31 @@ fn lenient<'a>(mail: &'a [u8], filter: &MailFilter) -> Parts<'a> {
                 parts.found = StatusSet::of(Status::Limit);
                 return parts;
             }
-            parts.leaves.push(octets);
+            parts.leaves.push(Leaf { octets, declared, names, place: None });
         }
     }
     parts
+}
+
+fn declared(part: &MessagePart<'_>) -> String {
+    part.content_type().map_or_else(
+        || "text/plain".to_owned(),
+        |declared| {
+            let subtype = declared.subtype().unwrap_or_default();
+            format!("{}/{subtype}", declared.ctype()).to_ascii_lowercase()
+        },
+    )
+}
+
+/// What the reader calls it, and what either field says.
+fn names(part: &MessagePart<'_>) -> Vec<String> {
+    let disposition = part.content_disposition().and_then(|field| field.attribute("filename"));
+    let content_type = part.content_type().and_then(|field| field.attribute("name"));
+    let mut names: Vec<String> = Vec::new();
+    for name in [part.attachment_name(), disposition, content_type].into_iter().flatten() {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
 }

@@ -17,9 +17,10 @@ pub async fn scan(mail: &[u8], parts: &Parts<'_>, signatures: &Signatures, filte
     let mut budget = filter.max_decoded;
     for leaf in &parts.leaves {
         tokio::task::yield_now().await;
-        finding = finding.and(look(leaf));
-        if archive::is_zip(leaf) {
-            finding = finding.and(archive::open(leaf, 1, filter, &mut budget, &mut |member| look(member)));
+        finding = finding.and(look(&leaf.octets));
+        if archive::is_zip(&leaf.octets) {
+            finding =
+                finding.and(archive::open(&leaf.octets, 1, filter, &mut budget, &mut |member| look(member)));
         }
     }
     finding
