@@ -6,6 +6,7 @@ use crate::content::Content;
 use crate::notice::{self, Facts};
 use crate::parts::{Parts, take_apart};
 use crate::rules::{self, Verdict};
+use crate::views::Views;
 use ipc::ids::{EngineAnswer, LeaseId, Sha256};
 use ipc::log::printable;
 use ipc::supervisor_scanner::{EngineGrant, EngineState};
@@ -149,18 +150,18 @@ async fn inspect(
     engines: Vec<Demanded>,
     filter: &MailFilter,
 ) -> Inspection {
-    // Engines outside work while this process takes the mail apart.
+    let mut parts = take_apart(mail.bytes(), filter);
+    let views = Rc::new(Views { raw: Rc::clone(mail), extra: std::mem::take(&mut parts.extra) });
     let mut waiting = Vec::with_capacity(engines.len());
     for demanded in engines {
-        waiting.push(ask(job.slice, demanded, mail));
+        waiting.push(ask(job.slice, demanded, &views));
     }
-    let parts = take_apart(mail.bytes(), filter);
     // A mail that was cut off while it was spooled is over a limit; that it breaks off says nothing about it.
     let cut = job.scan.found.contains(Status::Limit);
     let mut statuses = if cut { job.scan.found } else { job.scan.found.union(parts.found) };
     let mut answers = Vec::with_capacity(waiting.len());
     for asked in waiting {
-        let answer = asked.finish(mail, &parts, job.signatures, filter).await;
+        let answer = asked.finish(&views, &parts, job.signatures, filter).await;
         statuses = statuses.union(answer.statuses);
         answers.push(answer);
     }
@@ -184,7 +185,7 @@ enum How {
     Inside,
 }
 
-fn ask(slice: &ScannerSlice, demanded: Demanded, mail: &Rc<Content>) -> Asked {
+fn ask(slice: &ScannerSlice, demanded: Demanded, views: &Rc<Views>) -> Asked {
     let Demanded { grant, connection } = demanded;
     let begun = Instant::now();
     let Some(engine) = slice.engines.get(usize::from(grant.engine)) else {
@@ -194,7 +195,7 @@ fn ask(slice: &ScannerSlice, demanded: Demanded, mail: &Rc<Content>) -> Asked {
     let how = match (grant.state, connection, &engine.kind) {
         (EngineState::Inside, _, EngineKind::Builtin { .. }) => How::Inside,
         (EngineState::Up, Some(connection), EngineKind::Clamd { .. }) => {
-            How::Outside(outside(engine.clone(), connection, Rc::clone(mail)))
+            How::Outside(outside(engine.clone(), connection, Rc::clone(views)))
         }
         (EngineState::Down { errno }, ..) => {
             let why = format!("{}: cannot be reached: {}", engine.name, Errno::from_raw(errno).desc());
@@ -219,11 +220,13 @@ fn limit(engine: &Engine, probed: Option<u64>) -> Option<u64> {
     [configured, probed].into_iter().flatten().min()
 }
 
-fn outside(engine: Engine, connection: OwnedFd, mail: Rc<Content>) -> JoinHandle<(Finding, Duration)> {
+fn outside(engine: Engine, connection: OwnedFd, views: Rc<Views>) -> JoinHandle<(Finding, Duration)> {
     spawn_local(async move {
         let begun = Instant::now();
         let finding = match &engine.kind {
-            EngineKind::Clamd { ignore, .. } => clamd::scan(connection, &mail, engine.timeout, ignore).await,
+            EngineKind::Clamd { ignore, .. } => {
+                clamd::scan(connection, &views.raw, engine.timeout, ignore).await
+            }
             EngineKind::Builtin { .. } => Finding::of(Status::Error, "the builtin engine has no connection"),
         };
         (finding, begun.elapsed())
@@ -233,7 +236,7 @@ fn outside(engine: Engine, connection: OwnedFd, mail: Rc<Content>) -> JoinHandle
 impl Asked {
     async fn finish(
         self,
-        mail: &Content,
+        views: &Views,
         parts: &Parts<'_>,
         signatures: &Signatures,
         filter: &MailFilter,
@@ -241,7 +244,7 @@ impl Asked {
         let (finding, took) = match self.how {
             How::Known(finding) => (finding, Duration::ZERO),
             How::Inside => {
-                let finding = builtin::scan(mail.bytes(), parts, signatures, filter).await;
+                let finding = builtin::scan(views, parts, signatures, filter).await;
                 (finding, self.begun.elapsed())
             }
             How::Outside(task) => match task.await {
@@ -249,7 +252,7 @@ impl Asked {
                 Err(_) => (Finding::of(Status::Error, "the conversation was cut off"), self.begun.elapsed()),
             },
         };
-        let over = self.limit.is_some_and(|limit| mail.bytes().len() as u64 > limit);
+        let over = self.limit.is_some_and(|limit| views.raw.bytes().len() as u64 > limit);
         let finding = if over {
             finding.and(Finding::of(
                 Status::Limit,

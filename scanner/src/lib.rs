@@ -5,6 +5,7 @@
 //! serve.rs       policy, signatures, one lease after another
 //! job.rs         THE STORY of one mail: verify, take apart, ask the engines, judge, rewrite, answer
 //! content.rs     the mail as bytes that cannot change        parts.rs    its leaves, decoded
+//! readings/      what other readers of a doubtful mail open  views.rs    what engines are shown
 //! antivirus/     builtin.rs, clamd.rs, probe.rs              notice.rs   what stands in its place
 //! ```
 //!
@@ -18,8 +19,10 @@ mod content;
 mod job;
 pub mod notice;
 pub mod parts;
+pub mod readings;
 mod rules;
 mod serve;
+mod views;
 
 use ipc::Link;
 use ipc::boot::Role;

@@ -1,10 +1,14 @@
 //! The leaves of a mail, decoded, for the engines and for the rules: by the strict recogniser where it accepts the
 //! mail, else by a lenient reader, so that what some reader could open is scanned too.
+use crate::readings::{self, Bounds};
 use mail_parser::{MessageParser, MessagePart, MimeHeaders, PartType};
 use mime::recogniser::{self, Accepted, Limits};
 use policy::model::MailFilter;
 use policy::status::{Status, StatusSet};
 use std::borrow::Cow;
+
+/// Readings of one part, on the average: so many leaves may be kept besides.
+const READINGS: usize = 8;
 
 /// One leaf: what the engines and the document rules look at.
 #[derive(Debug)]
@@ -24,6 +28,8 @@ pub struct Leaf<'a> {
 pub struct Parts<'a> {
     /// Its leaves, in order.
     pub leaves: Vec<Leaf<'a>>,
+    /// Of a mail that the recogniser refused: what other readers might open, for the engines only.
+    pub extra: Vec<Vec<u8>>,
     /// `malformed` or `limit`, or nothing.
     pub found: StatusSet,
     /// Why, in constant words.
@@ -40,12 +46,20 @@ pub fn take_apart<'a>(mail: &'a [u8], filter: &MailFilter) -> Parts<'a> {
         Ok(accepted) => recognised(mail, &accepted, filter),
         Err(refused) if refused.limit => Parts {
             leaves: Vec::new(),
+            extra: Vec::new(),
             found: StatusSet::of(Status::Limit),
             why: refused.what,
             recognised: false,
         },
         Err(refused) => {
             let mut parts = lenient(mail, filter);
+            let bounds =
+                Bounds { leaves: filter.max_parts.saturating_mul(READINGS), octets: filter.max_decoded };
+            let readings = readings::of(mail, bounds);
+            if readings.over {
+                parts.found = parts.found.with(Status::Limit);
+            }
+            parts.extra = readings.leaves;
             parts.found = parts.found.with(Status::Malformed);
             parts.why = refused.what;
             parts
@@ -54,7 +68,8 @@ pub fn take_apart<'a>(mail: &'a [u8], filter: &MailFilter) -> Parts<'a> {
 }
 
 fn recognised<'a>(mail: &'a [u8], accepted: &Accepted, filter: &MailFilter) -> Parts<'a> {
-    let mut parts = Parts { leaves: Vec::new(), found: StatusSet::EMPTY, why: "", recognised: true };
+    let mut parts =
+        Parts { leaves: Vec::new(), extra: Vec::new(), found: StatusSet::EMPTY, why: "", recognised: true };
     let mut decoded = 0_u64;
     for leaf in &accepted.leaves {
         let octets = match leaf.encoding {
@@ -81,7 +96,8 @@ fn recognised<'a>(mail: &'a [u8], accepted: &Accepted, filter: &MailFilter) -> P
 
 /// As a tolerant reader would: everything that it decodes is a leaf.
 fn lenient<'a>(mail: &'a [u8], filter: &MailFilter) -> Parts<'a> {
-    let mut parts = Parts { leaves: Vec::new(), found: StatusSet::EMPTY, why: "", recognised: false };
+    let mut parts =
+        Parts { leaves: Vec::new(), extra: Vec::new(), found: StatusSet::EMPTY, why: "", recognised: false };
     // A million siblings cost the parser 180 MB: counted before it is asked.
     let delimiters =
         memchr::memmem::find_iter(mail, b"\n--").take(filter.max_parts.saturating_mul(2)).count();

@@ -3,17 +3,23 @@
 use super::signatures::{Signatures, Verdict};
 use super::{Finding, archive};
 use crate::parts::Parts;
+use crate::views::Views;
 use policy::model::MailFilter;
 use policy::status::Status;
 
 /// Looks at the mail as it came, and at every leaf. Yields between leaves, so that other engines are served meanwhile.
-pub async fn scan(mail: &[u8], parts: &Parts<'_>, signatures: &Signatures, filter: &MailFilter) -> Finding {
+pub(crate) async fn scan(
+    views: &Views,
+    parts: &Parts<'_>,
+    signatures: &Signatures,
+    filter: &MailFilter,
+) -> Finding {
     let look = |octets: &[u8]| match signatures.scan(octets) {
         Verdict::Clean => Finding::clean(),
         Verdict::Infected(name) => Finding::infected(&name),
         Verdict::Undecided => Finding::of(Status::Error, "the rules did not come to an end in time"),
     };
-    let mut finding = look(mail);
+    let mut finding = look(views.raw.bytes());
     let mut budget = filter.max_decoded;
     for leaf in &parts.leaves {
         tokio::task::yield_now().await;
@@ -22,6 +28,10 @@ pub async fn scan(mail: &[u8], parts: &Parts<'_>, signatures: &Signatures, filte
             finding =
                 finding.and(archive::open(&leaf.octets, 1, filter, &mut budget, &mut |member| look(member)));
         }
+    }
+    for view in &views.extra {
+        tokio::task::yield_now().await;
+        finding = finding.and(look(view));
     }
     finding
 }
