@@ -114,11 +114,16 @@ fn feed(machine: Pop3, now: Duration, input: Input<'_>, peers: &mut Peers) -> Op
             let answer = match event {
                 Event::LoggedIn { .. } => Input::Changed(&[]),
                 Event::WantMail { .. } => Input::Pull,
-                Event::MailEnd { .. } | Event::Replaced { .. } => Input::Judged(Verdict::Defer { case: None }),
+                Event::MailEnd { number, .. } | Event::Replaced { number, .. } => {
+                    Input::Judged(number, Verdict::Defer { case: None })
+                }
                 Event::Close(_) => return None,
                 Event::LoginFailed { .. }
                 | Event::MailBegin { .. }
                 | Event::Delivered { .. }
+                | Event::Forgotten { .. }
+                | Event::Selected { .. }
+                | Event::CopyFailed(_)
                 | Event::StartTls
                 | Event::Refused { .. } => continue,
             };

@@ -10,6 +10,7 @@ use sha2::Digest;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
+use worker_proto::machine::CopyFault;
 
 /// A mail that was judged deliverable. Made by `scan::Judgement` alone.
 pub(crate) struct Copy {
@@ -95,15 +96,6 @@ pub(crate) struct Delivery {
     copy: Rc<Copy>,
     offset: u64,
     hash: Option<sha2::Sha256>,
-}
-
-/// Why a copy cannot be delivered to its end. The session ends before the client could take it for complete.
-#[derive(Debug)]
-pub(crate) enum CopyFault {
-    /// It cannot be read, or is shorter than it was.
-    Unreadable,
-    /// It is not what was scanned.
-    Changed,
 }
 
 impl Delivery {

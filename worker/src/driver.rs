@@ -3,7 +3,7 @@
 //!
 //! Trusts nothing that it reads; understands nothing of it either. A session that is idle owns no buffer: what is
 //! read and what is to be sent pass through one pair of buffers per worker, borrowed within one call.
-use crate::copy::{CopyFault, Delivery};
+use crate::copy::Delivery;
 use crate::limits::{CLOSE, PIECE, PIECES_PER_TURN, QUEUE};
 use crate::memory::Memory;
 use crate::peer::Peer;
@@ -18,7 +18,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tls::{Acceptor, Blame, Channel, Failure as Failed};
 use tokio::time::{Instant, Sleep, timeout};
-use worker_proto::machine::{Event, Fault, Input, Machine, Output, Side, Verdict};
+use worker_proto::machine::{CopyFault, Event, Fault, Input, Machine, Output, Side, Verdict};
 
 /// The buffers of a worker, shared by its sessions.
 pub(crate) struct Buffers {
@@ -39,8 +39,8 @@ impl Buffers {
 pub(crate) enum Turn {
     /// The machine asks for it.
     Event(Event),
-    /// The mail outgrew memory: a file is needed, the server is not read until it came.
-    NeedFile,
+    /// The mail of this number outgrew memory: a file is needed, nothing is read until it came.
+    NeedFile(u32),
     /// The client has waited for a judgement as long as `scan-patience` says.
     Patience,
     /// The session cannot go on.
@@ -69,7 +69,10 @@ pub(crate) struct Driver<M> {
     server: Peer,
     turns: VecDeque<Turn>,
     fault: Option<Fault>,
-    spooling: Option<Box<Spooling>>,
+    /// Mails whose octets are coming, or wait to be sealed, by their numbers.
+    spools: Vec<(u32, Box<Spooling>)>,
+    /// Which of them is written to.
+    receiving: Option<u32>,
     delivery: Option<Box<Delivery>>,
     patience: Option<Instant>,
     timer: Pin<Box<Sleep>>,
@@ -96,7 +99,8 @@ impl<M: Machine> Driver<M> {
             server,
             turns: VecDeque::new(),
             fault: None,
-            spooling: None,
+            spools: Vec::new(),
+            receiving: None,
             delivery: None,
             patience: None,
             timer: Box::pin(tokio::time::sleep_until(started)),
@@ -131,12 +135,12 @@ impl<M: Machine> Driver<M> {
     }
 
     /// Gives the machine a verdict and, where it serves, the copy. A small mail leaves in one write, its answer with it.
-    pub(crate) fn serve(&mut self, verdict: Verdict, delivery: Delivery) {
+    pub(crate) fn serve(&mut self, number: u32, verdict: Verdict, delivery: Delivery) {
         self.delivery = Some(Box::new(delivery));
         let buffers = Rc::clone(&self.buffers);
         let buffers = &mut *buffers.borrow_mut();
         clear(&mut buffers.output);
-        self.step(Input::Judged(verdict), &mut buffers.output);
+        self.step(Input::Judged(number, verdict), &mut buffers.output);
         if self.wants_copy() && buffers.output.events.is_empty() {
             self.step_copy(buffers);
         }
@@ -153,9 +157,19 @@ impl<M: Machine> Driver<M> {
         self.patience = until;
     }
 
-    /// The mail that is being spooled.
-    pub(crate) const fn spooling(&mut self) -> &mut Option<Box<Spooling>> {
-        &mut self.spooling
+    /// The spool of a mail that was not sealed yet.
+    pub(crate) fn spooling(&mut self, number: u32) -> Option<&mut Spooling> {
+        self.spools.iter_mut().find(|(of, _)| *of == number).map(|(_, spooling)| &mut **spooling)
+    }
+
+    /// Takes the spool of a mail out, to be sealed or forgotten.
+    pub(crate) fn take_spool(&mut self, number: u32) -> Option<Box<Spooling>> {
+        let at = self.spools.iter().position(|(of, _)| *of == number)?;
+        let (_, spooling) = self.spools.swap_remove(at);
+        if self.spools.is_empty() {
+            self.spools = Vec::new();
+        }
+        Some(spooling)
     }
 
     /// The next thing that the session has to do something about. Everything else happens in here.
@@ -176,6 +190,8 @@ impl<M: Machine> Driver<M> {
                 return Poll::Ready(Turn::Failed(Failure::ClientGone));
             }
             let moved = self.serve_copy(buffers)
+                || self.say_more(Side::Client, buffers)
+                || self.say_more(Side::Server, buffers)
                 || self.read(Side::Server, buffers, cx)
                 || self.read(Side::Client, buffers, cx);
             if moved {
@@ -225,6 +241,19 @@ impl<M: Machine> Driver<M> {
         true
     }
 
+    /// What the machine still has for a peer, when that took what came before.
+    fn say_more(&mut self, side: Side, buffers: &mut Buffers) -> bool {
+        let peer = match side {
+            Side::Client => &self.client,
+            Side::Server => &self.server,
+        };
+        if peer.queued() > 0 || !self.machine.as_ref().is_some_and(|machine| machine.has_more(side)) {
+            return false;
+        }
+        self.feed(Input::Room(side), &mut buffers.output);
+        true
+    }
+
     /// One piece of the copy, and its end if that follows.
     fn step_copy(&mut self, buffers: &mut Buffers) {
         let Some(delivery) = &mut self.delivery else { return };
@@ -252,8 +281,8 @@ impl<M: Machine> Driver<M> {
             Side::Client => (&mut self.client, &self.server),
             Side::Server => (&mut self.server, &self.client),
         };
-        let awaits_file = self.spooling.as_ref().is_some_and(|spooling| spooling.awaits_file());
-        if peer.is_eof() || other.queued() > QUEUE || (side == Side::Server && awaits_file) {
+        let awaits_file = self.spools.iter().any(|(_, spooling)| spooling.awaits_file());
+        if peer.is_eof() || other.queued() > QUEUE || awaits_file {
             return false;
         }
         let Poll::Ready(count) = peer.poll_read(cx, &mut buffers.piece) else { return false };
@@ -320,33 +349,67 @@ impl<M: Machine> Driver<M> {
     fn perform(&mut self, output: &mut Output) {
         self.client.send(&output.client);
         self.server.send(&output.server);
-        let wrote = self.spool(output);
+        let outgrown = self.spool(output);
         self.turns.extend(output.events.drain(..).map(Turn::Event));
-        if wrote == Wrote::NeedFile {
-            self.turns.push_back(Turn::NeedFile);
-        }
+        self.turns.extend(outgrown.into_iter().map(Turn::NeedFile));
         if let Some(fault) = self.fault.take() {
             self.turns.push_back(Turn::Failed(Failure::Peer(fault)));
         }
     }
 
-    /// A mail begins and goes on within one output, never two mails: the machine waits for the judgement of each.
-    fn spool(&mut self, output: &Output) -> Wrote {
-        if output.events.iter().any(|event| matches!(event, Event::MailBegin { .. })) {
-            self.spooling = Some(Box::new(Spooling::new(Rc::clone(&self.memory))));
+    /// Writes what came of mails; those that need a file.
+    fn spool(&mut self, output: &Output) -> Vec<u32> {
+        let Output { spool, spool_marks, events, .. } = output;
+        let mut outgrown = Vec::new();
+        let mut marks = spool_marks.iter().copied();
+        let mut from = 0;
+        for event in events {
+            match event {
+                Event::MailBegin { number, .. } => {
+                    from = marks.next().unwrap_or(from);
+                    self.take_spool(*number);
+                    self.spools.push((*number, Box::new(Spooling::new(Rc::clone(&self.memory)))));
+                    self.receiving = Some(*number);
+                }
+                Event::MailEnd { .. } => {
+                    let until = marks.next().unwrap_or(spool.len());
+                    self.write(spool.get(from..until).unwrap_or_default(), &mut outgrown);
+                    from = until;
+                    self.receiving = None;
+                }
+                Event::LoggedIn { .. }
+                | Event::LoginFailed { .. }
+                | Event::WantMail { .. }
+                | Event::Selected { .. }
+                | Event::Replaced { .. }
+                | Event::Delivered { .. }
+                | Event::Forgotten { .. }
+                | Event::CopyFailed(_)
+                | Event::StartTls
+                | Event::Refused { .. }
+                | Event::Close(_) => {}
+            }
         }
-        match &mut self.spooling {
-            Some(spooling) => spooling.write(&output.spool),
-            None => Wrote::Fine,
+        self.write(spool.get(from..).unwrap_or_default(), &mut outgrown);
+        outgrown
+    }
+
+    fn write(&mut self, octets: &[u8], outgrown: &mut Vec<u32>) {
+        if let Some(number) = self.receiving
+            && let Some(spooling) = self.spooling(number)
+            && spooling.write(octets) == Wrote::NeedFile
+        {
+            outgrown.push(number);
         }
     }
 }
 
 /// A machine that panicked, of whatever session, left in the shared buffers what nobody else may see.
 fn clear(output: &mut Output) {
-    let Output { client, server, spool, events } = output;
+    let Output { client, server, spool, spool_marks, events } = output;
     client.clear();
     server.clear();
     spool.clear();
+    spool_marks.clear();
     events.clear();
 }

@@ -1,9 +1,8 @@
 //! One place that says what a failure means: the last words to the client, the loudness of the log, the end.
-use crate::copy::CopyFault;
 use crate::driver::Failure;
 use ipc::log::Level;
 use ipc::supervisor_worker::{End, NoServer};
-use worker_proto::machine::{Close, Side};
+use worker_proto::machine::{Close, CopyFault, Side};
 
 /// What follows from a failure.
 pub(crate) struct Consequence {

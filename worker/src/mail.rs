@@ -1,6 +1,6 @@
 //! The way of one mail through a session: wanted, spooled, sealed, leased, judged, on record, delivered.
 //!
-//! Whatever goes wrong on it defers the mail: the client hears `-ERR [SYS/TEMP]`, the mail stays on the server.
+//! Whatever goes wrong on it defers the mail: the client hears of a failure that passes, the mail stays where it is.
 use crate::copy::{Copy, Delivery};
 use crate::limits::{ANSWER_TEXT, VIRUS_NAME};
 use crate::scan::{self, Decision, Judgement, Lost, Question, Trip};
@@ -18,16 +18,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 use worker_proto::machine::{Input, Machine, Spooled, Verdict};
 
-/// A mail between its first octet and its judgement. One per session: the machine waits for each.
+/// A mail between its first octet and its judgement.
 pub(crate) struct InHand {
-    id: MailId,
+    pub(crate) id: MailId,
+    /// The machine's number.
     number: u32,
+    direction: Direction,
     /// What spooling found.
     found: StatusSet,
     /// Its last octet came.
     since: Instant,
-    /// The client still waits for it.
-    awaited: bool,
+    /// The client waits for it until then.
+    patience: Option<Instant>,
     stage: Stage,
 }
 
@@ -63,112 +65,113 @@ impl<M: Machine> Session<M> {
     /// The client asks for a mail: a copy that is held, a judgement that is on its way, or else the server's mail.
     pub(crate) fn want_mail(&mut self, number: u32) {
         if let Some(copy) = self.copies.current(number) {
-            self.serve(copy);
-        } else if let Some(hand) = self.hand.as_mut().filter(|hand| hand.number == number) {
+            self.serve(number, copy);
+        } else if self.hands.iter().any(|hand| hand.number == number) {
             // Its client ran out of patience before; the scan went on.
-            hand.awaited = true;
-            self.be_patient();
+            self.be_patient(number);
         } else {
             self.driver.tell(Input::Pull);
         }
     }
 
-    /// The server begins to send it. A mail that nobody waits for any more is forgotten, its lease ends by itself.
-    pub(crate) fn mail_begins(&mut self, number: u32) {
+    /// A peer begins to send it.
+    pub(crate) fn mail_begins(&mut self, number: u32, direction: Direction) {
+        if !M::KEEPS_COPIES {
+            // One at a time: nobody waits for the one before any more. It is forgotten, its lease ends by itself.
+            self.hands.clear();
+        }
         let id = self.next_mail();
-        let found = StatusSet::EMPTY;
-        let since = Instant::now();
-        self.hand =
-            Some(Box::new(InHand { id, number, found, since, awaited: true, stage: Stage::Spooling }));
+        let (found, since, stage) = (StatusSet::EMPTY, Instant::now(), Stage::Spooling);
+        self.hands.push(InHand { id, number, direction, found, since, patience: None, stage });
     }
 
     /// It outgrew `spool-file-above`.
-    pub(crate) fn need_file(&mut self) {
-        if let Some(hand) = &self.hand {
+    pub(crate) fn need_file(&mut self, number: u32) {
+        if let Some(hand) = self.hands.iter().find(|hand| hand.number == number) {
             self.worker.tell(FromWorker::NeedSpool { session: self.id, mail: hand.id });
+        } else {
+            self.driver.take_spool(number);
         }
     }
 
     /// The file came.
     pub(crate) fn spool_file(&mut self, id: MailId, write: OwnedFd, read: OwnedFd) {
-        if self.in_hand(id).is_some() {
-            if let Some(spooling) = self.driver.spooling() {
+        if let Some(number) = self.in_hand(id).map(|hand| hand.number) {
+            if let Some(spooling) = self.driver.spooling(number) {
                 spooling.continue_in(write, read, &mut self.worker.buffers.borrow_mut().piece);
             }
-            self.seal_if_complete();
+            self.seal_if_complete(id);
         }
     }
 
     /// No file came: what is still to come of the mail is dropped.
     pub(crate) fn no_spool_file(&mut self, id: MailId) {
-        if self.in_hand(id).is_some() {
-            if let Some(spooling) = self.driver.spooling() {
+        if let Some(number) = self.in_hand(id).map(|hand| hand.number) {
+            if let Some(spooling) = self.driver.spooling(number) {
                 spooling.give_up();
             }
-            self.seal_if_complete();
+            self.seal_if_complete(id);
         }
     }
 
     /// It is complete.
-    pub(crate) fn mail_ends(&mut self, spooled: Spooled) {
-        let Some(hand) = &mut self.hand else {
-            self.driver.tell(Input::Judged(Verdict::Defer { case: None }));
+    pub(crate) fn mail_ends(&mut self, number: u32, spooled: Spooled) {
+        let Some(hand) = self.hands.iter_mut().find(|hand| hand.number == number) else {
+            self.driver.take_spool(number);
+            self.driver.tell(Input::Judged(number, Verdict::Defer { case: None }));
             return;
         };
         hand.found = spooled.found;
         hand.since = Instant::now();
         hand.stage = Stage::AwaitingFile;
-        self.be_patient();
-        self.seal_if_complete();
+        let id = hand.id;
+        self.be_patient(number);
+        self.seal_if_complete(id);
     }
 
-    fn seal_if_complete(&mut self) {
-        let complete = self.hand.as_ref().is_some_and(|hand| matches!(hand.stage, Stage::AwaitingFile));
-        let spooling = self.driver.spooling();
-        if !complete || spooling.as_ref().is_some_and(|spooling| spooling.awaits_file()) {
+    fn seal_if_complete(&mut self, id: MailId) {
+        let Some(hand) = self.hands.iter_mut().find(|hand| hand.id == id) else { return };
+        let awaits_file = self.driver.spooling(hand.number).is_some_and(|spooling| spooling.awaits_file());
+        if !matches!(hand.stage, Stage::AwaitingFile) || awaits_file {
             return;
         }
-        let sealed = spooling.take().ok_or("no spool").and_then(|spooling| spooling.seal());
-        let Some(hand) = &mut self.hand else { return };
-        match sealed {
+        match self.driver.take_spool(hand.number).ok_or("no spool").and_then(|spooling| spooling.seal()) {
             Ok(mail) => {
                 let (size, sha256) = (mail.length(), mail.sha256());
                 hand.stage = Stage::Sealed(Rc::new(mail));
-                let mail = hand.id;
-                self.worker.tell(FromWorker::NeedScan { session: self.id, mail, size, sha256 });
+                self.worker.tell(FromWorker::NeedScan { session: self.id, mail: id, size, sha256 });
             }
-            Err(why) => self.defer(why, None),
+            Err(why) => self.defer(id, why, None),
         }
     }
 
     /// A scanner was lent for it. A second lease for the same mail replaces the first, whose scanner died.
     pub(crate) fn leased(&mut self, id: MailId, lease: LeaseId, pair: OwnedFd) {
-        let Some(mail) = self.in_hand(id).and_then(|hand| hand.mail().cloned()) else { return };
-        let question = self.question();
-        if let Some(hand) = &mut self.hand {
+        let Some(hand) = self.in_hand(id) else { return };
+        let Some(mail) = hand.mail().cloned() else { return };
+        let question = self.question(hand);
+        if let Some(hand) = self.hands.iter_mut().find(|hand| hand.id == id) {
             hand.stage = Stage::Scanning(Rc::clone(&mail), scan::trip(lease, pair, mail, question));
         }
     }
 
     /// None will be lent.
     pub(crate) fn not_leased(&mut self, id: MailId, why: NoLease) {
-        if self.in_hand(id).is_some() {
-            let why = match why {
-                NoLease::Busy => "no scanner is free",
-                NoLease::Died => "the scanner died twice",
-                NoLease::Stopping => "the service is stopping",
-            };
-            self.defer(why, None);
-        }
+        let why = match why {
+            NoLease::Busy => "no scanner is free",
+            NoLease::Died => "the scanner died twice",
+            NoLease::Stopping => "the service is stopping",
+        };
+        self.defer(id, why, None);
     }
 
     /// The scanner answered, or did not.
-    pub(crate) fn answered(&mut self, answer: Result<Judgement, Lost>) {
+    pub(crate) fn answered(&mut self, id: MailId, answer: Result<Judgement, Lost>) {
         match answer {
-            Ok(judgement) => self.judged(judgement),
+            Ok(judgement) => self.judged(id, judgement),
             Err(Lost::Scanner) => {
                 // The supervisor sees its death too: it leases another, or says that there is none.
-                if let Some(hand) = &mut self.hand
+                if let Some(hand) = self.hands.iter_mut().find(|hand| hand.id == id)
                     && let Some(mail) = hand.mail().cloned()
                 {
                     hand.stage = Stage::Sealed(mail);
@@ -177,85 +180,107 @@ impl<M: Machine> Session<M> {
             Err(Lost::Lied(why)) => {
                 // Nothing that it said is worth a record.
                 self.note(Level::Error, "scanner's answer refused", why);
-                self.defer(why, None);
+                self.defer(id, why, None);
             }
-            Err(Lost::Internal(why)) => self.defer(why, None),
+            Err(Lost::Internal(why)) => self.defer(id, why, None),
         }
     }
 
-    fn judged(&mut self, Judgement { judged, decision }: Judgement) {
+    fn judged(&mut self, id: MailId, Judgement { judged, decision }: Judgement) {
         let case = judged.sha256.case();
         match decision {
             Decision::Deliver(copy) => {
                 let outcome = if copy.is_changed() { Outcome::Replaced } else { Outcome::Passed };
-                let Some(hand) = self.finish(outcome, Some(&judged), &judged.reason) else { return };
+                let Some(hand) = self.finish(id, outcome, Some(&judged), &judged.reason) else { return };
                 self.copies.keep(hand.number, Rc::clone(&copy), self.generation.copy_cache);
-                if hand.awaited {
-                    self.serve(copy);
+                if hand.patience.is_some() {
+                    self.serve(hand.number, copy);
                 }
             }
             Decision::Deny => {
-                self.refuse(Outcome::Denied, Some(&judged), &judged.reason, |reason| {
+                self.refuse(id, Outcome::Denied, Some(&judged), &judged.reason, |reason| {
                     let reason = reason.to_owned();
                     Verdict::Deny { reason, case }
                 });
             }
-            Decision::Defer => self.defer(&judged.reason, Some(&judged)),
+            Decision::Defer => self.defer(id, &judged.reason, Some(&judged)),
         }
     }
 
-    /// Refuses the mail in hand for now.
-    fn defer(&mut self, why: &str, judged: Option<&Judged>) {
-        let case = self.hand.as_ref().and_then(|hand| hand.mail()).map(|mail| mail.sha256().case());
-        self.refuse(Outcome::Deferred, judged, why, |_| Verdict::Defer { case });
+    /// Refuses a mail in hand for now.
+    fn defer(&mut self, id: MailId, why: &str, judged: Option<&Judged>) {
+        let case = self.in_hand(id).and_then(InHand::mail).map(|mail| mail.sha256().case());
+        self.refuse(id, Outcome::Deferred, judged, why, |_| Verdict::Defer { case });
     }
 
     fn refuse(
         &mut self,
+        id: MailId,
         outcome: Outcome,
         judged: Option<&Judged>,
         why: &str,
         verdict: impl FnOnce(&str) -> Verdict,
     ) {
-        let Some(hand) = self.finish(outcome, judged, why) else { return };
-        if hand.awaited {
+        let Some(hand) = self.finish(id, outcome, judged, why) else { return };
+        if hand.patience.is_some() {
             let why = log::printable(why, ANSWER_TEXT);
-            self.driver.tell(Input::Judged(verdict(&why)));
+            self.driver.tell(Input::Judged(hand.number, verdict(&why)));
         }
     }
 
     /// `scan-patience` ends the client's waiting and nothing else: the judgement is kept for its next attempt.
     pub(crate) fn out_of_patience(&mut self) {
-        let Some(hand) = &mut self.hand else { return };
-        if !std::mem::take(&mut hand.awaited) {
-            return;
+        let now = Instant::now();
+        while let Some(hand) =
+            self.hands.iter_mut().find(|hand| hand.patience.is_some_and(|patience| patience <= now))
+        {
+            hand.patience = None;
+            let (number, case) = (hand.number, hand.mail().map(|mail| mail.sha256().case()));
+            if hand.mail().is_none() {
+                // It never became a mail: there is nothing to wait for.
+                self.forget(number);
+            }
+            self.counters.mails_deferred = self.counters.mails_deferred.saturating_add(1);
+            self.note(Level::Warn, "scan-patience is over", case.as_deref().unwrap_or(""));
+            self.driver.tell(Input::Judged(number, Verdict::Defer { case }));
         }
-        let case = hand.mail().map(|mail| mail.sha256().case());
-        if hand.mail().is_none() {
-            // It never became a mail: there is nothing to wait for.
-            self.hand = None;
-            *self.driver.spooling() = None;
-        }
-        self.counters.mails_deferred = self.counters.mails_deferred.saturating_add(1);
-        self.note(Level::Warn, "scan-patience is over", case.as_deref().unwrap_or(""));
-        self.driver.tell(Input::Judged(Verdict::Defer { case }));
+        self.watch_patience();
     }
 
-    fn be_patient(&mut self) {
+    /// Nobody asks for this mail any more.
+    pub(crate) fn forget(&mut self, number: u32) {
+        self.hands.retain(|hand| hand.number != number);
+        self.driver.take_spool(number);
+        self.watch_patience();
+    }
+
+    fn be_patient(&mut self, number: u32) {
         let until = Instant::now().checked_add(self.settings.rules.scan_patience);
-        self.driver.set_patience(until);
+        if let Some(hand) = self.hands.iter_mut().find(|hand| hand.number == number) {
+            hand.patience = until;
+        }
+        self.watch_patience();
     }
 
-    /// The mail in hand has its outcome: one MAIL record.
-    fn finish(&mut self, outcome: Outcome, judged: Option<&Judged>, reason: &str) -> Option<Box<InHand>> {
-        let hand = self.hand.take()?;
-        if hand.awaited {
-            self.driver.set_patience(None);
-        }
+    fn watch_patience(&mut self) {
+        self.driver.set_patience(self.hands.iter().filter_map(|hand| hand.patience).min());
+    }
+
+    /// A mail in hand has its outcome: one MAIL record.
+    fn finish(
+        &mut self,
+        id: MailId,
+        outcome: Outcome,
+        judged: Option<&Judged>,
+        reason: &str,
+    ) -> Option<InHand> {
+        let at = self.hands.iter().position(|hand| hand.id == id)?;
+        let hand = self.hands.remove(at);
+        self.watch_patience();
         let counter = match outcome {
             // Counted when they are delivered, or when patience was over.
             Outcome::Passed | Outcome::Replaced => None,
-            Outcome::Denied | Outcome::Deferred if !hand.awaited => None,
+            Outcome::Denied | Outcome::Deferred if hand.patience.is_none() => None,
             Outcome::Denied => Some(&mut self.counters.mails_denied),
             Outcome::Deferred => Some(&mut self.counters.mails_deferred),
         };
@@ -266,7 +291,7 @@ impl<M: Machine> Session<M> {
         let record = log::Mail {
             session: self.id,
             number: hand.number,
-            direction: Direction::Download,
+            direction: hand.direction,
             size,
             sha256,
             outcome,
@@ -282,37 +307,38 @@ impl<M: Machine> Session<M> {
     }
 
     /// The machine may serve this copy, and only this.
-    fn serve(&mut self, copy: Rc<Copy>) {
+    fn serve(&mut self, number: u32, copy: Rc<Copy>) {
         let (length, changed) = (copy.length, copy.is_changed());
-        self.driver.serve(Verdict::Deliver { length, changed }, Delivery::new(copy));
+        self.driver.serve(number, Verdict::Deliver { length, changed }, Delivery::new(copy));
     }
 
     /// Nothing lost: the change is on record before its first octet is served.
     pub(crate) fn replaced(&mut self, number: u32, uidl: Option<Vec<u8>>, length: u64) {
         let Some(copy) = self.copies.get(number) else {
-            self.not_on_record();
+            self.not_on_record(number);
             return;
         };
         let mail = self.next_mail();
-        self.storing = Some((mail, number));
+        self.storing.push((mail, number));
         let entry = ChangedMail { uidl: uidl.unwrap_or_default(), sha256: copy.sha256, length };
         self.worker.tell(FromWorker::Store { session: self.id, mail, entry });
     }
 
     /// The supervisor wrote it down, or could not.
     pub(crate) fn stored(&mut self, id: MailId, safe: bool) {
-        let Some((_, number)) = self.storing.take_if(|(mail, _)| *mail == id) else { return };
+        let Some(at) = self.storing.iter().position(|(mail, _)| *mail == id) else { return };
+        let (_, number) = self.storing.remove(at);
         match self.copies.get(number) {
-            Some(copy) if safe => self.serve(copy),
-            Some(_) | None => self.not_on_record(),
+            Some(copy) if safe => self.serve(number, copy),
+            Some(_) | None => self.not_on_record(number),
         }
     }
 
-    fn not_on_record(&mut self) {
+    fn not_on_record(&mut self, number: u32) {
         self.note(Level::Error, "changed mail is not on record, so it is deferred", "");
         self.counters.mails_deferred = self.counters.mails_deferred.saturating_add(1);
         self.driver.delivered();
-        self.driver.tell(Input::Judged(Verdict::Defer { case: None }));
+        self.driver.tell(Input::Judged(number, Verdict::Defer { case: None }));
     }
 
     /// The client has it.
@@ -325,7 +351,7 @@ impl<M: Machine> Session<M> {
     }
 
     fn in_hand(&self, id: MailId) -> Option<&InHand> {
-        self.hand.as_deref().filter(|hand| hand.id == id)
+        self.hands.iter().find(|hand| hand.id == id)
     }
 
     fn next_mail(&mut self) -> MailId {
@@ -333,20 +359,20 @@ impl<M: Machine> Session<M> {
         MailId(self.mails)
     }
 
-    fn question(&self) -> Question {
+    fn question(&self, hand: &InHand) -> Question {
         let names = &self.generation.engines;
         let engines = &self.settings.rules.download.engines;
         let engines =
             engines.iter().filter_map(|index| names.get(usize::from(*index)).cloned()).collect::<Rc<[_]>>();
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Question {
-            found: self.hand.as_ref().map_or(StatusSet::EMPTY, |hand| hand.found),
+            found: hand.found,
             engines,
             passes: self.generation.passes,
             context: Context {
                 session: self.id,
                 protocol: self.admission.protocol,
-                direction: Direction::Download,
+                direction: hand.direction,
                 client: self.admission.client,
                 client_name: self.admission.client_name.clone(),
                 destination: self.admission.destination,

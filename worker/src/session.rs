@@ -45,10 +45,10 @@ pub(crate) struct Session<M> {
     pub(crate) copies: Copies,
     /// Mails numbered so far.
     pub(crate) mails: u32,
-    /// The mail that is on its way to a judgement.
-    pub(crate) hand: Option<Box<InHand>>,
-    /// The changed mail that must be on record before it is served, and its message number.
-    pub(crate) storing: Option<(MailId, u32)>,
+    /// The mails that are on their way to a judgement.
+    pub(crate) hands: Vec<InHand>,
+    /// The changed mails that must be on record before they are served, and their numbers.
+    pub(crate) storing: Vec<(MailId, u32)>,
     pub(crate) counters: Counters,
 }
 
@@ -93,8 +93,8 @@ impl Session<Pop3> {
             changed: Vec::new(),
             copies: Copies::default(),
             mails: 0,
-            hand: None,
-            storing: None,
+            hands: Vec::new(),
+            storing: Vec::new(),
             counters,
         });
         session.driver.tell(Input::Begin);
@@ -117,7 +117,7 @@ pub(crate) async fn serve<M: Machine>(session: Result<Box<Session<M>>, (End, Cou
 /// What a session waits for.
 enum Next {
     Letter(Letter),
-    Answer(Result<Judgement, Lost>),
+    Answer(MailId, Result<Judgement, Lost>),
     Turn(Turn),
 }
 
@@ -130,16 +130,17 @@ impl<M: Machine> Session<M> {
                     self.open(letter);
                     continue;
                 }
-                Next::Answer(answer) => {
-                    self.answered(answer);
+                Next::Answer(mail, answer) => {
+                    self.answered(mail, answer);
                     continue;
                 }
                 Next::Turn(turn) => turn,
             };
             match turn {
-                Turn::NeedFile => self.need_file(),
+                Turn::NeedFile(number) => self.need_file(number),
                 Turn::Patience => self.out_of_patience(),
                 Turn::Failed(failure) => return self.fail(failure),
+                Turn::Event(Event::CopyFailed(fault)) => return self.fail(Failure::Copy(fault)),
                 Turn::Event(Event::Close(close)) => return (fault::end(close), Vec::new()),
                 Turn::Event(Event::StartTls) => {
                     if let Err(end) = Box::pin(self.start_tls()).await {
@@ -175,10 +176,12 @@ impl<M: Machine> Session<M> {
             if let Poll::Ready(letter) = self.inbox.poll(cx) {
                 return Poll::Ready(Next::Letter(letter));
             }
-            if let Some(trip) = self.hand.as_mut().and_then(|hand| hand.trip())
-                && let Poll::Ready(answer) = trip.as_mut().poll(cx)
-            {
-                return Poll::Ready(Next::Answer(answer));
+            for hand in &mut self.hands {
+                if let Some(trip) = hand.trip()
+                    && let Poll::Ready(answer) = trip.as_mut().poll(cx)
+                {
+                    return Poll::Ready(Next::Answer(hand.id, answer));
+                }
             }
             self.driver.poll_turn(cx).map(Next::Turn)
         })
@@ -191,16 +194,19 @@ impl<M: Machine> Session<M> {
             Event::LoggedIn { user } => self.logged_in(&user),
             Event::LoginFailed { user } => self.log_login(lossy(&user), false),
             Event::WantMail { number, uidl: _ } => self.want_mail(number),
-            Event::MailBegin { number } => self.mail_begins(number),
-            Event::MailEnd { number: _, spooled } => self.mail_ends(spooled),
+            Event::MailBegin { number, direction } => self.mail_begins(number, direction),
+            Event::MailEnd { number, spooled } => self.mail_ends(number, spooled),
             Event::Replaced { number, uidl, length } => self.replaced(number, uidl, length),
             Event::Delivered { number } => self.delivered(number),
             Event::Refused { command, why } => {
                 let detail = format!("{command}: {}", texts::answer(Language::En, why, false));
                 self.note(Level::Debug, "command refused", &detail);
             }
+            Event::Forgotten { number } => self.forget(number),
+            // POP3 has one maildrop, which `LoggedIn` is about.
+            Event::Selected { .. } => {}
             // Handled by `relay`, which it ends or halts.
-            Event::Close(_) | Event::StartTls => {}
+            Event::Close(_) | Event::StartTls | Event::CopyFailed(_) => {}
         }
     }
 

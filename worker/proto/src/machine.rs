@@ -1,7 +1,9 @@
 //! What goes into a protocol machine and what comes out of it. The driver in `worker` is the only caller.
+use mime::part_map::PartMap;
 use policy::model::{Login, SessionRules};
-use policy::names::Language;
+use policy::names::{Direction, Language};
 use policy::status::StatusSet;
+use std::fmt::Debug;
 use std::rc::Rc;
 use std::time::Duration;
 use texts::Answer;
@@ -62,10 +64,28 @@ pub enum Input<'a> {
     Changed(&'a [Changed]),
     /// Answer to [`Event::WantMail`]: no copy is held, pull it from the server.
     Pull,
-    /// Answer to [`Event::WantMail`] (a copy is held) or to [`Event::MailEnd`] (it was judged).
-    Judged(Verdict),
+    /// Answer to [`Event::WantMail`] (a copy is held) or to [`Event::MailEnd`] (it was judged), about the mail of this number.
+    Judged(u32, Verdict),
+    /// In place of a `Judged` that delivers, where the machine keeps copies itself ([`Machine::KEEPS_COPIES`]).
+    Scanned {
+        /// Which mail.
+        number: u32,
+        /// What may be served of it.
+        copy: Rc<dyn ScannedCopy>,
+        /// It is not what came.
+        changed: bool,
+    },
+    /// Answer to [`Event::Replaced`] where the machine keeps copies itself: whether the mail of this number is on record.
+    Recorded {
+        /// Which mail.
+        number: u32,
+        /// Only then may it be served.
+        safe: bool,
+    },
     /// The next piece of the judged copy, in order from its start; fed while `wants_copy()`. Empty: the copy is at its end.
     Copy(&'a [u8]),
+    /// That peer took all that was said to it; fed while [`Machine::has_more`] of that side.
+    Room(Side),
     /// The rules changed: these, and this language, apply from the next command on. Whether mails are scanned is as it was.
     Settings(Rc<Settings>, Language),
     /// The supervisor ends the session.
@@ -74,10 +94,32 @@ pub enum Input<'a> {
     Tick,
 }
 
+/// A mail that was scanned and may be served: what a client sees of its content comes from here alone.
+pub trait ScannedCopy: Debug {
+    /// Octets.
+    fn length(&self) -> u64;
+    /// Where its parts are.
+    fn parts(&self) -> &PartMap;
+    /// Reads octets from `at` on; how many, 0 only at the end or for an empty `into`.
+    ///
+    /// # Errors
+    /// [`CopyFault`]: nothing more may be served of it.
+    fn read_at(&self, at: u64, into: &mut [u8]) -> Result<usize, CopyFault>;
+}
+
+/// Why a copy cannot be served to its end. The session ends before the client could take it for complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyFault {
+    /// It cannot be read, or is shorter than it was.
+    Unreadable,
+    /// It is not what was scanned.
+    Changed,
+}
+
 /// A mail that was served changed in this or an earlier session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changed {
-    /// UIDL as the server gives it; empty where the server has none.
+    /// UIDL as the server gives it, or the UID of a mailbox in digits; empty where the server has none.
     pub uidl: Vec<u8>,
     /// Octets as served.
     pub length: u64,
@@ -136,17 +178,27 @@ pub enum Event {
         /// UIDL where known without asking the server for it; see [`Event::Replaced`].
         uidl: Option<Vec<u8>>,
     },
-    /// The server began to send the mail: what follows in `Output::spool` is it (unstuffed, CRLF).
+    /// A peer began to send the mail: what follows in `Output::spool` is it (unstuffed, CRLF). One mail after the other; several
+    /// may pass within one output.
     MailBegin {
-        /// Message number.
+        /// Message number, or a number of the machine's own.
         number: u32,
+        /// Which way it travels.
+        direction: Direction,
     },
-    /// The mail is complete. Seal, scan, answer with [`Input::Judged`].
+    /// The mail is complete. Seal, scan, answer with [`Input::Judged`] or [`Input::Scanned`].
     MailEnd {
-        /// Message number.
+        /// The number of `MailBegin`.
         number: u32,
         /// How it ended.
         spooled: Spooled,
+    },
+    /// A mailbox was opened, the client learns of it after the answer: [`Input::Changed`].
+    Selected {
+        /// Its name, as the server knows it.
+        mailbox: Vec<u8>,
+        /// Its UIDVALIDITY; 0 where the server has none, so that nothing of it is known again.
+        uid_validity: u32,
     },
     /// The server has told what the driver must record before the client sees anything of the changed mail. Follows a
     /// `Judged(Deliver { changed: true, .. })` of a mail that was not yet known as changed. Answer with the same verdict
@@ -159,11 +211,18 @@ pub enum Event {
         /// Octets as served.
         length: u64,
     },
-    /// The copy was delivered, whole or as far as TOP asked.
+    /// The copy was delivered, whole or as far as was asked; the machine asks no more about this number.
     Delivered {
         /// Message number.
         number: u32,
     },
+    /// The machine has no use for this mail any more; nothing of it was delivered.
+    Forgotten {
+        /// The number of `MailBegin`.
+        number: u32,
+    },
+    /// A copy that the machine keeps cannot be read: the session ends.
+    CopyFailed(CopyFault),
     /// The client was told to begin its handshake. Send what is queued for it, shake hands, then go on with
     /// [`Machine::secured`]; what the client sends in clear text from here on is the handshake's.
     StartTls,
@@ -221,14 +280,32 @@ pub struct Output {
     pub client: Vec<u8>,
     /// For the server.
     pub server: Vec<u8>,
-    /// Of the mail that is being spooled.
+    /// Of the mails that are being spooled.
     pub spool: Vec<u8>,
+    /// Where in `spool` mails begin and end: one place for each `MailBegin` and each `MailEnd` among `events`.
+    pub spool_marks: Vec<usize>,
     /// What else to do, in order.
     pub events: Vec<Event>,
 }
 
+impl Output {
+    /// What is written to `spool` from here on is this mail.
+    pub(crate) fn mail_begins(&mut self, number: u32, direction: Direction) {
+        self.spool_marks.push(self.spool.len());
+        self.events.push(Event::MailBegin { number, direction });
+    }
+
+    /// The mail is complete.
+    pub(crate) fn mail_ends(&mut self, number: u32, spooled: Spooled) {
+        self.spool_marks.push(self.spool.len());
+        self.events.push(Event::MailEnd { number, spooled });
+    }
+}
+
 /// A protocol machine. Time is any monotonic clock, as a duration since the session was admitted.
 pub trait Machine: Sized {
+    /// Whether it takes [`Input::Scanned`] and reads copies itself.
+    const KEEPS_COPIES: bool;
     /// Consumes the old state: after a fault there is no half-moved machine to reuse.
     ///
     /// # Errors
@@ -242,6 +319,8 @@ pub trait Machine: Sized {
     fn wants(&self, side: Side) -> bool;
     /// Whether the next piece of the judged copy can be taken.
     fn wants_copy(&self) -> bool;
+    /// Whether there is more to be said to that peer once it took what was said.
+    fn has_more(&self, side: Side) -> bool;
     /// When `Tick` is due.
     fn deadline(&self) -> Option<Duration>;
 }

@@ -384,7 +384,7 @@ proptest! {
                     now += Duration::from_secs(u64::from(kind));
                     Input::Tick
                 }
-                4 => Input::Judged(Verdict::Deliver { length: 3, changed: kind > 100 }),
+                4 => Input::Judged(1, Verdict::Deliver { length: 3, changed: kind > 100 }),
                 5 => Input::Bytes(Side::Client, &bytes),
                 6 => Input::Bytes(Side::Server, b"+OK\r\nx\r\n.\r\n"),
                 _ => Input::Bytes(Side::Server, &bytes),

@@ -175,6 +175,8 @@ struct Parrot {
 }
 
 impl Machine for Parrot {
+    const KEEPS_COPIES: bool = false;
+
     fn secured(self) -> Self {
         self
     }
@@ -190,6 +192,10 @@ impl Machine for Parrot {
     fn wants_copy(&self) -> bool {
         false
     }
+    fn has_more(&self, _side: Side) -> bool {
+        false
+    }
+
     fn deadline(&self) -> Option<Duration> {
         None
     }

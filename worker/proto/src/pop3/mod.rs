@@ -118,7 +118,7 @@ impl Pop3 {
                 self.common.active = self.common.now;
                 self.step(|state, common| Ok(state.pull(common, out)))?;
             }
-            Input::Judged(verdict) => {
+            Input::Judged(_number, verdict) => {
                 self.common.active = self.common.now;
                 self.step(|state, common| Ok(state.judged(verdict, common, out)))?;
             }
@@ -128,6 +128,8 @@ impl Pop3 {
             }
             Input::Settings(settings, language) => self.common.take_settings(settings, language),
             Input::Kick => self.close(Close::Kicked, Some(Answer::EndedByAdministrator), out),
+            // For machines that keep copies themselves.
+            Input::Scanned { .. } | Input::Recorded { .. } | Input::Room(_) => {}
             Input::Tick => self.tick(out),
         }
         self.resume(out)
@@ -401,6 +403,8 @@ impl Pop3 {
 }
 
 impl Machine for Pop3 {
+    const KEEPS_COPIES: bool = false;
+
     fn handle(mut self, now: Duration, input: Input<'_>, out: &mut Output) -> Result<Self, Fault> {
         self.common.now = now;
         if matches!(self.state, State::Ended) {
@@ -469,6 +473,10 @@ impl Machine for Pop3 {
 
     fn wants_copy(&self) -> bool {
         matches!(&self.state, State::Retrieval(retrieval) if retrieval.wants_copy())
+    }
+
+    fn has_more(&self, _side: Side) -> bool {
+        false
     }
 
     fn deadline(&self) -> Option<Duration> {

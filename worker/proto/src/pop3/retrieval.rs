@@ -9,6 +9,7 @@ use super::state::{Expects, State};
 use super::transaction::Transaction;
 use crate::capability::Capability;
 use crate::machine::{Changed, Event, Output, Spooled, Verdict};
+use policy::names::Direction;
 use policy::status::{Status as Finding, StatusSet};
 
 /// A RETR or TOP that was not yet answered in full. No other command is unanswered.
@@ -123,7 +124,7 @@ impl Retrieval {
         let reply = Reply::parse(line).ok_or(Broken::server("an answer that is neither +OK nor -ERR"))?;
         match (&self.step, reply.status) {
             (Step::Asked { .. }, Status::Ok) => {
-                out.events.push(Event::MailBegin { number: self.number.get() });
+                out.mail_begins(self.number.get(), Direction::Download);
                 self.step = Step::Spooling(Spooling {
                     unstuffer: Unstuffer::after_status_line(),
                     octets: 0,
@@ -189,7 +190,7 @@ impl Retrieval {
         });
         let Some(used) = end else { return (State::Retrieval(self), bytes.len()) };
         let spooled = Spooled { found: *found };
-        out.events.push(Event::MailEnd { number: self.number.get(), spooled });
+        out.mail_ends(self.number.get(), spooled);
         self.step = Step::AwaitingVerdict;
         (State::Retrieval(self), used)
     }

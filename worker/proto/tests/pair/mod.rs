@@ -251,16 +251,18 @@ impl Pair {
             let changed = std::mem::take(&mut self.changed);
             self.handle(Input::Changed(&changed));
         }
-        if let Some((verdict, copy)) = replaced.and_then(|number| self.held.get(&number)).cloned() {
+        if let Some(number) = replaced
+            && let Some((verdict, copy)) = self.held.get(&number).cloned()
+        {
             let verdict = if self.unrecorded { Verdict::Defer { case: None } } else { verdict };
             self.copy = copy;
-            self.handle(Input::Judged(verdict));
+            self.handle(Input::Judged(number, verdict));
         }
         if let Some(number) = wanted {
             match self.held.get(&number).cloned() {
                 Some((verdict, copy)) => {
                     self.copy = copy;
-                    self.handle(Input::Judged(verdict));
+                    self.handle(Input::Judged(number, verdict));
                 }
                 None => self.handle(Input::Pull),
             }
@@ -280,7 +282,7 @@ impl Pair {
                 self.held.insert(number, (verdict.clone(), copy.clone()));
             }
             self.copy = copy;
-            self.handle(Input::Judged(verdict));
+            self.handle(Input::Judged(number, verdict));
         }
     }
 }
