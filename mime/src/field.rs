@@ -28,19 +28,11 @@ pub(crate) struct ContentType<'a> {
     pub(crate) subtype: String,
     pub(crate) boundary: Option<&'a [u8]>,
     pub(crate) names: Vec<String>,
-    pub(crate) parameters: Vec<(String, &'a [u8])>,
 }
 
 impl Default for ContentType<'_> {
     fn default() -> Self {
-        Self {
-            offset: 0,
-            kind: "text".into(),
-            subtype: "plain".into(),
-            boundary: None,
-            names: Vec::new(),
-            parameters: Vec::new(),
-        }
+        Self { offset: 0, kind: "text".into(), subtype: "plain".into(), boundary: None, names: Vec::new() }
     }
 }
 
@@ -52,27 +44,20 @@ impl ContentType<'_> {
 
 /// A Content-Transfer-Encoding (RFC 2045 section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Transfer {
+pub(crate) enum Transfer {
     /// No such field, which means 7bit.
-    Absent = 0,
+    Absent,
     /// 7bit.
-    SevenBit = 1,
+    SevenBit,
     /// 8bit, or binary with line ends.
-    EightBit = 2,
+    EightBit,
     /// base64.
-    Base64 = 3,
+    Base64,
     /// quoted-printable.
-    QuotedPrintable = 4,
+    QuotedPrintable,
 }
 
 impl Transfer {
-    pub(crate) fn from_octet(octet: u8) -> Option<Self> {
-        [Self::Absent, Self::SevenBit, Self::EightBit, Self::Base64, Self::QuotedPrintable]
-            .into_iter()
-            .find(|transfer| *transfer as u8 == octet)
-    }
-
     pub(crate) const fn changes_octets(self) -> bool {
         matches!(self, Self::Base64 | Self::QuotedPrintable)
     }
@@ -121,7 +106,6 @@ pub(crate) fn content_type<'a>(field: &Field<'a>) -> Result<ContentType<'a>, Ref
         subtype: lower(subtype),
         boundary: None,
         names: Vec::new(),
-        parameters: Vec::new(),
     };
     let parameters = cursor.parameters(field.offset, "name")?;
     for (name, value) in &parameters {
@@ -136,7 +120,6 @@ pub(crate) fn content_type<'a>(field: &Field<'a>) -> Result<ContentType<'a>, Ref
         }
     }
     content_type.names = file_name::forms(&parameters, "name", field.offset)?;
-    content_type.parameters = parameters;
     Ok(content_type)
 }
 

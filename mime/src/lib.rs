@@ -13,10 +13,14 @@
 #![warn(missing_docs)]
 
 mod body;
+pub mod decoder;
 mod field;
 mod file_name;
 mod header;
+pub mod header_fields;
 mod multipart;
+pub mod parameters;
 pub mod part_map;
 pub mod recogniser;
+mod tolerant;
 pub mod transfer_encoding;

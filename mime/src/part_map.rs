@@ -1,18 +1,21 @@
 //! Where the parts of an accepted mail are, as IMAP numbers them (RFC 3501 section 6.4.5): a flat list in the order of
 //! the mail. The scanner writes it beside the mail; the worker, which trusts the scanner with the verdict but not with
-//! memory, decodes it with every bound checked, and for an accepted mail may build it anew and compare.
-use crate::recogniser::{Limits, Refused, walk};
+//! memory, decodes it with every bound checked, and of a small mail builds it anew and compares.
+use crate::decoder::decoded_length;
+use crate::header_fields;
+use crate::recogniser::{Encoding, Limits, Refused, walk};
+use crate::tolerant::{self, Node};
 use memchr::memchr_iter;
 use std::ops::Range;
 
-pub use crate::field::Transfer;
+pub use crate::header_fields::Name;
 
-/// Octets of an encoded map; a mail with the default limits on parts and ordinary parameters stays far below.
+/// Octets of an encoded map; a mail with the default limits on parts stays far below.
 pub const MAX_ENCODED: usize = 4 * 1024 * 1024;
-/// Parameters of one part, as the recogniser bounds them.
-const MAX_PARAMETERS: usize = 64;
 /// First octet of an encoded map.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// The octet of an encoding that nobody here knows.
+const UNKNOWN: u8 = 3;
 
 /// One part: a leaf, a multipart, or an embedded message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,21 +29,34 @@ pub struct Part {
     pub body: Range<usize>,
     /// Lower-case type/subtype.
     pub content_type: String,
-    /// Parameters of Content-Type in order: names in lower case, values as written between the quotes.
-    pub parameters: Vec<(String, Vec<u8>)>,
-    /// Content-Transfer-Encoding.
-    pub encoding: Transfer,
+    /// How its body is encoded; `None`: in a way that nobody here knows (only in mails that were not recognised).
+    pub encoding: Option<Encoding>,
     /// Line ends in the body, of text/* and message/rfc822 (0 elsewhere: IMAP does not ask).
     pub lines: usize,
+    /// Octets that the body decodes to. Whoever decodes it checks.
+    pub decoded: usize,
+    /// Where in the mail the values of the fields are that ENVELOPE and BODYSTRUCTURE are made from, each name once; those
+    /// of the envelope only in the header of a message.
+    pub fields: Vec<(Name, Range<usize>)>,
 }
 
 impl Part {
-    fn is_multipart(&self) -> bool {
+    /// Whether it contains parts.
+    #[must_use]
+    pub fn is_multipart(&self) -> bool {
         self.content_type.starts_with("multipart/")
     }
 
-    fn is_message(&self) -> bool {
+    /// Whether it contains a message.
+    #[must_use]
+    pub fn is_message(&self) -> bool {
         self.content_type == "message/rfc822"
+    }
+
+    /// Where the value of this field is.
+    #[must_use]
+    pub fn field(&self, name: Name) -> Option<Range<usize>> {
+        self.fields.iter().find(|(known, _)| *known == name).map(|(_, range)| range.clone())
     }
 }
 
@@ -60,28 +76,30 @@ impl PartMap {
     /// # Errors
     /// The recogniser's refusal.
     pub fn of(mail: &[u8], limits: &Limits) -> Result<Self, Refused> {
-        let parts = walk(mail, limits)?
-            .into_iter()
-            .map(|node| {
-                let counted = node.content_type.starts_with("text/") || node.content_type == "message/rfc822";
-                let body = mail.get(node.body.clone()).unwrap_or_default();
-                Part {
-                    section: String::new(),
-                    lines: if counted { memchr_iter(b'\n', body).count() } else { 0 },
-                    header: node.header,
-                    body: node.body,
-                    content_type: node.content_type,
-                    parameters: node
-                        .parameters
-                        .into_iter()
-                        .map(|(name, value)| (name, value.to_vec()))
-                        .collect(),
-                    encoding: node.encoding,
-                }
-            })
-            .collect();
+        let nodes = walk(mail, limits)?;
+        Self::made(mail, nodes).map_err(|BadMap(what)| Refused::malformed(0, what))
+    }
+
+    /// The map of any octets, as a tolerant reader sees them; for an accepted mail the same as [`PartMap::of`].
+    #[must_use]
+    pub fn tolerant(mail: &[u8]) -> Self {
+        let walked = tolerant::walk(mail).and_then(|nodes| Self::made(mail, nodes).ok());
+        walked.filter(|map| map.encode().is_ok()).unwrap_or_else(|| {
+            let mut whole = part(mail, tolerant::whole(mail), true);
+            whole.section = "1".into();
+            Self { parts: vec![whole] }
+        })
+    }
+
+    fn made(mail: &[u8], nodes: Vec<Node>) -> Result<Self, BadMap> {
+        let mut parts: Vec<Part> = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            // A message is the whole mail, or what a message/rfc822 contains.
+            let message = parts.last().is_none_or(|before| before.is_message());
+            parts.push(part(mail, node, message));
+        }
         let mut map = Self { parts };
-        map.number(mail.len()).map_err(|BadMap(what)| Refused::malformed(0, what))?;
+        map.number(mail.len())?;
         Ok(map)
     }
 
@@ -106,12 +124,14 @@ impl PartMap {
             for offset in [part.header.start, part.header.end, part.body.end, part.lines] {
                 octets.extend_from_slice(&(offset as u64).to_le_bytes());
             }
-            octets.push(part.encoding as u8);
+            octets.extend_from_slice(&(part.decoded as u64).to_le_bytes());
+            octets.push(octet_of(part.encoding));
             string(&mut octets, part.content_type.as_bytes())?;
-            count(&mut octets, part.parameters.len())?;
-            for (name, value) in &part.parameters {
-                string(&mut octets, name.as_bytes())?;
-                string(&mut octets, value)?;
+            count(&mut octets, part.fields.len())?;
+            for (name, value) in &part.fields {
+                octets.push(*name as u8);
+                count(&mut octets, value.start.saturating_sub(part.header.start))?;
+                count(&mut octets, value.len())?;
             }
             if octets.len() > MAX_ENCODED {
                 return Err(BadMap("a part map over its bound"));
@@ -153,10 +173,12 @@ impl PartMap {
         let mut open: Vec<Open> = Vec::new();
         let mut depth = 0;
         for (index, part) in self.parts.iter_mut().enumerate() {
-            let ordered = part.header.start < part.header.end
+            // Only a whole mail may be without a header, or without anything.
+            let ordered = (part.header.start < part.header.end || index == 0)
                 && part.header.end == part.body.start
                 && part.body.start <= part.body.end
-                && part.lines <= part.body.len();
+                && part.lines <= part.body.len()
+                && part.decoded <= part.body.len();
             if !ordered {
                 return Err(BadMap("a part whose ranges are none"));
             }
@@ -270,22 +292,71 @@ impl<'a> Reader<'a> {
 
     fn part(&mut self) -> Result<Part, BadMap> {
         let [start, middle, end] = [self.offset()?, self.offset()?, self.offset()?];
-        let lines = self.offset()?;
-        let encoding = self.take(1)?.first().and_then(|octet| Transfer::from_octet(*octet));
-        let encoding = encoding.ok_or(BadMap("an encoding that is none"))?;
+        let [lines, decoded] = [self.offset()?, self.offset()?];
+        let encoding = encoding_of(self.octet()?)?;
         let content_type = self.word()?;
-        let parameters = self.count(MAX_PARAMETERS)?;
-        let parameters = (0..parameters)
-            .map(|_| Ok((self.word()?, self.string()?.to_vec())))
-            .collect::<Result<_, BadMap>>()?;
+        let mut fields: Vec<(Name, Range<usize>)> = Vec::new();
+        for _ in 0..self.count(header_fields::COUNT)? {
+            let name = Name::from_octet(self.octet()?).ok_or(BadMap("a field that is none"))?;
+            let header = middle.saturating_sub(start);
+            let from = self.count(header)?;
+            let value = self.count(header.saturating_sub(from))?;
+            if fields.iter().any(|(known, _)| *known == name) {
+                return Err(BadMap("a field twice"));
+            }
+            fields.push((name, start + from..start + from + value));
+        }
         Ok(Part {
             section: String::new(),
             header: start..middle,
             body: middle..end,
             content_type,
-            parameters,
             encoding,
             lines,
+            decoded,
+            fields,
         })
+    }
+
+    fn octet(&mut self) -> Result<u8, BadMap> {
+        self.take(1)?.first().copied().ok_or(BadMap("a part map cut off"))
+    }
+}
+
+fn part(mail: &[u8], node: Node, message: bool) -> Part {
+    let Node { header, body, content_type, encoding } = node;
+    let octets = mail.get(body.clone()).unwrap_or_default();
+    let counted = content_type.starts_with("text/") || content_type == "message/rfc822";
+    let fields = header_fields::known(mail.get(header.clone()).unwrap_or_default(), message);
+    let fields =
+        fields.into_iter().map(|(name, value)| (name, header.start + value.start..header.start + value.end));
+    Part {
+        section: String::new(),
+        lines: if counted { memchr_iter(b'\n', octets).count() } else { 0 },
+        decoded: decoded_length(octets, encoding.unwrap_or(Encoding::Identity)),
+        fields: fields.collect(),
+        header,
+        body,
+        content_type,
+        encoding,
+    }
+}
+
+const fn octet_of(encoding: Option<Encoding>) -> u8 {
+    match encoding {
+        Some(Encoding::Identity) => 0,
+        Some(Encoding::Base64) => 1,
+        Some(Encoding::QuotedPrintable) => 2,
+        None => UNKNOWN,
+    }
+}
+
+const fn encoding_of(octet: u8) -> Result<Option<Encoding>, BadMap> {
+    match octet {
+        0 => Ok(Some(Encoding::Identity)),
+        1 => Ok(Some(Encoding::Base64)),
+        2 => Ok(Some(Encoding::QuotedPrintable)),
+        UNKNOWN => Ok(None),
+        _ => Err(BadMap("an encoding that is none")),
     }
 }

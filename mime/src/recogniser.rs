@@ -1,9 +1,10 @@
 //! The narrow, unambiguous grammar: a mail that it accepts is read alike by every honest reader. Linear in the size of
 //! the mail; called by the scanner with bytes that anybody on the Internet chose.
 use crate::body::{self, Reading, check_lines};
-use crate::field::{self, ContentType, Transfer};
+use crate::field::{self, ContentType};
 use crate::header::{self, Header};
 use crate::multipart;
+use crate::tolerant::Node;
 use crate::transfer_encoding;
 use std::ops::Range;
 
@@ -89,17 +90,8 @@ pub fn recognise(mail: &[u8], limits: &Limits) -> Result<Accepted, Refused> {
     Ok(Accepted { leaves: walk.leaves })
 }
 
-/// A part of any kind, for the part map.
-pub(crate) struct Node<'a> {
-    pub(crate) header: Range<usize>,
-    pub(crate) body: Range<usize>,
-    pub(crate) content_type: String,
-    pub(crate) parameters: Vec<(String, &'a [u8])>,
-    pub(crate) encoding: Transfer,
-}
-
 /// Every part of a mail that is accepted, outer before inner.
-pub(crate) fn walk<'a>(mail: &'a [u8], limits: &'a Limits) -> Result<Vec<Node<'a>>, Refused> {
+pub(crate) fn walk(mail: &[u8], limits: &Limits) -> Result<Vec<Node>, Refused> {
     let mut walk = Walk { nodes: Some(Vec::new()), ..Walk::new(mail, limits) };
     walk.whole()?;
     Ok(walk.nodes.unwrap_or_default())
@@ -124,7 +116,7 @@ struct Walk<'a> {
     boundaries: Vec<&'a [u8]>,
     leaves: Vec<Leaf>,
     /// Every part, if that is asked for.
-    nodes: Option<Vec<Node<'a>>>,
+    nodes: Option<Vec<Node>>,
 }
 
 impl<'a> Walk<'a> {
@@ -179,8 +171,7 @@ impl<'a> Walk<'a> {
                 header: range.start..body.start,
                 body: body.clone(),
                 content_type: format!("{}/{}", content_type.kind, content_type.subtype),
-                parameters: content_type.parameters.clone(),
-                encoding,
+                encoding: Some(encoding.encoding()),
             });
         }
         let structural =

@@ -26,7 +26,7 @@ const fn values() -> [u8; 256] {
 }
 
 #[expect(clippy::indexing_slicing, reason = "256 values for a u8")]
-const fn value(byte: u8) -> u8 {
+pub(crate) const fn value(byte: u8) -> u8 {
     VALUE[byte as usize]
 }
 
@@ -154,7 +154,9 @@ pub fn decode_quoted_printable(body: &[u8]) -> Vec<u8> {
         } else if let Some(after) = tail.strip_prefix(b"\r\n") {
             rest = after;
         } else {
-            let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+            // A sign is no digit, though `from_str_radix` takes one.
+            let hex = tail.get(..2).filter(|hex| hex.iter().all(u8::is_ascii_hexdigit));
+            let hex = hex.and_then(|hex| std::str::from_utf8(hex).ok());
             match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
                 Some(byte) => {
                     decoded.push(byte);

@@ -1,8 +1,10 @@
 //! The part map: numbers as IMAP gives them, and no belief in octets that were not checked.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail loudly")]
 
-use mime::part_map::{PartMap, Transfer};
-use mime::recogniser::{Limits, recognise};
+use mime::decoder::{Decoder, decoded_length};
+use mime::part_map::{Name, PartMap};
+use mime::recogniser::{Encoding, Limits, recognise};
+use mime::transfer_encoding::{decode_base64, decode_quoted_printable};
 use proptest::prelude::*;
 use std::fs;
 use std::path::Path;
@@ -10,6 +12,21 @@ use std::sync::OnceLock;
 
 /// A mixed mail: a text, an alternative of two, an embedded mixed mail, an embedded plain one.
 const MAIL: &str = "From: a@example.org\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b1\r\n\r\n--b1\r\nContent-Type: text/plain; charset=utf-8\r\n\r\none\r\ntwo\r\n\r\n--b1\r\nContent-Type: multipart/alternative; boundary=b2\r\n\r\n--b2\r\nContent-Type: text/plain\r\n\r\na\r\n--b2\r\nContent-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\nYQ==\r\n--b2--\r\n\r\n--b1\r\nContent-Type: message/rfc822\r\n\r\nSubject: in\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b3\r\n\r\n--b3\r\nContent-Type: text/plain\r\n\r\nx\r\n--b3--\r\n\r\n--b1\r\nContent-Type: message/rfc822\r\n\r\nSubject: in\r\n\r\ny\r\n\r\n--b1--\r\n";
+
+/// Every mail of the corpus, good and bad.
+fn corpus() -> &'static [Vec<u8>] {
+    static MAILS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    MAILS.get_or_init(|| {
+        let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus");
+        let mut files: Vec<_> = ["ordinary", "deceptive", "hostile"]
+            .iter()
+            .flat_map(|kind| fs::read_dir(base.join(kind)).unwrap().flatten().map(|entry| entry.path()))
+            .filter(|path| path.extension().is_some_and(|extension| extension == "eml"))
+            .collect();
+        files.sort();
+        files.iter().map(|path| fs::read(path).unwrap()).collect()
+    })
+}
 
 fn ordinary_maps() -> &'static [(usize, PartMap)] {
     static MAPS: OnceLock<Vec<(usize, PartMap)>> = OnceLock::new();
@@ -49,9 +66,10 @@ fn parts_are_numbered_as_imap_numbers_them() {
     );
     let text = map.section("1").unwrap();
     assert_eq!(&MAIL[text.body.clone()], "one\r\ntwo\r\n");
-    assert_eq!((text.lines, text.encoding), (2, Transfer::Absent));
-    assert_eq!(text.parameters, [("charset".to_owned(), b"utf-8".to_vec())]);
-    assert_eq!(map.section("2.2").unwrap().encoding, Transfer::Base64);
+    assert_eq!((text.lines, text.encoding, text.decoded), (2, Some(Encoding::Identity), 10));
+    assert_eq!(&MAIL[text.field(Name::ContentType).unwrap()], " text/plain; charset=utf-8");
+    let html = map.section("2.2").unwrap();
+    assert_eq!((html.encoding, html.decoded), (Some(Encoding::Base64), 1));
     assert_eq!(&MAIL[map.section("4.1").unwrap().header.clone()], "Subject: in\r\n\r\n");
     assert_eq!(map.section("5"), None);
 }
@@ -74,6 +92,48 @@ fn maps_of_ordinary_mails_survive_the_way_between_processes() {
         );
         let longer = [octets.as_slice(), b"\0"].concat();
         assert!(PartMap::decode(&longer, *length, &Limits::default()).is_err(), "an octet too many");
+    }
+}
+
+#[test]
+fn a_tolerant_reader_sees_in_an_accepted_mail_what_the_recogniser_saw() {
+    let mut accepted = 0;
+    for mail in corpus() {
+        let tolerant = PartMap::tolerant(mail);
+        let octets = tolerant.encode().unwrap();
+        assert_eq!(PartMap::decode(&octets, mail.len(), &Limits::default()).as_ref(), Ok(&tolerant));
+        if let Ok(map) = PartMap::of(mail, &Limits::default()) {
+            assert_eq!(map, tolerant, "{}", String::from_utf8_lossy(mail));
+            accepted += 1;
+        }
+    }
+    assert!(accepted >= 200);
+}
+
+#[test]
+fn parts_of_a_refused_mail_are_found_where_a_reader_finds_them() {
+    let mail = b"Content-Type: multipart/mixed;\n boundary=\"b\" (c)\n\npreamble\n--b \nContent-Type: message/rfc822\n\nSubject: in\n\nx\n--b\nContent-Transfer-Encoding: x-odd\n\ny\n";
+    let map = PartMap::tolerant(mail);
+    let found: Vec<_> = map
+        .parts()
+        .iter()
+        .map(|part| (part.section.as_str(), part.content_type.as_str(), &mail[part.body.clone()]))
+        .collect();
+    assert_eq!(
+        found[1..],
+        [
+            ("1", "message/rfc822", &b"Subject: in\n\nx"[..]),
+            ("1.1", "text/plain", b"x"),
+            ("2", "text/plain", b"y\n"),
+        ]
+    );
+    assert_eq!(map.section("2").unwrap().encoding, None);
+    for nothing in [&b""[..], b"\r\n", b"\n", b"x", b"Subject: x", b"\r\nbody"] {
+        let map = PartMap::tolerant(nothing);
+        assert_eq!(map.parts().len(), 1);
+        assert_eq!(map.parts()[0].body.end, nothing.len());
+        let octets = map.encode().unwrap();
+        assert_eq!(PartMap::decode(&octets, nothing.len(), &Limits::default()), Ok(map));
     }
 }
 
@@ -126,6 +186,54 @@ proptest! {
                 prop_assert!(part.body.end <= *length);
                 last = part.header.end;
             }
+        }
+    }
+
+    #[test]
+    fn any_octets_have_a_map_that_is_believed(
+        pieces in proptest::collection::vec(proptest::sample::select(vec![
+            "--b\r\n", "--b--\r\n", "--c\n", "\r\n", "\n", "x", "\"", "Subject: s\r\n", "MIME-Version: 1.0\r\n",
+            "Content-Type: multipart/mixed; boundary=b\r\n", "Content-Type: multipart/digest; boundary=c\r\n",
+            "content-type : message/rfc822\r\n", "Content-Transfer-Encoding: base64\r\n",
+        ]), 0..40),
+    ) {
+        let mail = pieces.concat().into_bytes();
+        let map = PartMap::tolerant(&mail);
+        let octets = map.encode().unwrap();
+        let decoded = PartMap::decode(&octets, mail.len(), &Limits::default());
+        prop_assert_eq!(decoded.as_ref(), Ok(&map));
+        if let Ok(accepted) = PartMap::of(&mail, &Limits::default()) {
+            prop_assert_eq!(accepted, map);
+        }
+    }
+
+    #[test]
+    fn decoding_in_pieces_gives_what_decoding_the_whole_gives(
+        body in prop_oneof![
+            "([a-zA-Z0-9+/= ]|\r\n){0,80}".prop_map(String::into_bytes),
+            "(=|=3D|=ff|=\r\n|=\n|\r\n|[a-f]| ){0,60}".prop_map(String::into_bytes),
+            proptest::collection::vec(any::<u8>(), 0..200),
+        ],
+        cuts in proptest::collection::vec(1_usize..20, 1..20),
+    ) {
+        for (encoding, whole) in [
+            (Encoding::Identity, body.clone()),
+            (Encoding::Base64, decode_base64(&body)),
+            (Encoding::QuotedPrintable, decode_quoted_printable(&body)),
+        ] {
+            let mut decoder = Decoder::new(encoding);
+            let (mut decoded, mut rest) = (Vec::new(), body.as_slice());
+            for cut in cuts.iter().cycle() {
+                if rest.is_empty() {
+                    break;
+                }
+                let (piece, behind) = rest.split_at(rest.len().min(*cut));
+                decoder.push(piece, &mut decoded);
+                rest = behind;
+            }
+            decoder.finish(&mut decoded);
+            prop_assert_eq!(decoded_length(&body, encoding), whole.len());
+            prop_assert_eq!(decoded, whole);
         }
     }
 
