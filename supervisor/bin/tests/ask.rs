@@ -298,7 +298,9 @@ fn a_question_that_cannot_be_understood_is_refused_in_words() {
         (&["--from", "10.1.2.3", "--time", "moonday 09:30"][..], "moonday"),
         (&["--from", "here"], "here"),
         (&["--from", "10.1.2.3", "--listener", "nothing"], "nothing"),
-        (&["--from", "10.1.2.3", "--mail", "none.eml"], "none.eml"),
+        // Whether a rule lets the client in or not.
+        (&["--from", "10.1.2.3", "--time", "mon 09:30", "--mail", "none.eml"], "none.eml"),
+        (&["--from", "10.1.2.3", "--time", "mon 20:30", "--mail", "none.eml"], "none.eml"),
         (&["--from", "10.9.0.1", "--client-certificate", "m.toml"], "certificate"),
     ] {
         let output = mailward(&folder, &[&["test", "-c", "m.toml"], question].concat());

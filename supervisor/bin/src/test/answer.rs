@@ -148,9 +148,8 @@ fn walk(
     if !question.mime_type.is_empty() || !question.filename.is_empty() {
         phases.push(part(policy, question, asked, facts, rule));
     }
-    if let Some(path) = &question.mail {
-        let octets = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        return mail_file(policy, asked, facts, rule, &as_sent(octets), phases);
+    if let Some(octets) = &asked.mail {
+        return mail_file(policy, asked, facts, rule, octets, phases);
     }
     if question.virus.is_empty() {
         return Ok("accept".to_owned());
@@ -390,21 +389,6 @@ fn mail_file(
         notes: scan_notes(&judged),
     });
     Ok(disposition(&judged).to_owned())
-}
-
-/// Files have the line ends of their system, mails have CRLF: a file without any CRLF gets them, as a server does it.
-fn as_sent(octets: Vec<u8>) -> Vec<u8> {
-    if octets.windows(2).any(|pair| pair == b"\r\n") {
-        return octets;
-    }
-    let mut sent = Vec::with_capacity(octets.len() + octets.len() / 32);
-    for octet in octets {
-        if octet == b'\n' {
-            sent.push(b'\r');
-        }
-        sent.push(octet);
-    }
-    sent
 }
 
 fn disposition(judged: &Judged) -> &'static str {

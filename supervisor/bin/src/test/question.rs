@@ -92,6 +92,8 @@ pub(crate) struct Asked {
     pub(crate) certificate: Option<Certificate>,
     pub(crate) direction: Direction,
     pub(crate) statuses: StatusSet,
+    /// The mail, as a server would send it. It is read whatever the rules decide.
+    pub(crate) mail: Option<Vec<u8>>,
 }
 
 impl Question {
@@ -134,6 +136,7 @@ impl Question {
             certificate: self.certificate()?,
             direction,
             statuses: self.statuses()?,
+            mail: self.mail.as_deref().map(mail).transpose()?,
         })
     }
 
@@ -188,4 +191,24 @@ fn certificate(path: &Path) -> Result<Certificate, String> {
     let wrong = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
     let pem = std::fs::read(path).map_err(|error| wrong(&error))?;
     Ok(tls::Chain::from_pem(&pem).map_err(|error| wrong(&error))?.facts().certificate.clone())
+}
+
+fn mail(path: &Path) -> Result<Vec<u8>, String> {
+    let octets = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(as_sent(octets))
+}
+
+/// Files have the line ends of their system, mails have CRLF: a file without any CRLF gets them, as a server does it.
+fn as_sent(octets: Vec<u8>) -> Vec<u8> {
+    if octets.windows(2).any(|pair| pair == b"\r\n") {
+        return octets;
+    }
+    let mut sent = Vec::with_capacity(octets.len() + octets.len() / 32);
+    for octet in octets {
+        if octet == b'\n' {
+            sent.push(b'\r');
+        }
+        sent.push(octet);
+    }
+    sent
 }
