@@ -8,6 +8,7 @@ pub mod status;
 pub mod acl;
 pub mod comparison;
 pub mod conditions;
+pub mod credential;
 pub mod diagnostic;
 pub mod effective;
 pub mod host;

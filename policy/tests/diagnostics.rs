@@ -96,6 +96,8 @@ cases! {
         with_rest("[client-tls.a]\ncertificates = [{ cert = \"mail.pem\" }]\nversions = [\"1.1\"]\nciphers = [\"TLS_AES_256_GCM_SHA385\", \"RC4\"]\nclient-certificates = \"required\"\ndeadline = \"10ms\"\n[client-tls.b]\ncertificates = []\n[[listener]]\nname = \"s\"\nprotocol = \"pop3\"\n[[session-acl]]\ntls = \"starttls\"\nclient-tls = \"c\"\n");
     a_rule_that_asks_for_a_certificate_needs_sessions_that_learn_one:
         "version = 1\n[client-tls.a]\ncertificates = [{ cert = \"/a.pem\", key = \"/a.key\" }]\n[[listener]]\nprotocol = \"pop3\"\n[[session-acl]]\n[[command-acl]]\nclient-certificate = [{ san = \"*@example.net\" }]\nplug-to = [\"mail.example.net\"]\n[[command-acl]]\nclient-certificate = [{ san = \"*@example.net\" }]\nplug-to = [\"mail.example.net\"]\n[antivirus.clamd]\n";
+    credentials_have_the_names_that_systemd_gives_them:
+        with_rest("[client-tls.a]\ncertificates = [{ cert = \"credential:cert\", key = \"credential:../a.key\", passphrase-file = \"credential:\" }]\n");
     interception_is_checked:
         with_rest("[client-tls.a]\ncertificates = [{ cert = \"/a.pem\", key = \"/a.key\" }]\n[client-tls.a.intercept]\nuntrusted-ca = { cert = \"/b.pem\" }\nbypass = [\"*.bank.example\", \"192.0.2.0/24\", \"!192.0.2.1\", \"192.0.2.1/40\"]\ncertificate-asked = \"accept\"\n");
     an_interception_that_no_connection_meets_is_told:

@@ -7,6 +7,7 @@ use ipc::wire;
 use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl, open};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::{Mode, fstat};
+use policy::credential;
 use policy::model::{EngineKind, Policy};
 use serde::Serialize;
 use std::fs::File;
@@ -207,7 +208,8 @@ pub(crate) fn expand(path: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// Opens read-only and checks owner and mode on the descriptor, so that nothing can change between check and use.
 pub(crate) fn open_checked(path: &Path) -> Result<OwnedFd, String> {
-    let file = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty())
+    let path = credential::locate(path, std::env::var_os(credential::DIRECTORY).as_deref())?;
+    let file = open(path.as_ref(), OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty())
         .map_err(|errno| errno.desc().to_owned())?;
     let stat = fstat(&file).map_err(|errno| errno.desc().to_owned())?;
     if stat.st_mode & libc::S_IFMT != libc::S_IFREG {

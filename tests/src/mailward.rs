@@ -46,6 +46,8 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// The network namespace to run in.
     pub namespace: Option<String>,
+    /// A variable of its environment.
+    pub variable: Option<(&'static str, PathBuf)>,
     /// Where its control socket is; in its own directory if nowhere.
     pub control: Option<PathBuf>,
 }
@@ -114,7 +116,7 @@ impl Mailward {
                 command
             },
         );
-        command.args(["run", "--report-fd", "1", "-c"]).arg(path);
+        command.args(["run", "--report-fd", "1", "-c"]).arg(path).envs(config.variable.clone());
         let mut daemon = Daemon::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
         let log = collect(daemon.child().stderr.take().unwrap());
         let report = collect(daemon.child().stdout.take().unwrap());

@@ -196,6 +196,33 @@ fn an_encrypted_rsa_key_serves_openssl_by_each_version_and_stls() {
 }
 
 #[test]
+fn a_key_and_its_passphrase_can_be_credentials_of_the_service() {
+    let pki = Pki::default();
+    let (pair, toml) = encrypted_rsa(&pki);
+    let named = |key: &str, passphrase: &str| {
+        let key = toml.replace(&pair.key.display().to_string(), &format!("credential:{key}"));
+        key.replace(&pki.path().join("rsa.pass").display().to_string(), &format!("credential:{passphrase}"))
+    };
+    let server = server();
+    let mut config = in_front(&server, "tls = \"implicit\"", &named("rsa.key", "rsa.pass"), "");
+    let refused = |config: &Config, why: &str| {
+        let (code, log) = Mailward::refuses(config);
+        assert_eq!(code, Some(1), "{log:?}");
+        assert!(format!("{log:?}").contains(why), "{why}: {log:?}");
+    };
+    refused(&config, "CREDENTIALS_DIRECTORY is not set");
+    config.variable = Some(("CREDENTIALS_DIRECTORY", pki.path().to_owned()));
+    let mailward = Mailward::start(&config);
+    let greeting = |tls: &Tls| Client::connect_tls(mailward.address(), tls).map(|(_, greeting)| greeting);
+    assert!(greeting(&Tls::new(&pair.cert, NAME)).unwrap().starts_with("+OK"));
+    let mut missing = in_front(&server, "tls = \"implicit\"", &named("rsa.key", "other.pass"), "");
+    missing.variable.clone_from(&config.variable);
+    refused(&missing, "credential:other.pass");
+    fs::set_permissions(pki.path().join("rsa.pass"), fs::Permissions::from_mode(0o644)).unwrap();
+    refused(&config, "others can read it");
+}
+
+#[test]
 fn implicit_tls_and_stls_have_one_policy() {
     let pki = Pki::default();
     let ca = pki.ca();

@@ -202,8 +202,8 @@ fn pair(mut table: Table<'_>) -> Option<Pair> {
     let cert =
         table.require("cert", "write cert = \"/etc/mailward/tls/mail.pem\"").and_then(|item| file(&item));
     let key =
-        table.require("key", "write key = \"/etc/mailward/tls/mail.key\"").and_then(|item| secret(&item));
-    let passphrase = table.take("passphrase-file").and_then(|item| secret(&item));
+        table.require("key", "write key = \"/etc/mailward/tls/mail.key\"").and_then(|item| item.secret());
+    let passphrase = table.take("passphrase-file").and_then(|item| item.secret());
     let staple = table.take("staple").and_then(|item| file(&item));
     table.finish();
     Some(Pair { cert: cert?, key: key?, passphrase, staple })
@@ -212,12 +212,6 @@ fn pair(mut table: Table<'_>) -> Option<Pair> {
 fn file(item: &Item<'_>) -> Option<PathBuf> {
     let path = item.absolute()?;
     item.mention(path, false);
-    Some(path.into())
-}
-
-fn secret(item: &Item<'_>) -> Option<PathBuf> {
-    let path = item.absolute()?;
-    item.mention(path, true);
     Some(path.into())
 }
 

@@ -3,8 +3,10 @@
 use super::item::Item;
 use super::nearest;
 use super::value::{parse_duration, parse_size};
+use crate::credential;
 use crate::host::{HostError, HostList};
 use crate::schema::Kind;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,11 +26,12 @@ impl Item<'_> {
             ),
             Kind::Text => drop(self.text()),
             Kind::Path => drop(self.absolute()),
-            Kind::File | Kind::Secret => {
+            Kind::File => {
                 if let Some(path) = self.absolute() {
-                    self.mention(path, matches!(kind, Kind::Secret));
+                    self.mention(path, false);
                 }
             }
+            Kind::Secret => drop(self.secret()),
             Kind::Template => {
                 if self.text().is_some_and(|text| !text.starts_with("builtin:")) {
                     self.check(&Kind::File);
@@ -74,6 +77,24 @@ impl Item<'_> {
         }
         self.error(format!("`{}` must be an absolute path", self.key), "write it from `/` on");
         None
+    }
+
+    /// A file that others must not read: an absolute path, or a credential of the service.
+    pub(crate) fn secret(&self) -> Option<PathBuf> {
+        let text = self.filled()?;
+        let place = match text.strip_prefix(credential::PREFIX) {
+            Some(name) if credential::is_name(name) => text,
+            Some(name) => {
+                self.error(
+                    format!("`{name}` is not the name of a credential"),
+                    "write what stands before the colon in LoadCredential= of the unit",
+                );
+                return None;
+            }
+            None => self.absolute()?,
+        };
+        self.mention(place, true);
+        Some(place.into())
     }
 
     fn form(&self, is: fn(&str) -> bool, what: &str, help: &str) {

@@ -81,7 +81,8 @@ fn inner(kind: &Kind) -> String {
         Kind::Flow => pattern("^[0-9]+(B|KiB|MiB|GiB|TiB)?/s$"),
         Kind::Comparison => pattern("^ *(<|<=|=|>=|>) *-?[0-9.]+ *(B|KiB|MiB|GiB|TiB)? *$"),
         Kind::Text | Kind::Name(..) => "\"type\": \"string\"".to_owned(),
-        Kind::Path | Kind::File | Kind::Secret => pattern("^/"),
+        Kind::Path | Kind::File => pattern("^/"),
+        Kind::Secret => pattern("^(/|credential:)"),
         Kind::Template => pattern("^(/|builtin:)"),
         Kind::Word(words) => {
             let words: Vec<String> = words.iter().map(|word| quoted(word.word)).collect();

@@ -13,8 +13,13 @@ pub(super) const MATCHES: Kind = Kind::List(&Kind::Table("certificate-match"));
 
 const CERTIFICATE: &[Entry] = &[
     now("cert", Kind::File, "", "The chain, PEM, the end certificate first. Required."),
-    now("key", Kind::Secret, "", "The private key, PEM. Required."),
-    now("passphrase-file", Kind::Secret, "", "A file with the passphrase of the key."),
+    now(
+        "key",
+        Kind::Secret,
+        "",
+        "The private key, PEM: a file, or \"credential:NAME\" for a credential of systemd. Required.",
+    ),
+    now("passphrase-file", Kind::Secret, "", "A file or credential with the passphrase of the key."),
     now("staple", Kind::File, "", "An OCSP answer to staple, DER."),
 ];
 

@@ -131,7 +131,7 @@ fn authorities(path: &Path) -> Result<String, String> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|error| at(path, error))
+    std::fs::read(crate::config::located(path).map_err(|why| at(path, why))?).map_err(|error| at(path, error))
 }
 
 fn at(path: &Path, why: impl std::fmt::Display) -> String {

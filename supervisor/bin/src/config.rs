@@ -2,8 +2,10 @@
 //! so that what was checked is what is read.
 use crate::certificates;
 use nix::fcntl::OFlag;
+use policy::credential;
 use policy::load::{self, Diagnostic, LoadOptions, Loaded, Mentioned};
 use policy::model::Policy;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Write};
@@ -131,9 +133,10 @@ fn usable(path: &Path, secret: bool) -> Result<(), String> {
 
 /// Opens a file and checks on the descriptor that nobody else can have written it.
 fn open(path: &Path) -> Result<File, String> {
+    let path = located(path)?;
     // Not blocking: a named pipe would make a start wait for a writer.
     let mut options = OpenOptions::new();
-    let opened = options.read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
+    let opened = options.read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&path);
     let file = opened.map_err(|error| error.to_string())?;
     let metadata = file.metadata().map_err(|error| error.to_string())?;
     let user = nix::unistd::geteuid().as_raw();
@@ -150,6 +153,11 @@ fn open(path: &Path) -> Result<File, String> {
         return Err("others can write to it: chmod go-w".into());
     }
     Ok(file)
+}
+
+/// Where a file is that may be a credential of the service.
+pub(crate) fn located(path: &Path) -> Result<Cow<'_, Path>, String> {
+    credential::locate(path, std::env::var_os(credential::DIRECTORY).as_deref())
 }
 
 /// The files that a pattern of `include` means, in byte order of their names.
