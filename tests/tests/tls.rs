@@ -59,9 +59,14 @@ fn every_client_side_goes_with_every_server_side_and_the_mail_arrives_byte_for_b
         let mut client = client.log_in();
         assert_eq!(client.retrieve(1), mail, "{client_mode} {server_mode}");
         assert_eq!(client.command("QUIT"), "+OK Logging out.", "{client_mode} {server_mode}");
-        let said = |side: &str| mailward.log().iter().any(|record| record.to_string().contains(side));
-        assert_eq!(said("TLS with the client"), client_mode != "off", "{client_mode} {server_mode}");
-        assert_eq!(said("TLS with the server"), server_mode != "off", "{client_mode} {server_mode}");
+        for (side, mode) in [("TLS with the client", client_mode), ("TLS with the server", server_mode)] {
+            let said = |record: &serde_json::Value| record.to_string().contains(side);
+            if mode == "off" {
+                assert!(!mailward.log().iter().any(said), "{client_mode} {server_mode}: {side}");
+            } else {
+                mailward.logged(side, said);
+            }
+        }
     }
 }
 
