@@ -127,6 +127,14 @@ impl Verb {
     }
 }
 
+/// Whether a line is the first one of a request of HTTP: a browser that was led here by somebody who wants what it sends
+/// read as commands (ALPACA, CVE-2021-3618). The line need not have come whole.
+pub(super) fn is_http(line: &[u8]) -> bool {
+    const METHODS: [&[u8]; 9] =
+        [b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"CONNECT ", b"OPTIONS ", b"TRACE ", b"PATCH "];
+    METHODS.iter().any(|method| line.starts_with(method))
+}
+
 /// A set of verbs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VerbSet(u32);

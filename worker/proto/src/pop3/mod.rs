@@ -262,6 +262,8 @@ impl Pop3 {
             let before = *rest;
             if self.common.skipping {
                 self.common.skipping = !line::skip_line(rest);
+            } else if self.state.is_before_login() && !self.state.is_sasl() && command::is_http(rest) {
+                return Err(Broken { side: Side::Client, what: "a request of HTTP" });
             } else {
                 let limit = self.state.client_line_limit(&self.common);
                 let done = match line::client_line(rest, limit) {
@@ -426,10 +428,12 @@ impl Machine for Pop3 {
                     Side::Client => self.common.used[0],
                     Side::Server => self.common.used[1],
                 },
-                farewell: if self.between_answers {
-                    farewell(Answer::ServerFault, self.common.language)
-                } else {
-                    Vec::new()
+                farewell: match side {
+                    Side::Server if self.between_answers => {
+                        farewell(Answer::ServerFault, self.common.language)
+                    }
+                    // Its own fault is no news to the client.
+                    Side::Server | Side::Client => Vec::new(),
                 },
             }),
         }
