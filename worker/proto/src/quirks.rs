@@ -26,3 +26,33 @@ pub fn challenge(line: &[u8]) -> Option<&[u8]> {
         _other => None,
     }
 }
+
+/// IMAP: how many blanks stand before the end of a command or response. Old clients end commands with one (`a NOOP `), mail.ru and
+/// others end `* SEARCH ` so.
+pub fn blanks_before_the_end(rest: &[u8]) -> usize {
+    if rest.iter().all(|byte| *byte == b' ') { rest.len() } else { 0 }
+}
+
+/// IMAP servers: how many blanks stand where none or one more may (Exchange 2007 between the parts of a body, mail.ru in lists).
+pub fn further_blanks(rest: &[u8]) -> usize {
+    rest.iter().take_while(|byte| **byte == b' ').count()
+}
+
+/// IMAP servers: a backslash in quotes in front of an octet that needs none (iCloud, old Courier). Both stay, as a reader
+/// that knows no other escapes would have them.
+pub fn unknown_escape(bytes: &mut Vec<u8>, escaped: u8) {
+    bytes.extend_from_slice(&[b'\\', escaped]);
+}
+
+/// IMAP servers: the length of what stands for a number of octets or lines where the server does not know it: `-1` (Exchange), NIL
+/// (Zimbra), `""` (old Domino). It is written as 0.
+pub fn odd_size(rest: &[u8]) -> Option<usize> {
+    let minus =
+        rest.strip_prefix(b"-").map(|rest| rest.iter().take_while(|byte| byte.is_ascii_digit()).count() + 1);
+    match (minus, rest) {
+        (Some(length @ 2..), _) => Some(length),
+        (_, [b'N' | b'n', b'I' | b'i', b'L' | b'l', b' ' | b')', ..]) => Some(3),
+        (_, [b'"', b'"', ..]) => Some(2),
+        (_, _) => None,
+    }
+}
