@@ -16,6 +16,7 @@ pub mod netns;
 pub mod pki;
 pub mod process;
 pub mod server;
+pub mod server_tls;
 
 /// Whether the test can run: as root it must. Without root, says so, in the file that `tests/run` reads too, and
 /// returns false.

@@ -54,8 +54,14 @@ impl Lab {
 
     /// `intercept`: further lines of it; `server_tls`: further lines of that.
     fn start(&self, intercept: &str, server_tls: &str) -> Mailward {
+        self.start_as("", intercept, server_tls)
+    }
+
+    /// `service`: lines of that.
+    fn start_as(&self, service: &str, intercept: &str, server_tls: &str) -> Mailward {
         let own = self.operator.sign(&["gateway.example.net"]);
         Mailward::start(&Config {
+            service: service.into(),
             listener: "tls = \"implicit\"\n\
                 transparent = { method = \"redirect\", ports = [\"995\"], interfaces = [\"lan0\"] }\n"
                 .into(),
@@ -119,6 +125,31 @@ fn a_client_sees_the_servers_names_signed_by_the_operator_and_no_virus() {
     assert!(note(&mailward, "TLS with the server failed").contains("bank.example"));
     let ends = mailward.log().iter().filter(|record| record["end"] == "server-tls").count();
     assert_eq!(ends, 1);
+}
+
+#[test]
+fn a_server_has_one_certificate_in_its_place_in_every_worker_until_it_shows_another() {
+    if !root_or_skip("a_server_has_one_certificate_in_its_place_in_every_worker_until_it_shows_another") {
+        return;
+    }
+    let lab = Lab::new();
+    let first = lab.server(&lab.public.sign(&[NAME]), None);
+    let _mailward = lab.start_as("isolation = \"session\"\nspare-workers = 2", "", "");
+    // Some openssl end without a word when their standard input does.
+    let shown = || {
+        let command = "openssl s_client -connect 10.77.2.2:995 -servername mail.example.net </dev/null 2>/dev/null \
+            | openssl x509 -noout -serial -fingerprint -sha256 -dates -ext subjectAltName";
+        text(&run(&lab.firewall.client, &["sh", "-c", command]))
+    };
+    let own = shown();
+    assert!(own.contains("serial=") && own.contains(&format!("DNS:{NAME}")), "{own}");
+    for _ in 0..3 {
+        assert_eq!(shown(), own, "kept");
+    }
+    drop(first);
+    let _second = lab.server(&lab.public.sign(&[NAME, "other.example.net"]), None);
+    let other = shown();
+    assert!(other.contains("DNS:other.example.net") && other != own, "{other}");
 }
 
 #[test]
@@ -188,17 +219,21 @@ fn a_server_that_asks_for_the_clients_certificate_is_refused_or_bypassed() {
     let users = Pki::new("Users CA");
     let _dovecot = lab.server(&lab.public.sign(&[NAME]), Some(&users.ca()));
     let ann = users.sign(&["ann.example.net"]);
-    {
-        let mailward = lab.start("", "");
-        assert!(lab.fetch(&lab.operator, NAME, Some(&ann)).contains("failed"));
-        note(&mailward, "the server asks for the client's certificate");
+    // TLS 1.2 asks for it in clear text, 1.3 does not.
+    for versions in ["versions = [\"1.2\"]", "versions = [\"1.3\"]"] {
+        {
+            let mailward = lab.start("", versions);
+            assert!(lab.fetch(&lab.operator, NAME, Some(&ann)).contains("failed"), "{versions}");
+            note(&mailward, "the server asks for the client's certificate");
+        }
+        let mailward = lab.start("certificate-asked = \"bypass\"", versions);
+        let fetched = lab.fetch(&lab.public, NAME, Some(&ann));
+        assert!(fetched.contains("Public CA") && fetched.contains(&mails::eicar()), "{versions}: {fetched}");
+        let asked = note(&mailward, "the connection is relayed unseen");
+        assert!(asked.contains("asks for the client's certificate"), "{asked}");
+        // What the client said first is what the server got: its own certificate was taken for what it is.
+        assert!(lab.fetch(&lab.public, NAME, None).contains("failed"), "{versions}: nobody is shown for Ann");
     }
-    let mailward = lab.start("certificate-asked = \"bypass\"", "");
-    let fetched = lab.fetch(&lab.public, NAME, Some(&ann));
-    assert!(fetched.contains("Public CA") && fetched.contains(&mails::eicar()), "{fetched}");
-    assert!(
-        note(&mailward, "the connection is relayed unseen").contains("asks for the client's certificate")
-    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ use mailward_tests::dovecot::Dovecot;
 use mailward_tests::mailward::{Config, Mailward, binary};
 use mailward_tests::pki::{Flaws, Pair, Pki};
 use mailward_tests::server::Server;
+use mailward_tests::server_tls::{STARTTLS, TlsServer};
 use mailward_tests::{mails, root_or_skip, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -288,6 +289,7 @@ fn check_reads_every_certificate_with_its_key_and_run_names_the_file_that_is_wro
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("mailward.toml");
     for (pair, status, said) in [
+        (&good, 0, "mail.example.net, "),
         (&good, 0, "days left"),
         (&mixed, 1, "is not the key of"),
         (&expired, 1, "expired"),
@@ -339,6 +341,10 @@ fn probe_says_what_a_server_offers_and_whether_it_is_taken() {
     assert!(code == Some(0) && said.contains("takes it") && said.contains("CN=127.0.0.1"), "{said}");
     let (code, said) = probe(dovecot.address().to_string(), &[&lab[..], &["--starttls", "pop3"]].concat());
     assert!(code == Some(0) && said.contains("TLSv1.2"), "{said}");
+    let imap = TlsServer::start(&pki.sign(&["127.0.0.1"]), &[&rustls::version::TLS13], STARTTLS);
+    let (code, said) = probe(imap.address().to_string(), &[&lab[..], &["--starttls", "imap"]].concat());
+    assert!(code == Some(0) && said.contains("TLSv1.3") && said.contains("TLS 1.2: no"), "{said}");
+    assert!(imap.heard().iter().all(|line| line == "a STARTTLS"), "{:?}", imap.heard());
     let (code, said) = probe(dovecot.tls_address().to_string(), &[]);
     assert!(code == Some(1) && said.contains("\"system\" refuses it"), "{said}");
 }
