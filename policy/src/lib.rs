@@ -13,6 +13,7 @@ pub mod diagnostic;
 pub mod effective;
 pub mod host;
 mod host_name;
+pub mod html;
 pub mod intercept;
 pub mod judge;
 pub mod list;

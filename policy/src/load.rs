@@ -126,6 +126,7 @@ fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Po
     let engines = scanning::engines(&mut document);
     let engines_sound = sink.errors() == errors;
     let filters = scanning::mail_filters(&mut document);
+    let html_filters = scanning::html_filters(&mut document);
     let names = conditions::Names { hosts: &hosts, times: &times, listeners: &listeners, tenants: &tenants };
     let session_acls = rules::session_acls(&mut document, &names, &client_tls);
     let sections = rules::Sections {
@@ -170,6 +171,7 @@ fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Po
         mail_acls: mail_acls.values,
         engines: engines.values,
         mail_filters: filters.values,
+        html_filters: html_filters.values,
     };
     check::check(sink, &policy, &places, options);
     policy

@@ -1,6 +1,7 @@
 //! The validated policy: every name resolved to an index, every default filled in.
 use crate::comparison::{Comparison, SpamCondition};
 use crate::conditions::Conditions;
+use crate::html::HtmlFilter;
 use crate::list::Patterns;
 use crate::names::{Direction, Language, Protocol};
 use crate::status::StatusSet;
@@ -48,6 +49,8 @@ pub struct Policy {
     pub engines: Vec<Engine>,
     /// `[mail-filter.*]`, by name.
     pub mail_filters: Vec<MailFilter>,
+    /// `[html-filter.*]`, by name.
+    pub html_filters: Vec<HtmlFilter>,
 }
 
 /// `[service]`.

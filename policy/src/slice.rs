@@ -1,5 +1,6 @@
 //! What each role is allowed to know. A slice travels in a sealed memfd, encoded by `ipc::wire`.
 use crate::conditions::{Conditions, one_of};
+use crate::html::HtmlFilter;
 use crate::model::{
     CommandAcl, Engine, Login, MailAcl, MailAction, MailFilter, PlugTo, Policy, Resolver, SessionRules,
 };
@@ -56,6 +57,8 @@ pub struct ScannerSlice {
     pub engines: Vec<Engine>,
     /// Mail filters by the policy's index.
     pub mail_filters: Vec<MailFilter>,
+    /// HTML filters; rules name them.
+    pub html_filters: Vec<HtmlFilter>,
     /// By the policy's index of the command-acl: its mail filter; `None` belongs to others.
     pub filters: Vec<Option<u16>>,
 }
@@ -156,6 +159,7 @@ impl Policy {
                 .collect(),
             engines: self.engines.clone(),
             mail_filters: self.mail_filters.clone(),
+            html_filters: self.html_filters.clone(),
             filters: filters.collect(),
         }
     }

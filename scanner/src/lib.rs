@@ -16,6 +16,7 @@
 pub mod antivirus;
 pub mod confinement;
 mod content;
+pub mod html;
 mod job;
 pub mod notice;
 pub mod parts;

@@ -1,8 +1,9 @@
-//! `[antivirus.NAME]` and `[mail-filter.NAME]`.
+//! `[antivirus.NAME]`, `[mail-filter.NAME]` and `[html-filter.NAME]`.
 use super::document::Document;
 use super::service::{GIB, KIB, MIB, count};
 use super::{Named, Place};
 use crate::host::is_host_name;
+use crate::html::{Family, HtmlFilter, Links};
 use crate::model::{Engine, EngineKind, EngineSocket, MailFilter};
 use crate::read::{Item, Table};
 use std::path::PathBuf;
@@ -139,6 +140,37 @@ pub(super) fn mail_filters(document: &mut Document<'_>) -> Named<MailFilter> {
     given.sort_by_key(|(name, _, _)| *name != "default");
     for (name, at, filter) in given {
         filters.push(sink, "mail-filter", name.to_owned(), Place::implied(at), filter);
+    }
+    filters
+}
+
+pub(super) fn html_filters(document: &mut Document<'_>) -> Named<HtmlFilter> {
+    const FAMILY: &[(&str, Family)] = &[("keep", Family::Keep), ("remove", Family::Remove)];
+    const LINKS: &[(&str, Links)] =
+        &[("keep", Links::Keep), ("reveal", Links::Reveal), ("remove", Links::Remove)];
+    let sink = document.sink;
+    let mut filters = Named::new();
+    for (name, at, mut table) in document.named_tables("html-filter") {
+        let errors = sink.errors();
+        let mut filter = HtmlFilter::new(name);
+        for (item, family) in [
+            ("scripts", &mut filter.scripts),
+            ("event-handlers", &mut filter.event_handlers),
+            ("frames", &mut filter.frames),
+            ("objects", &mut filter.objects),
+            ("forms", &mut filter.forms),
+            ("styles", &mut filter.styles),
+            ("remote-images", &mut filter.remote_images),
+            ("macros", &mut filter.macros),
+        ] {
+            let word = table.take(item).and_then(|item| item.choice("html-filter", FAMILY));
+            *family = word.unwrap_or(*family);
+        }
+        let links = table.take("links").and_then(|item| item.choice("html-filter", LINKS));
+        filter.links = links.unwrap_or(filter.links);
+        super::later::tell(sink, &at, "html-filter");
+        table.finish();
+        filters.push(sink, "html-filter", name.to_owned(), Place::read(sink, errors, at), filter);
     }
     filters
 }
