@@ -1,5 +1,5 @@
 //! Mailward itself: the real binary with a configuration file of the test's, and everything it says.
-use crate::process::{Daemon, alive, children};
+use crate::process::{Daemon, alive, children, holds};
 use crate::until;
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -218,6 +218,18 @@ impl Mailward {
             let pids = self.role(role);
             (pids.len() >= count).then_some(pids)
         })
+    }
+
+    /// The roles, once for each process, that have these octets in their memory. Only root may look.
+    pub fn who_holds(&self, octets: &[u8]) -> Vec<&'static str> {
+        let mut found = Vec::new();
+        for role in ["keyholder", "worker", "scanner", "lookup"] {
+            let pids = self.role(role);
+            assert!(role == "lookup" || !pids.is_empty(), "{role}");
+            found.extend(pids.into_iter().filter(|pid| holds(*pid, octets)).map(|_| role));
+        }
+        found.extend(holds(self.pid(), octets).then_some("supervisor"));
+        found
     }
 
     /// Waits until the engine was found to work.

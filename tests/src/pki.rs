@@ -6,6 +6,7 @@ use rcgen::{
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use tempfile::TempDir;
 
 /// A certificate and its key.
@@ -21,6 +22,22 @@ impl Pair {
     /// `{ cert = "...", key = "..." }`.
     pub fn toml(&self) -> String {
         format!("{{ cert = \"{}\", key = \"{}\" }}", self.cert.display(), self.key.display())
+    }
+
+    /// The number that is the secret of its ECDSA key.
+    pub fn private_number(&self) -> Vec<u8> {
+        let mut command = Command::new("openssl");
+        let output = command.args(["pkey", "-noout", "-text", "-in"]).arg(&self.key).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let digits = text.split("priv:").nth(1).unwrap().split("pub:").next().unwrap();
+        let digits: Vec<u8> = digits
+            .split(|c: char| !c.is_ascii_hexdigit())
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| u8::from_str_radix(pair, 16).unwrap())
+            .collect();
+        assert!(digits.len() >= 31, "{text}");
+        // The first octet may be a sign, or missing.
+        digits[digits.len() - 31..].to_vec()
     }
 }
 

@@ -2,6 +2,7 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::process::{Child, Command, Stdio};
 
 /// A child process, killed and reaped when dropped.
@@ -97,4 +98,22 @@ pub fn namespace(pid: u32, kind: &str) -> String {
 pub fn command_line(pid: u32) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&bytes).replace('\0', " ").trim().to_owned()
+}
+
+/// Whether these octets are in memory that the process can write, in either order.
+pub fn holds(pid: u32, wanted: &[u8]) -> bool {
+    let reversed: Vec<u8> = wanted.iter().rev().copied().collect();
+    let memory = fs::File::open(format!("/proc/{pid}/mem")).unwrap();
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    maps.lines().any(|line| {
+        let mut words = line.split_whitespace();
+        let (start, end) = words.next().unwrap().split_once('-').unwrap();
+        if !words.next().unwrap().starts_with("rw") {
+            return false;
+        }
+        let [start, end] = [start, end].map(|digits| u64::from_str_radix(digits, 16).unwrap());
+        let mut octets = vec![0; usize::try_from(end - start).unwrap()];
+        let Ok(count) = memory.read_at(&mut octets, start) else { return false };
+        [wanted, &reversed].iter().any(|wanted| memchr::memmem::find(&octets[..count], wanted).is_some())
+    })
 }

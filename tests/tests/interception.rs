@@ -117,6 +117,7 @@ fn a_client_sees_the_servers_names_signed_by_the_operator_and_no_virus() {
         }
         assert!(!fetched.contains(&mails::eicar()), "{fetched}");
     }
+    assert_eq!(mailward.who_holds(&lab.operator.authority().private_number()), ["keyholder"]);
     let stranger = lab.fetch(&lab.public, NAME, None);
     assert!(stranger.contains("failed") && stranger.contains("CERTIFICATE_VERIFY_FAILED"), "{stranger}");
     // A name that the server does not have is not signed, whoever asks for it.

@@ -377,56 +377,10 @@ fn the_private_key_is_in_the_memory_of_the_keyholder_alone() {
     let pki = Pki::default();
     let server = Server::start(vec![mails::plain("a", "b")], &[]);
     let pair = pki.sign(&[NAME]);
-    let number = private_number(&pair);
     let mailward = Mailward::start(&in_front(server.address(), "tls = \"implicit\"", &pair));
     let tls = Tls::new(&pki.ca(), NAME);
     let sessions: Vec<Client> =
         (0..1000).map(|_| Client::connect_tls(mailward.address(), &tls).unwrap().0.log_in()).collect();
-    let mut found = Vec::new();
-    for role in ["keyholder", "worker", "scanner"] {
-        let pids = mailward.role(role);
-        assert!(!pids.is_empty(), "{role}");
-        found.extend(pids.into_iter().filter(|pid| holds(*pid, &number)).map(|_| role));
-    }
-    found.extend(holds(mailward.pid(), &number).then_some("supervisor"));
-    assert_eq!(found, ["keyholder"]);
+    assert_eq!(mailward.who_holds(&pair.private_number()), ["keyholder"]);
     drop(sessions);
-}
-
-/// The scalar of an ECDSA key in PKCS#8.
-fn private_number(pair: &Pair) -> Vec<u8> {
-    let output = std::process::Command::new("openssl")
-        .args(["pkey", "-noout", "-text", "-in"])
-        .arg(&pair.key)
-        .output()
-        .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let digits = text.split("priv:").nth(1).unwrap().split("pub:").next().unwrap();
-    let digits: Vec<u8> = digits
-        .split(|c: char| !c.is_ascii_hexdigit())
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| u8::from_str_radix(pair, 16).unwrap())
-        .collect();
-    assert!(digits.len() >= 31, "{text}");
-    digits[digits.len() - 31..].to_vec()
-}
-
-/// Whether these octets are in the memory of a process, in either order.
-fn holds(pid: u32, number: &[u8]) -> bool {
-    use std::os::unix::fs::FileExt;
-    let reversed: Vec<u8> = number.iter().rev().copied().collect();
-    let memory = std::fs::File::open(format!("/proc/{pid}/mem")).unwrap();
-    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
-    maps.lines().any(|line| {
-        let mut words = line.split_whitespace();
-        let (start, end) = words.next().unwrap().split_once('-').unwrap();
-        if !words.next().unwrap().starts_with("rw") {
-            return false;
-        }
-        let [start, end] = [start, end].map(|digits| u64::from_str_radix(digits, 16).unwrap());
-        let mut octets = vec![0; usize::try_from(end - start).unwrap()];
-        let Ok(count) = memory.read_at(&mut octets, start) else { return false };
-        let octets = &octets[..count];
-        [number, &reversed].iter().any(|wanted| memchr::memmem::find(octets, wanted).is_some())
-    })
 }
