@@ -17,6 +17,10 @@ impl fmt::Display for SessionId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MailId(pub u32);
 
+/// Which mailbox of a session is meant, counted by the worker: POP3's only one is 0, IMAP's count from 1 with each SELECT.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Selection(pub u32);
+
 /// One scanner lent for one mail; unique for the life of the supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LeaseId(pub u64);

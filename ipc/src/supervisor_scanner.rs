@@ -29,6 +29,17 @@ pub enum EngineState {
     },
     /// Never yet found the test virus: it counts as `error` until it does.
     Unproven,
+    /// It answered about this very mail before: what it said is in the lease's `known`.
+    Known,
+}
+
+/// What engines said of a mail that they need not see again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownAnswers {
+    /// The mail. A worker can ask for one and send another: of any other mail nothing is known.
+    pub sha256: Sha256,
+    /// One for each engine of the lease that is `Known`.
+    pub answers: Vec<EngineAnswer>,
 }
 
 /// What a lease is for.
@@ -47,6 +58,8 @@ pub enum Purpose {
     },
     /// No worker: an encrypted archive, to learn whether the engine reports it.
     ProbeEncrypted,
+    /// No worker and no mail: what the engine says of its version and signatures. The answer's `detail` is that text.
+    ProbeVersion,
 }
 
 impl Purpose {
@@ -85,6 +98,8 @@ pub enum ToScanner {
         engines: Vec<EngineGrant>,
         /// What for.
         purpose: Purpose,
+        /// What some of the engines said of the mail before.
+        known: Option<KnownAnswers>,
     },
 }
 

@@ -1,5 +1,5 @@
 //! Supervisor and worker: policy, sessions, connected servers, leases, the index of changed mails.
-use crate::ids::{LeaseId, MailId, SessionId, Sha256};
+use crate::ids::{LeaseId, MailId, Selection, SessionId, Sha256};
 use crate::wire::Message;
 use policy::names::{Language, Protocol};
 use policy::tls::ClientSide;
@@ -40,6 +40,9 @@ pub struct Session {
     pub accepted_ns: u64,
 }
 
+/// Octets of a mailbox's name as the server spells it.
+pub const MAX_MAILBOX: usize = 1024;
+
 /// How a session finds its server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Plan {
@@ -56,7 +59,7 @@ pub enum Plan {
 /// A mail that was served changed: what the client holds must stay true in later sessions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangedMail {
-    /// The server's UIDL of the mail (RFC 1939: 1 to 70 octets), or empty where the server has none.
+    /// The server's UIDL of the mail (RFC 1939: 1 to 70 octets), or empty where the server has none; IMAP's UID in decimal.
     pub uidl: Vec<u8>,
     /// Hash of the original.
     pub sha256: Sha256,
@@ -217,10 +220,13 @@ pub enum ToWorker {
         /// Why.
         why: NoLease,
     },
-    /// Changed mails of the maildrop: the answer to `LoggedIn` (in pieces while `more`), then additions by other sessions.
+    /// Changed mails of the maildrop or mailbox: the answer to `LoggedIn` of POP3 and to `Selected` (in pieces while
+    /// `more`), then additions by other sessions.
     Changed {
         /// The session it is for.
         session: SessionId,
+        /// Which of its mailboxes: one that it left meanwhile is none of its business any more.
+        selection: Selection,
         /// The mails.
         entries: Vec<ChangedMail>,
         /// Another piece follows.
@@ -364,12 +370,24 @@ pub enum FromWorker {
         /// Which session.
         session: SessionId,
     },
-    /// The server accepted this user. Answered by `Changed`.
+    /// The server accepted this user. Answered by `Changed` where POP3 is spoken, whose maildrop it opens.
     LoggedIn {
         /// Which session.
         session: SessionId,
         /// The name given, at most 512 octets; text for the log, lossy.
         user: String,
+    },
+    /// IMAP: the server opened this mailbox, for reading or more, and whatever was open before is closed. Answered by
+    /// `Changed`.
+    Selected {
+        /// Which session.
+        session: SessionId,
+        /// Greater than of every mailbox before.
+        selection: Selection,
+        /// Its name, always spelt alike (`INBOX` in capitals): 1 to [`MAX_MAILBOX`] octets.
+        mailbox: Vec<u8>,
+        /// RFC 3501 section 2.3.1.1: with another one, UIDs mean other mails.
+        uid_validity: u32,
     },
     /// A mail outgrew `spool-file-above`. Answered by `Spool` or `NoSpool`.
     NeedSpool {
@@ -393,6 +411,8 @@ pub enum FromWorker {
     Store {
         /// Which session.
         session: SessionId,
+        /// Of which mailbox.
+        selection: Selection,
         /// Which mail.
         mail: MailId,
         /// What to keep.

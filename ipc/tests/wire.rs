@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail loudly")]
 
 use ipc::boot::{Boot, Ready, Role};
-use ipc::ids::{EngineAnswer, LeaseId, MailId, SessionId, Sha256};
+use ipc::ids::{EngineAnswer, LeaseId, MailId, Selection, SessionId, Sha256};
 use ipc::log::{Event, Level, Mail, Outcome};
 use ipc::supervisor_keyholder::{self, FromKeyholder, KeyOf, ToKeyholder};
 use ipc::supervisor_lookup::{Candidate, FromLookup, Known, ToLookup};
-use ipc::supervisor_scanner::{EngineGrant, EngineState, FromScanner, Purpose, ToScanner};
+use ipc::supervisor_scanner::{EngineGrant, EngineState, FromScanner, KnownAnswers, Purpose, ToScanner};
 use ipc::supervisor_worker::{
     ChangedMail, Counters, End, FromWorker, NoLease, NoServer, Plan, Session, TlsFile, ToWorker,
 };
@@ -95,7 +95,10 @@ fn the_bytes_of_every_message_stay_what_they_are() {
     for why in [NoLease::Busy, NoLease::Died, NoLease::Stopping] {
         line(&mut out, &ToWorker::NoLease { session, mail, why });
     }
-    line(&mut out, &ToWorker::Changed { session, entries: vec![entry.clone()], more: false });
+    line(
+        &mut out,
+        &ToWorker::Changed { session, selection: Selection(7), entries: vec![entry.clone()], more: false },
+    );
     line(&mut out, &ToWorker::Stored { session, mail, safe: true });
     line(&mut out, &ToWorker::Kick { session });
     line(&mut out, &ToWorker::Renew { session, generation: 2, rule: 1, language: Language::Cs });
@@ -149,7 +152,9 @@ fn the_bytes_of_every_message_stay_what_they_are() {
     line(&mut out, &FromWorker::LoggedIn { session, user: "u".into() });
     line(&mut out, &FromWorker::NeedSpool { session, mail });
     line(&mut out, &FromWorker::NeedScan { session, mail, size: 5, sha256 });
-    line(&mut out, &FromWorker::Store { session, mail, entry });
+    let selection = Selection(7);
+    line(&mut out, &FromWorker::Selected { session, selection, mailbox: b"INBOX".to_vec(), uid_validity: 9 });
+    line(&mut out, &FromWorker::Store { session, selection, mail, entry });
     line(&mut out, &FromWorker::SessionEnded { session, end: End::Quit, counters: Counters::default() });
 
     line(&mut out, &ToScanner::Policy { generation: 1, len: 2 });
@@ -161,13 +166,18 @@ fn the_bytes_of_every_message_stay_what_they_are() {
         Purpose::ProbeTestVirus,
         Purpose::ProbeSize { size: 1 },
         Purpose::ProbeEncrypted,
+        Purpose::ProbeVersion,
     ] {
         let state = EngineState::Down { errno: 111 };
         let engines = vec![
             EngineGrant { engine: 0, state, limit: Some(1) },
             EngineGrant { engine: 1, state: EngineState::Inside, limit: None },
         ];
-        line(&mut out, &ToScanner::Lease { id: lease, generation: 1, deadline_ms: 5, engines, purpose });
+        let known = (purpose == Purpose::Mail).then(|| KnownAnswers { sha256, answers: vec![answer()] });
+        line(
+            &mut out,
+            &ToScanner::Lease { id: lease, generation: 1, deadline_ms: 5, engines, purpose, known },
+        );
     }
     line(&mut out, &FromScanner::Serving { signatures: 1, faults: vec!["f".into()] });
     line(&mut out, &FromScanner::Begun { lease, sha256 });

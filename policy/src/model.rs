@@ -88,6 +88,8 @@ pub struct Service {
     pub backlog: i32,
     /// `copy-cache`, octets per session.
     pub copy_cache: u64,
+    /// `answer-cache`, answers of all tenants.
+    pub answer_cache: usize,
     /// `pid-file`, absolute.
     pub pid_file: Option<PathBuf>,
     /// `tz`; `None`: the system's.

@@ -9,7 +9,7 @@ use crate::rules::{self, Verdict};
 use crate::views::Views;
 use ipc::ids::{EngineAnswer, LeaseId, Sha256};
 use ipc::log::printable;
-use ipc::supervisor_scanner::{EngineGrant, EngineState};
+use ipc::supervisor_scanner::{EngineGrant, EngineState, KnownAnswers};
 use ipc::worker_scanner::{Disposition, Judged, ScanJob};
 use nix::errno::Errno;
 use nix::sys::uio::pwrite;
@@ -41,6 +41,8 @@ pub(crate) struct Job<'a> {
     pub(crate) clock: &'a Clock,
     pub(crate) signatures: &'a Signatures,
     pub(crate) poison: bool,
+    /// What some engines said of this mail before.
+    pub(crate) known: Option<&'a KnownAnswers>,
 }
 
 /// Judges a mail whose hash was verified, and writes the copy that replaces it, if any, to `output`.
@@ -154,7 +156,7 @@ async fn inspect(
     let views = Rc::new(Views { raw: Rc::clone(mail), extra: std::mem::take(&mut parts.extra) });
     let mut waiting = Vec::with_capacity(engines.len());
     for demanded in engines {
-        waiting.push(ask(job.slice, demanded, &views));
+        waiting.push(ask(job, demanded, &views));
     }
     // A mail that was cut off while it was spooled is over a limit; that it breaks off says nothing about it.
     let cut = job.scan.found.contains(Status::Limit);
@@ -185,10 +187,10 @@ enum How {
     Inside,
 }
 
-fn ask(slice: &ScannerSlice, demanded: Demanded, views: &Rc<Views>) -> Asked {
+fn ask(job: &Job<'_>, demanded: Demanded, views: &Rc<Views>) -> Asked {
     let Demanded { grant, connection } = demanded;
     let begun = Instant::now();
-    let Some(engine) = slice.engines.get(usize::from(grant.engine)) else {
+    let Some(engine) = job.slice.engines.get(usize::from(grant.engine)) else {
         let unknown = Finding::of(Status::Error, "an engine that the policy does not have");
         return Asked { name: String::new(), limit: None, begun, how: How::Known(unknown) };
     };
@@ -204,11 +206,49 @@ fn ask(slice: &ScannerSlice, demanded: Demanded, views: &Rc<Views>) -> Asked {
         (EngineState::Unproven, ..) => {
             How::Known(Finding::of(Status::Error, format!("{}: never yet found the test virus", engine.name)))
         }
+        (EngineState::Known, ..) => How::Known(known(job.known, engine, &views.raw)),
         (EngineState::Inside | EngineState::Up, ..) => {
             How::Known(Finding::of(Status::Error, format!("{}: no connection was given", engine.name)))
         }
     };
     Asked { name: engine.name.clone(), limit: limit(engine, grant.limit), begun, how }
+}
+
+/// What an engine said of this very mail before.
+fn known(known: Option<&KnownAnswers>, engine: &Engine, mail: &Content) -> Finding {
+    let of_this = known.filter(|known| known.sha256 == mail.sha256());
+    let answer = of_this.and_then(|known| known.answers.iter().find(|answer| answer.engine == engine.name));
+    answer.map_or_else(
+        || Finding::of(Status::Error, format!("{}: nothing is known of this mail", engine.name)),
+        |EngineAnswer { statuses, virus, detail, .. }| Finding {
+            statuses: *statuses,
+            virus: virus.clone(),
+            detail: detail.clone(),
+        },
+    )
+}
+
+/// What the demanded engines say of themselves.
+pub(crate) async fn versions(slice: &ScannerSlice, engines: Vec<Demanded>) -> Vec<EngineAnswer> {
+    let mut answers = Vec::with_capacity(engines.len());
+    for Demanded { grant, connection } in engines {
+        let Some(engine) = slice.engines.get(usize::from(grant.engine)) else { continue };
+        let begun = Instant::now();
+        let finding = match (connection, &engine.kind) {
+            (Some(connection), EngineKind::Clamd { .. }) => clamd::version(connection, engine.timeout).await,
+            (None, EngineKind::Clamd { .. }) | (_, EngineKind::Builtin { .. }) => {
+                Finding::of(Status::Error, "no connection was given")
+            }
+        };
+        answers.push(EngineAnswer {
+            engine: engine.name.clone(),
+            statuses: finding.statuses,
+            virus: None,
+            detail: printable(&finding.detail, 200),
+            micros: micros(begun.elapsed()),
+        });
+    }
+    answers
 }
 
 /// The smaller of what the operator wrote and what probing found.

@@ -6,7 +6,7 @@ use crate::content::{Content, read_all};
 use crate::job::{self, Demanded, Job};
 use ipc::ids::{EngineAnswer, LeaseId, SessionId, Sha256};
 use ipc::log::{Level, Log, printable};
-use ipc::supervisor_scanner::{EngineGrant, EngineState, FromScanner, Purpose, ToScanner};
+use ipc::supervisor_scanner::{EngineGrant, EngineState, FromScanner, KnownAnswers, Purpose, ToScanner};
 use ipc::wire::{MAX_SLICE, decode_slice};
 use ipc::worker_scanner::{Context, Judged, ScanJob};
 use ipc::{Link, LinkError, descriptors};
@@ -31,6 +31,15 @@ const MAX_FAULTS: usize = 32;
 
 type Supervisor = Link<FromScanner, ToScanner>;
 type Worker = Link<Judged, ScanJob>;
+
+/// What the supervisor lends this scanner for, besides descriptors.
+struct Lease {
+    id: LeaseId,
+    generation: u64,
+    engines: Vec<EngineGrant>,
+    purpose: Purpose,
+    known: Option<KnownAnswers>,
+}
 
 struct Scanner {
     supervisor: Supervisor,
@@ -70,10 +79,10 @@ pub(crate) async fn serve(supervisor: Supervisor, log: Rc<Log>) -> Result<(), Er
                 scanner.signatures = Rc::new(signatures);
                 scanner.supervisor.send(&answer, &[]).await?;
             }
-            ToScanner::Lease { id, generation, deadline_ms, engines, purpose } => {
+            ToScanner::Lease { id, generation, deadline_ms, engines, purpose, known } => {
                 let deadline = Duration::from_millis(deadline_ms.into());
-                let done =
-                    tokio::time::timeout(deadline, scanner.lease(id, generation, engines, purpose, fds));
+                let lease = Lease { id, generation, engines, purpose, known };
+                let done = tokio::time::timeout(deadline, scanner.lease(lease, fds));
                 // At the deadline the supervisor ends this process; until then nothing is answered.
                 let Ok((sha256, answers)) = done.await else { return Ok(()) };
                 scanner.supervisor.send(&FromScanner::Done { lease: id, sha256, answers }, &[]).await?;
@@ -130,14 +139,12 @@ impl Scanner {
     /// One lease: what was scanned, and what each engine said.
     async fn lease(
         &self,
-        lease: LeaseId,
-        generation: u64,
-        grants: Vec<EngineGrant>,
-        purpose: Purpose,
+        lease: Lease,
         mut fds: impl Iterator<Item = OwnedFd>,
     ) -> (Option<Sha256>, Vec<EngineAnswer>) {
+        let Lease { id: lease, generation, engines, purpose, known } = lease;
         let worker = if purpose.has_worker() { fds.next() } else { None };
-        let engines: Vec<Demanded> = grants
+        let engines: Vec<Demanded> = engines
             .into_iter()
             .map(|grant| {
                 let connection = if grant.state == EngineState::Up { fds.next() } else { None };
@@ -153,8 +160,11 @@ impl Scanner {
             );
             return (None, Vec::new());
         };
+        if purpose == Purpose::ProbeVersion {
+            return (None, job::versions(&policy.slice, engines).await);
+        }
         match (worker, probe::mail(purpose)) {
-            (Some(worker), None) => self.for_worker(lease, &policy, engines, purpose, worker).await,
+            (Some(worker), None) => self.for_worker(lease, &policy, engines, purpose, known, worker).await,
             (_, probe) => self.probe(lease, &policy, engines, probe.unwrap_or_default()).await,
         }
     }
@@ -165,6 +175,7 @@ impl Scanner {
         policy: &Generation,
         engines: Vec<Demanded>,
         purpose: Purpose,
+        known: Option<KnownAnswers>,
         worker: OwnedFd,
     ) -> (Option<Sha256>, Vec<EngineAnswer>) {
         // A worker that closes early or lies costs its own mail; the lease ends here.
@@ -184,7 +195,8 @@ impl Scanner {
         }
         let poison = purpose == Purpose::Poison;
         let Generation { slice, clock } = policy;
-        let work = Job { lease, scan: &job, slice, clock, signatures: &self.signatures, poison };
+        let known = known.as_ref();
+        let work = Job { lease, scan: &job, slice, clock, signatures: &self.signatures, poison, known };
         let judged = job::judge(work, Rc::new(content), engines, &output).await;
         // The worker may have given up waiting; its client was told to come again.
         let _ = worker.try_send(&judged, &[]);
@@ -233,7 +245,15 @@ impl Scanner {
         let scan =
             ScanJob { lease, size, sha256, found: StatusSet::of(Status::Skipped), max_output: 0, context };
         let Generation { slice, clock } = policy;
-        let work = Job { lease, scan: &scan, slice, clock, signatures: &self.signatures, poison: false };
+        let work = Job {
+            lease,
+            scan: &scan,
+            slice,
+            clock,
+            signatures: &self.signatures,
+            poison: false,
+            known: None,
+        };
         let answers = job::ask_all(&work, &content, engines).await;
         (Some(sha256), answers)
     }

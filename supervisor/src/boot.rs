@@ -1,5 +1,6 @@
 //! The order of a start, as one function: whatever can fail for the operator's reasons fails before the first child.
 use crate::admission::Admission;
+use crate::answers::Answers;
 use crate::changed::Index;
 use crate::children::{Children, GroupPlan};
 use crate::client_names::ClientNames;
@@ -76,6 +77,8 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
             (None, None)
         }
     };
+    let answers = Answers::new(service.answer_cache)
+        .map_err(|error| Error::new(format!("no random octets: {error}")))?;
     let listeners = bind(&policy)?;
     let listening: Vec<SocketAddr> = listeners.iter().map(|bound| bound.address).collect();
 
@@ -123,7 +126,7 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
         sessions: Sessions::default(),
         own: OwnAddresses::new(listening.clone()),
         balance: Balance::default(),
-        leases: Leases::new(),
+        leases: Leases::new(answers),
         engines: Engines::new(&policy),
         index,
         spool,

@@ -1,7 +1,7 @@
 //! The index of mails that were served changed: what a client holds must stay true in later sessions, and an original
 //! that it never saw must not be deleted. Kept in `state-dir` from the first changed octet on.
 //!
-//! One small file per maildrop, named by a keyed hash so that the directory tells no names, rewritten as a whole
+//! One small file per maildrop, or mailbox of IMAP with one UIDVALIDITY, named by a keyed hash so that the directory tells no names, rewritten as a whole
 //! (create, fsync, rename, fsync of the directory): after a crash it is the old one or the new one.
 use hmac::{Hmac, KeyInit, Mac};
 use ipc::ids::Sha256;
@@ -13,7 +13,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Changed mails in one maildrop; above, further ones are deferred instead of served changed.
+/// Changed mails in one maildrop or mailbox; above, further ones are deferred instead of served changed.
 pub const MAX_ENTRIES: usize = 100_000;
 /// Changed mails of one tenant, so that none can fill the disk or the memory of others.
 pub const MAX_TENANT_ENTRIES: usize = 1_000_000;
@@ -26,22 +26,22 @@ const MAX_FIRST: u64 = 64;
 /// Hex digits of a maildrop's name that say which tenant, without naming it.
 const TENANT_DIGITS: usize = 16;
 
-/// Names a maildrop without saying whose it is.
+/// Names a maildrop, or a mailbox of IMAP, without saying whose it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Maildrop(String);
+pub struct Mailbox(String);
 
 /// The index, with the maildrops that were asked for in memory.
 #[derive(Debug)]
 pub struct Index {
     directory: PathBuf,
     key: [u8; KEY_OCTETS],
-    known: HashMap<Maildrop, Vec<ChangedMail>>,
+    known: HashMap<Mailbox, Vec<ChangedMail>>,
     /// Entries of each tenant, by the part of the names that says which.
     stored: HashMap<String, usize>,
     most: usize,
 }
 
-impl Maildrop {
+impl Mailbox {
     fn tenant(&self) -> String {
         self.0.chars().take(TENANT_DIGITS).collect()
     }
@@ -64,20 +64,37 @@ impl Index {
     }
 
     /// The name of a maildrop.
-    pub fn maildrop(&self, tenant: &str, server: &str, user: &str) -> Maildrop {
-        let mut name = self.tag(&[tenant]);
-        name.truncate(TENANT_DIGITS);
-        name.push_str(&self.tag(&[tenant, server, user]));
-        Maildrop(name)
+    pub fn maildrop(&self, tenant: &str, server: &str, user: &str) -> Mailbox {
+        self.named(tenant, &[tenant.as_bytes(), server.as_bytes(), user.as_bytes()])
     }
 
-    fn tag(&self, parts: &[&str]) -> String {
+    /// The name of a mailbox whose UIDs are valid by this number: with another one it is another mailbox.
+    pub fn mailbox(
+        &self,
+        tenant: &str,
+        server: &str,
+        user: &str,
+        mailbox: &[u8],
+        uid_validity: u32,
+    ) -> Mailbox {
+        let valid = uid_validity.to_be_bytes();
+        self.named(tenant, &[tenant.as_bytes(), server.as_bytes(), user.as_bytes(), mailbox, &valid])
+    }
+
+    fn named(&self, tenant: &str, parts: &[&[u8]]) -> Mailbox {
+        let mut name = self.tag(&[tenant.as_bytes()]);
+        name.truncate(TENANT_DIGITS);
+        name.push_str(&self.tag(parts));
+        Mailbox(name)
+    }
+
+    fn tag(&self, parts: &[&[u8]]) -> String {
         let mut tag = String::with_capacity(64);
         if let Ok(mut mac) = Hmac::<sha2::Sha256>::new_from_slice(&self.key) {
             for part in parts {
                 // The length in front keeps ("ab", "c") and ("a", "bc") apart.
                 mac.update(&part.len().to_be_bytes());
-                mac.update(part.as_bytes());
+                mac.update(part);
             }
             for byte in mac.finalize().into_bytes() {
                 let _ = write!(tag, "{byte:02x}");
@@ -91,7 +108,7 @@ impl Index {
     /// # Errors
     /// When its file cannot be read or is damaged. Nothing of that maildrop may be deleted then: what was replaced
     /// is not known any more.
-    pub fn entries(&mut self, maildrop: &Maildrop) -> io::Result<&[ChangedMail]> {
+    pub fn entries(&mut self, maildrop: &Mailbox) -> io::Result<&[ChangedMail]> {
         if !self.known.contains_key(maildrop) {
             let entries = read(&self.path(maildrop))?;
             self.known.insert(maildrop.clone(), entries);
@@ -103,7 +120,7 @@ impl Index {
     ///
     /// # Errors
     /// When it cannot be made durable, or the maildrop or its tenant holds too many. The mail must be deferred then.
-    pub fn store(&mut self, maildrop: &Maildrop, entry: ChangedMail) -> io::Result<()> {
+    pub fn store(&mut self, maildrop: &Mailbox, entry: ChangedMail) -> io::Result<()> {
         if entry.uidl.len() > MAX_UIDL {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "UIDL of more than 70 octets"));
         }
@@ -135,15 +152,15 @@ impl Index {
     }
 
     /// Lets a maildrop go that no session uses; it is read again when it is needed.
-    pub fn forget(&mut self, maildrop: &Maildrop) {
+    pub fn forget(&mut self, maildrop: &Mailbox) {
         self.known.remove(maildrop);
     }
 
-    fn path(&self, maildrop: &Maildrop) -> PathBuf {
+    fn path(&self, maildrop: &Mailbox) -> PathBuf {
         self.directory.join(&maildrop.0)
     }
 
-    fn replace(&self, maildrop: &Maildrop, entries: &[ChangedMail]) -> io::Result<()> {
+    fn replace(&self, maildrop: &Mailbox, entries: &[ChangedMail]) -> io::Result<()> {
         let path = self.path(maildrop);
         let new = path.with_extension("new");
         let written = (|| {
@@ -295,6 +312,39 @@ mod tests {
         let other = again.maildrop("default", "mail:110use", "r");
         assert_ne!(other, maildrop);
         assert!(again.entries(&other).unwrap().is_empty());
+    }
+
+    #[test]
+    fn mailboxes_of_one_user_are_apart_from_each_other_from_the_maildrop_and_from_other_uid_validities() {
+        let state = state();
+        let mut index = Index::open(state.path()).unwrap();
+        let inbox = index.mailbox("t", "s", "u", b"INBOX", 1);
+        index.store(&inbox, mail("17", 1)).unwrap();
+        let others = [
+            index.maildrop("t", "s", "u"),
+            index.mailbox("t", "s", "u", b"INBOX", 2),
+            index.mailbox("t", "s", "u", b"INBOX.x", 1),
+            index.mailbox("t", "s", "uINBOX", b"", 1),
+            index.mailbox("t", "su", "", b"INBOX", 1),
+            index.mailbox("o", "s", "u", b"INBOX", 1),
+        ];
+        for other in others {
+            assert_eq!(index.entries(&other).unwrap(), [], "{other:?}");
+        }
+        let mut again = Index::open(state.path()).unwrap();
+        let inbox = again.mailbox("t", "s", "u", b"INBOX", 1);
+        assert_eq!(again.entries(&inbox).unwrap(), [mail("17", 1)]);
+    }
+
+    #[test]
+    fn an_index_of_the_version_before_is_read() {
+        let state = state();
+        let mut index = Index::open(state.path()).unwrap();
+        let maildrop = index.maildrop("t", "s", "u");
+        let hash = "07".repeat(32);
+        let written = format!("mailward changed mails 1 1\n61 {hash} 5\n");
+        fs::write(index.path(&maildrop), written).unwrap();
+        assert_eq!(index.entries(&maildrop).unwrap(), [mail("a", 5)]);
     }
 
     #[test]

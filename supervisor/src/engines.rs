@@ -1,5 +1,5 @@
 //! What is known of each antivirus engine (D22): nothing counts until it found the test virus once, nothing above the
-//! size at which it was last seen to find it. The table is pure; `dial` connects. Engines are trusted by configuration.
+//! size at which it was last seen to find it, and what it said of a mail only until its signatures change. The table is pure; `dial` connects. Engines are trusted by configuration.
 use ipc::supervisor_scanner::{EngineState, Purpose};
 use nix::errno::Errno;
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr, socket};
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
 /// How long a connection to an engine may take; engines are near.
@@ -18,6 +18,8 @@ const DIAL: Duration = Duration::from_secs(1);
 const FIRST_LIMIT: u64 = 1 << 20;
 /// The mails that it is shown, growing; the largest `max-mail` ends the series.
 const SIZES: [u64; 5] = [1 << 20, 4 << 20, 16 << 20, 32 << 20, 64 << 20];
+/// How often an engine is asked for its version: signatures that it loaded count this much later at most.
+const VERSION_EVERY: Duration = Duration::from_secs(30);
 /// Where `auto` looks: Debian, its older releases, Fedora, and the daemon's usual port.
 pub const USUAL_PATHS: [&str; 3] =
     ["/run/clamav/clamd.ctl", "/var/run/clamav/clamd.ctl", "/run/clamd.scan/clamd.sock"];
@@ -51,6 +53,8 @@ pub(crate) enum Change {
     Limit(u64),
     /// Whether it reports an encrypted archive.
     Encrypted(bool),
+    /// It says another version, or one for the first time: what it said of mails before does not count any more.
+    Version,
 }
 
 /// How an engine takes part in a lease.
@@ -77,17 +81,28 @@ struct Record {
     probing: bool,
     /// It failed on a mail: look again.
     suspect: bool,
+    /// What it last said of its version and signatures, and when it was asked.
+    version: Option<String>,
+    version_asked: Option<Instant>,
+    /// A number that no other engine, settings or signatures have.
+    generation: u64,
 }
 
 /// Every engine of every tenant that demands it, where it runs outside of the scanner.
 #[derive(Debug)]
 pub(crate) struct Engines {
     records: BTreeMap<(u16, u16), Record>,
+    /// Generations that were given.
+    generations: u64,
 }
 
 impl Engines {
     /// Of the engines that the tenants' rules demand.
     pub(crate) fn new(policy: &Policy) -> Self {
+        Self::after(policy, 0)
+    }
+
+    fn after(policy: &Policy, generations: u64) -> Self {
         let mut records = BTreeMap::new();
         for tenant in 0..u16::try_from(policy.tenants.len()).unwrap_or(u16::MAX) {
             let slice = policy.worker_slice(tenant);
@@ -102,19 +117,29 @@ impl Engines {
                 }
             }
         }
-        Self { records }
+        let mut engines = Self { records, generations };
+        for record in engines.records.values_mut() {
+            engines.generations += 1;
+            record.generation = engines.generations;
+        }
+        engines
     }
 
     /// Of another policy: what was learnt of an engine that it has too, with the same settings, is still true. Probes that
     /// are under way belong to the former policy.
     #[must_use]
     pub(crate) fn renewed(&self, former: &Policy, policy: &Policy) -> Self {
-        let mut renewed = Self::new(policy);
+        let mut renewed = Self::after(policy, self.generations);
         for ((tenant, index), record) in &mut renewed.records {
             let engine = policy.engines.get(usize::from(*index));
             let known = former.engines.iter().zip(0..).find(|(known, _)| Some(*known) == engine);
             if let Some(known) = known.and_then(|(_, index)| self.records.get(&(*tenant, index))) {
                 record.take_over(known);
+            }
+            if former.mail_filters != policy.mail_filters {
+                // Mails are taken apart for it in another way.
+                renewed.generations += 1;
+                record.generation = renewed.generations;
             }
         }
         renewed
@@ -138,9 +163,21 @@ impl Engines {
             .map(|record| record.configured.unwrap_or_else(|| record.proven_size.max(FIRST_LIMIT)))
     }
 
+    /// What tells this engine, with these settings and signatures, from every other; none while its word does not count.
+    pub(crate) fn generation(&self, tenant: u16, engine: u16) -> Option<u64> {
+        let record = self.records.get(&(tenant, engine))?;
+        (record.health == Health::Proven).then_some(record.generation)
+    }
+
+    /// What it last said of its version.
+    pub(crate) fn version(&self, tenant: u16, engine: u16) -> &str {
+        let record = self.records.get(&(tenant, engine));
+        record.and_then(|record| record.version.as_deref()).unwrap_or_default()
+    }
+
     /// The probes to start now; each counts as under way until [`Engines::dial_failed`], [`Engines::answered`] or
     /// [`Engines::abandoned`].
-    pub(crate) fn due(&mut self) -> Vec<(u16, u16, Purpose)> {
+    pub(crate) fn due(&mut self, now: Instant) -> Vec<(u16, u16, Purpose)> {
         let mut due = Vec::new();
         for ((tenant, engine), record) in &mut self.records {
             if record.probing {
@@ -152,6 +189,8 @@ impl Engines {
                 Purpose::ProbeSize { size: *size }
             } else if !record.asked_encrypted {
                 Purpose::ProbeEncrypted
+            } else if record.version_asked.is_none_or(|at| now.duration_since(at) >= VERSION_EVERY) {
+                Purpose::ProbeVersion
             } else {
                 continue;
             };
@@ -191,7 +230,8 @@ impl Engines {
         purpose: Purpose,
         statuses: Option<StatusSet>,
     ) -> Option<Change> {
-        let record = self.records.get_mut(&(tenant, engine))?;
+        let Self { records, generations } = self;
+        let record = records.get_mut(&(tenant, engine))?;
         record.probing = false;
         let found = statuses.is_some_and(|statuses| statuses.contains(Status::Infected));
         match purpose {
@@ -204,7 +244,15 @@ impl Engines {
                 } else {
                     Health::Failing
                 };
-                record.become_(health)
+                let change = record.become_(health);
+                if change == Some(Change::Health(Health::Proven)) {
+                    // It may have been replaced by another while it was away.
+                    *generations += 1;
+                    record.generation = *generations;
+                    record.version = None;
+                    record.version_asked = None;
+                }
+                change
             }
             Purpose::ProbeSize { size } => {
                 record.sizes.pop();
@@ -220,8 +268,29 @@ impl Engines {
                 record.asked_encrypted = true;
                 Some(Change::Encrypted(statuses.is_some_and(|s| s.contains(Status::Encrypted) || found)))
             }
-            Purpose::Mail | Purpose::Poison => None,
+            Purpose::Mail | Purpose::Poison | Purpose::ProbeVersion => None,
         }
+    }
+
+    /// It said its version; `None` is an answer that was not understood: then nothing that it said is known to count still.
+    pub(crate) fn said_version(
+        &mut self,
+        tenant: u16,
+        engine: u16,
+        version: Option<&str>,
+        now: Instant,
+    ) -> Option<Change> {
+        let record = self.records.get_mut(&(tenant, engine))?;
+        record.probing = false;
+        record.version_asked = Some(now);
+        if version.is_some() && record.version.as_deref() == version {
+            return None;
+        }
+        let silent = record.version.is_none() && version.is_none();
+        record.version = version.map(str::to_owned);
+        self.generations += 1;
+        record.generation = self.generations;
+        (!silent).then_some(Change::Version)
     }
 
     /// An engine that could be dialled failed on a mail: it is shown the test virus again.
@@ -243,6 +312,9 @@ impl Record {
             asked_encrypted: false,
             probing: false,
             suspect: false,
+            version: None,
+            version_asked: None,
+            generation: 0,
         }
     }
 
@@ -332,7 +404,7 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     fn engines(configured: Option<u64>, largest: u64) -> Engines {
-        Engines { records: BTreeMap::from([((0, 0), Record::new(configured, largest))]) }
+        Engines { records: BTreeMap::from([((0, 0), Record::new(configured, largest))]), generations: 0 }
     }
 
     fn infected() -> Option<StatusSet> {
@@ -347,12 +419,12 @@ mod tests {
     fn an_engine_counts_only_after_it_found_the_test_virus() {
         let mut engines = engines(None, 64 * MIB);
         assert_eq!(engines.part(0, 0), Part::State(EngineState::Unproven));
-        assert_eq!(engines.due(), [(0, 0, Purpose::ProbeTestVirus)]);
-        assert_eq!(engines.due(), [], "one probe at a time");
+        assert_eq!(engines.due(Instant::now()), [(0, 0, Purpose::ProbeTestVirus)]);
+        assert_eq!(engines.due(Instant::now()), [], "one probe at a time");
         let change = engines.answered(0, 0, Purpose::ProbeTestVirus, clean());
         assert_eq!(change, Some(Change::Health(Health::Blind)));
         assert_eq!(engines.part(0, 0), Part::State(EngineState::Unproven));
-        engines.due();
+        engines.due(Instant::now());
         let change = engines.answered(0, 0, Purpose::ProbeTestVirus, infected());
         assert_eq!(change, Some(Change::Health(Health::Proven)));
         assert_eq!(engines.part(0, 0), Part::Dial);
@@ -365,7 +437,7 @@ mod tests {
         assert_eq!(engines.dial_failed(0, 0, 111, false), Some(Change::Health(Health::Down { errno: 111 })));
         assert_eq!(engines.dial_failed(0, 0, 111, true), None, "said once");
         assert_eq!(engines.part(0, 0), Part::State(EngineState::Down { errno: 111 }));
-        assert_eq!(engines.due(), [(0, 0, Purpose::ProbeTestVirus)]);
+        assert_eq!(engines.due(Instant::now()), [(0, 0, Purpose::ProbeTestVirus)]);
         engines.answered(0, 0, Purpose::ProbeTestVirus, infected());
         assert_eq!(engines.part(0, 0), Part::Dial);
     }
@@ -377,17 +449,19 @@ mod tests {
         assert_eq!(engines.limit(0, 0), Some(MIB));
         for (mib, seen) in [(1, infected()), (4, infected()), (16, infected()), (32, clean())] {
             let purpose = Purpose::ProbeSize { size: mib * MIB };
-            assert_eq!(engines.due(), [(0, 0, purpose)]);
+            assert_eq!(engines.due(Instant::now()), [(0, 0, purpose)]);
             let change = engines.answered(0, 0, purpose, seen);
             assert_eq!(change, (mib == 32).then_some(Change::Limit(16 * MIB)));
         }
         assert_eq!(engines.limit(0, 0), Some(16 * MIB));
-        assert_eq!(engines.due(), [(0, 0, Purpose::ProbeEncrypted)]);
+        assert_eq!(engines.due(Instant::now()), [(0, 0, Purpose::ProbeEncrypted)]);
         let change = engines.answered(0, 0, Purpose::ProbeEncrypted, clean());
         assert_eq!(change, Some(Change::Encrypted(false)));
-        assert_eq!(engines.due(), []);
+        assert_eq!(engines.due(Instant::now()), [(0, 0, Purpose::ProbeVersion)]);
+        engines.said_version(0, 0, Some("ClamAV 1"), Instant::now());
+        assert_eq!(engines.due(Instant::now()), []);
         engines.suspect(0, 0);
-        assert_eq!(engines.due(), [(0, 0, Purpose::ProbeTestVirus)]);
+        assert_eq!(engines.due(Instant::now()), [(0, 0, Purpose::ProbeTestVirus)]);
     }
 
     #[test]
@@ -395,7 +469,47 @@ mod tests {
         let mut engines = engines(Some(25 * MIB), 64 * MIB);
         engines.answered(0, 0, Purpose::ProbeTestVirus, infected());
         assert_eq!(engines.limit(0, 0), Some(25 * MIB));
-        assert_eq!(engines.due(), [(0, 0, Purpose::ProbeEncrypted)]);
+        assert_eq!(engines.due(Instant::now()), [(0, 0, Purpose::ProbeEncrypted)]);
+    }
+
+    #[test]
+    fn an_engine_with_other_signatures_is_of_another_generation_and_so_is_one_that_was_away() {
+        let mut engines = engines(Some(MIB), 64 * MIB);
+        assert_eq!(engines.generation(0, 0), None);
+        engines.answered(0, 0, Purpose::ProbeTestVirus, infected());
+        let first = engines.generation(0, 0).unwrap();
+        let now = Instant::now();
+        assert_eq!(engines.said_version(0, 0, Some("ClamAV 1/1"), now), Some(Change::Version));
+        let known = engines.generation(0, 0).unwrap();
+        assert_ne!(known, first, "what it said before it named its signatures may be of others");
+        assert_eq!(engines.said_version(0, 0, Some("ClamAV 1/1"), now), None);
+        assert_eq!(engines.generation(0, 0), Some(known));
+        assert_eq!(engines.said_version(0, 0, Some("ClamAV 1/2"), now), Some(Change::Version));
+        let second = engines.generation(0, 0).unwrap();
+        assert!(second > known);
+        assert_eq!(engines.version(0, 0), "ClamAV 1/2");
+        assert_eq!(engines.said_version(0, 0, None, now), Some(Change::Version));
+        assert!(
+            engines.generation(0, 0).unwrap() > second,
+            "one that does not say it is not believed to be the same"
+        );
+        let third = engines.generation(0, 0).unwrap();
+        engines.dial_failed(0, 0, 111, false);
+        assert_eq!(engines.generation(0, 0), None);
+        engines.answered(0, 0, Purpose::ProbeTestVirus, infected());
+        assert!(engines.generation(0, 0).unwrap() > third);
+    }
+
+    #[test]
+    fn an_engine_is_asked_for_its_version_again_after_a_while() {
+        let mut engines = engines(Some(MIB), 64 * MIB);
+        engines.answered(0, 0, Purpose::ProbeTestVirus, infected());
+        engines.answered(0, 0, Purpose::ProbeEncrypted, clean());
+        let now = Instant::now();
+        assert_eq!(engines.due(now), [(0, 0, Purpose::ProbeVersion)]);
+        engines.said_version(0, 0, Some("ClamAV 1"), now);
+        assert_eq!(engines.due(now + VERSION_EVERY / 2), []);
+        assert_eq!(engines.due(now + VERSION_EVERY), [(0, 0, Purpose::ProbeVersion)]);
     }
 
     #[test]

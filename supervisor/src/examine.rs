@@ -63,6 +63,7 @@ async fn examined(policy: Policy, tenant: u16, context: Context, mail: &[u8]) ->
             deadline_ms,
             engines: grants,
             purpose: Purpose::Mail,
+            known: None,
         };
         if !children.tell_scanner(scanner, lease, fds) {
             return Err(Error::new("the scanner takes no mail"));

@@ -1,7 +1,7 @@
 //! From an admitted connection to a worker that has it: choose the worker, send the client. The way to its server is
 //! `route.rs`, what workers then say of their sessions `requests.rs`.
 use crate::admission::{Admitted, Refusal};
-use crate::changed::Maildrop;
+use crate::changed::Mailbox;
 use crate::children::ChildId;
 use crate::dial::Dialled;
 use crate::event_loop::Supervisor;
@@ -9,7 +9,7 @@ use crate::listener::Accepted;
 use crate::original_dst::OriginalDst;
 use crate::records::{Acl, SessionStart};
 use ipc::boot::Role;
-use ipc::ids::SessionId;
+use ipc::ids::{Selection, SessionId};
 use ipc::supervisor_worker::{Counters, End, NoServer, Plan, Session as SessionRecord, ToWorker};
 use policy::conditions::Facts;
 use policy::model::Listener;
@@ -52,20 +52,16 @@ pub(crate) struct Session {
     /// Its server was dialled once more, to be relayed unseen.
     pub(crate) again: bool,
     pub(crate) dialling: Option<AbortHandle>,
+    /// Its worker reported its login; where no mail is scanned it does not.
+    pub(crate) logged_in: bool,
+    /// The mailbox that is open, and its number.
+    pub(crate) mailbox: Option<(Selection, Mailbox)>,
     /// The server's name for the index of changed mails: as configured, so that it survives a change of address.
-    pub(crate) maildrop: Option<Maildrop>,
     pub(crate) server_key: String,
     pub(crate) upstream: Option<SocketAddr>,
     pub(crate) user: String,
     pub(crate) started: Instant,
     _place: OwnedSemaphorePermit,
-}
-
-impl Session {
-    /// Whether the worker reported its login; where no mail is scanned it does not.
-    pub(crate) const fn is_logged_in(&self) -> bool {
-        self.maildrop.is_some()
-    }
 }
 
 /// The way to the server.
@@ -88,8 +84,8 @@ pub(crate) enum Server {
 pub(crate) struct Sessions {
     pub(crate) live: HashMap<SessionId, Session>,
     pub(crate) waiting: HashMap<u16, VecDeque<SessionId>>,
-    /// Live sessions by maildrop, to tell them what others changed.
-    pub(crate) readers: HashMap<Maildrop, Vec<SessionId>>,
+    /// Live sessions by mailbox, to tell them what others changed.
+    pub(crate) readers: HashMap<Mailbox, Vec<SessionId>>,
     pub(crate) next: u64,
 }
 
@@ -136,7 +132,8 @@ impl Supervisor {
             server: Server::Undecided,
             again: false,
             dialling: None,
-            maildrop: None,
+            logged_in: false,
+            mailbox: None,
             server_key: String::new(),
             upstream: None,
             user: String::new(),

@@ -176,7 +176,7 @@ impl Supervisor {
     /// The keyholder is another one and knows of no grant: sessions that have not logged in may have their handshakes still
     /// before them.
     fn grant_again(&mut self) {
-        let before_login = self.sessions.live.iter().filter(|(_, session)| !session.is_logged_in());
+        let before_login = self.sessions.live.iter().filter(|(_, session)| !session.logged_in);
         let waiting: Vec<(SessionId, ChildId)> =
             before_login.filter_map(|(id, session)| Some((*id, session.worker?))).collect();
         for (id, worker) in waiting {

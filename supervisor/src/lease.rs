@@ -1,17 +1,21 @@
-//! Lends a scanner and fresh engine connections to one mail (D11): the queue, the deadline, the retry, the poison list,
-//! and the probes of engines, which are leases without a worker.
+//! Lends a scanner and fresh engine connections to one mail (D11): the queue, the deadline, the retry, the poison list. A
+//! mail that engines were shown before, or that another lease is showing them now, is not shown to them again (D20). Probes
+//! of engines (`probes.rs`) are leases without a worker.
+use crate::answers::{Answers, Asked, can_be_kept};
 use crate::children::{ChildId, Phase};
-use crate::engines::{Change, Health, Part};
+use crate::engines::Part;
 use crate::event_loop::{Event, Supervisor};
 use crate::poison::PoisonList;
+use crate::probes::Probes;
 use crate::queue::Queue;
 use ipc::boot::Role;
 use ipc::ids::{EngineAnswer, LeaseId, MailId, SessionId, Sha256};
 use ipc::log::Level;
-use ipc::supervisor_scanner::{EngineGrant, EngineState, FromScanner, Purpose, ToScanner};
+use ipc::supervisor_scanner::{EngineGrant, EngineState, FromScanner, KnownAnswers, Purpose, ToScanner};
 use ipc::supervisor_worker::{NoLease, ToWorker};
+use policy::model::Scanning;
 use policy::status::Status;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -21,10 +25,12 @@ const QUEUE: usize = 10_000;
 const QUEUE_OF_SESSION: usize = 64;
 /// What a scanner has beyond the longest engine timeout: to parse, to judge, to write.
 const GRACE: Duration = Duration::from_secs(15);
-/// A probe waits this long behind mails and then goes first: under endless load an engine must be able to come back.
-const PROBE_PATIENCE: Duration = Duration::from_secs(1);
 /// Attempts to scan one mail.
 const ATTEMPTS: u8 = 2;
+/// Mails that wait for one lease's answers; further ones are scanned beside it.
+const FOLLOWERS: usize = 1000;
+/// How often one mail waits for another lease: where those fail it goes its own way.
+const MOST_WAITS: u8 = 2;
 
 /// A mail that waits for a scanner.
 #[derive(Clone, Debug)]
@@ -35,11 +41,13 @@ pub(crate) struct MailJob {
     sha256: Sha256,
     /// Scanners that were lost with it.
     lost: u8,
+    /// Leases of the same mail whose answers it waited for.
+    waited: u8,
 }
 
 /// What a lease is for.
 #[derive(Debug)]
-enum Job {
+pub(crate) enum Job {
     Mail(MailJob),
     Probe { engine: u16, purpose: Purpose },
 }
@@ -54,12 +62,31 @@ struct Lease {
     job: Job,
     /// From the grant; `None` while the engines are dialled.
     deadline: Option<Instant>,
+    /// The engines that are shown the mail, as they are at that time.
+    asked: Vec<(u16, Asked)>,
+    /// What the others said of it before.
+    known: Vec<EngineAnswer>,
+    /// The same mail of other sessions: what the engines say now is for them too.
+    followers: Vec<MailJob>,
+    /// The mail killed two scanners; no answer is about its content.
+    poison: bool,
     /// The engines that were connected.
     connected: Vec<u16>,
     /// The scanner verified the mail and parses it.
     begun: bool,
     /// The deadline passed and the scanner was killed for it.
     killed: bool,
+}
+
+/// The engines of a lease before dialling.
+#[derive(Default)]
+struct Parts {
+    /// Every demanded one.
+    all: Vec<(u16, Part)>,
+    /// Those that will be shown the mail.
+    asked: Vec<(u16, Asked)>,
+    /// What others said of it before.
+    known: Vec<EngineAnswer>,
 }
 
 /// One engine of a lease after dialling.
@@ -71,29 +98,24 @@ pub(crate) struct EngineDialled {
     pub(crate) outcome: Result<OwnedFd, EngineState>,
 }
 
-#[derive(Debug)]
-struct WaitingProbe {
-    engine: u16,
-    purpose: Purpose,
-    since: Instant,
-}
-
 /// Every lease and what waits for one.
 #[derive(Debug)]
 pub(crate) struct Leases {
     queue: Queue<MailJob>,
-    probes: HashMap<u16, VecDeque<WaitingProbe>>,
+    pub(crate) probes: Probes,
+    pub(crate) answers: Answers,
     live: HashMap<LeaseId, Lease>,
     poison: PoisonList,
     next: u64,
-    stopping: bool,
+    pub(crate) stopping: bool,
 }
 
 impl Leases {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(answers: Answers) -> Self {
         Self {
             queue: Queue::new(QUEUE, QUEUE_OF_SESSION),
-            probes: HashMap::new(),
+            probes: Probes::default(),
+            answers,
             live: HashMap::new(),
             poison: PoisonList::default(),
             next: 0,
@@ -117,7 +139,7 @@ impl Supervisor {
             self.no_lease(worker, session, mail, NoLease::Stopping);
             return;
         }
-        let job = MailJob { session, mail, worker, sha256, lost: 0 };
+        let job = MailJob { session, mail, worker, sha256, lost: 0, waited: 0 };
         if self.leases.queue.push(tenant, session, job).is_err() {
             self.no_lease(worker, session, mail, NoLease::Busy);
             return;
@@ -130,7 +152,7 @@ impl Supervisor {
     }
 
     /// Gives idle scanners of a tenant to what waits.
-    fn lend(&mut self, tenant: u16) {
+    pub(crate) fn lend(&mut self, tenant: u16) {
         loop {
             let most = self.policy.service.scanners.max(1);
             let busy = self.leases.live.values().filter(|lease| lease.tenant == tenant).count();
@@ -150,27 +172,79 @@ impl Supervisor {
     }
 
     fn next_job(&mut self, tenant: u16) -> Option<Job> {
-        let probes = self.leases.probes.entry(tenant).or_default();
-        let impatient = probes.front().is_some_and(|probe| {
-            probe.purpose == Purpose::ProbeTestVirus && probe.since.elapsed() >= PROBE_PATIENCE
-        });
-        if !impatient && let Some(job) = self.leases.queue.next(tenant) {
-            return Some(Job::Mail(job));
+        if !self.leases.probes.impatient(tenant) {
+            while let Some(job) = self.leases.queue.next(tenant) {
+                if let Some(job) = self.follow(tenant, job) {
+                    return Some(Job::Mail(job));
+                }
+            }
         }
-        let probe = probes.pop_front()?;
-        Some(Job::Probe { engine: probe.engine, purpose: probe.purpose })
+        self.leases.probes.next(tenant)
+    }
+
+    /// Single flight: where the same mail is being shown to engines that this one needs too, it waits for what they say.
+    /// Gives back the job that has to be done now.
+    fn follow(&mut self, tenant: u16, mut job: MailJob) -> Option<MailJob> {
+        if self.leases.answers.is_off() || job.waited >= MOST_WAITS {
+            return Some(job);
+        }
+        let demanded =
+            self.scanning_of(job.session).map(|scanning| scanning.engines.clone()).unwrap_or_default();
+        let generation = self.generation;
+        let leader = self.leases.live.values_mut().find(|lease| {
+            let same = match &lease.job {
+                Job::Mail(mail) => mail.sha256 == job.sha256,
+                Job::Probe { .. } => false,
+            };
+            same && lease.tenant == tenant
+                && lease.generation == generation
+                && lease.followers.len() < FOLLOWERS
+                && lease.asked.iter().any(|(engine, _)| demanded.contains(engine))
+        });
+        match leader {
+            Some(lease) => {
+                job.waited += 1;
+                lease.followers.push(job);
+                None
+            }
+            None => Some(job),
+        }
+    }
+
+    /// How each demanded engine takes part: one that answered about this mail before is not asked again.
+    fn parts_of(&self, tenant: u16, mail: &MailJob, poison: bool) -> Parts {
+        let mut parts = Parts::default();
+        let scanning = self.scanning_of(mail.session);
+        let filter = scanning.map_or(0, |scanning| scanning.mail_filter);
+        for engine in scanning.map(|scanning| scanning.engines.clone()).unwrap_or_default() {
+            let mut part = self.engines.part(tenant, engine);
+            let asks = part == Part::Dial && !poison;
+            if let Some(generation) = self.engines.generation(tenant, engine).filter(|_| asks) {
+                let asked = Asked { generation, filter, tenant, mail: mail.sha256 };
+                match self.leases.answers.get(&asked, Instant::now()) {
+                    Some(answer) => {
+                        part = Part::State(EngineState::Known);
+                        parts.known.push(answer);
+                    }
+                    None => parts.asked.push((engine, asked)),
+                }
+            }
+            parts.all.push((engine, part));
+        }
+        parts
     }
 
     /// Reserves the scanner and dials the engines; the grant follows when they have answered.
     fn begin(&mut self, tenant: u16, scanner: ChildId, job: Job) {
         self.leases.next += 1;
         let id = LeaseId(self.leases.next);
-        let parts: Vec<(u16, Part)> = match &job {
-            Job::Mail(mail) => {
-                let engines = self.engines_of(mail.session).into_iter();
-                engines.map(|engine| (engine, self.engines.part(tenant, engine))).collect()
-            }
-            Job::Probe { engine, .. } => vec![(*engine, Part::Dial)],
+        let poison = match &job {
+            Job::Mail(mail) => self.leases.poison.contains(tenant, mail.sha256),
+            Job::Probe { .. } => false,
+        };
+        let Parts { all: parts, asked, known } = match &job {
+            Job::Mail(mail) => self.parts_of(tenant, mail, poison),
+            Job::Probe { engine, .. } => Parts { all: vec![(*engine, Part::Dial)], ..Parts::default() },
         };
         let lease = Lease {
             tenant,
@@ -178,6 +252,10 @@ impl Supervisor {
             scanner,
             job,
             deadline: None,
+            asked,
+            known,
+            followers: Vec::new(),
+            poison,
             connected: Vec::new(),
             begun: false,
             killed: false,
@@ -229,11 +307,10 @@ impl Supervisor {
         });
     }
 
-    /// The engines that the rule of a session demands.
-    fn engines_of(&self, session: SessionId) -> Vec<u16> {
-        let rule = self.sessions.get(session).and_then(|session| session.rule);
-        let rule = rule.and_then(|rule| self.policy.command_acls.get(usize::from(rule)));
-        rule.map(|rule| rule.session.download.engines.clone()).unwrap_or_default()
+    /// What the rule of a session demands for its mail.
+    fn scanning_of(&self, session: SessionId) -> Option<&Scanning> {
+        let rule = self.sessions.get(session)?.rule?;
+        self.policy.command_acls.get(usize::from(rule)).map(|rule| &rule.session.download)
     }
 
     /// The engines of a lease are connected as far as they can be: grant it.
@@ -294,7 +371,7 @@ impl Supervisor {
                 self.finish(id);
                 return;
             }
-            Some((_, purpose)) => self.grant(id, scanner, time, grants, purpose, connections),
+            Some((_, purpose)) => self.grant(id, scanner, time, grants, (purpose, None), connections),
             None => self.grant_mail(id, scanner, time, grants, connections),
         };
         if !granted {
@@ -310,11 +387,11 @@ impl Supervisor {
         grants: Vec<EngineGrant>,
         connections: Vec<OwnedFd>,
     ) -> bool {
-        let Some(Lease { tenant, job: Job::Mail(mail), .. }) = self.leases.live.get(&id) else {
+        let Some(Lease { job: Job::Mail(mail), poison, known, .. }) = self.leases.live.get(&id) else {
             return false;
         };
-        let poison = self.leases.poison.contains(*tenant, mail.sha256);
-        let purpose = if poison { Purpose::Poison } else { Purpose::Mail };
+        let purpose = if *poison { Purpose::Poison } else { Purpose::Mail };
+        let known = (!known.is_empty()).then(|| KnownAnswers { sha256: mail.sha256, answers: known.clone() });
         let (worker, session, mail) = (mail.worker, mail.session, mail.mail);
         let Ok((ours, theirs)) = ipc::pair() else {
             self.no_lease(worker, session, mail, NoLease::Busy);
@@ -323,7 +400,7 @@ impl Supervisor {
         };
         let mut fds = vec![ours];
         fds.extend(connections);
-        let granted = self.grant(id, scanner, time, grants, purpose, fds);
+        let granted = self.grant(id, scanner, time, grants, (purpose, known), fds);
         self.children.tell_worker(worker, ToWorker::Lease { session, mail, lease: id }, vec![theirs]);
         granted
     }
@@ -334,14 +411,14 @@ impl Supervisor {
         scanner: ChildId,
         time: Duration,
         engines: Vec<EngineGrant>,
-        purpose: Purpose,
+        (purpose, known): (Purpose, Option<KnownAnswers>),
         fds: Vec<OwnedFd>,
     ) -> bool {
         let deadline_ms = u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         let generation = self.generation;
         self.children.tell_scanner(
             scanner,
-            ToScanner::Lease { id, generation, deadline_ms, engines, purpose },
+            ToScanner::Lease { id, generation, deadline_ms, engines, purpose, known },
             fds,
         )
     }
@@ -375,12 +452,12 @@ impl Supervisor {
                     Some(_) | None => self.condemn(scanner, "begins what it was not given"),
                 }
             }
-            FromScanner::Done { lease: id, sha256: _, answers } => {
+            FromScanner::Done { lease: id, sha256, answers } => {
                 if lease != Some(id) {
                     self.condemn(scanner, "ends a lease that is not its own");
                     return;
                 }
-                self.done(tenant, id, &answers);
+                self.done(tenant, id, sha256, &answers);
                 self.finish(id);
             }
         }
@@ -404,7 +481,7 @@ impl Supervisor {
         self.leases.next > 0
     }
 
-    fn done(&mut self, tenant: u16, id: LeaseId, answers: &[EngineAnswer]) {
+    fn done(&mut self, tenant: u16, id: LeaseId, sha256: Option<Sha256>, answers: &[EngineAnswer]) {
         let policy = Rc::clone(&self.policy);
         let Some(lease) = self.leases.live.get(&id) else { return };
         if lease.generation != self.generation {
@@ -416,13 +493,24 @@ impl Supervisor {
         };
         match &lease.job {
             Job::Probe { engine, purpose } => {
-                let (engine, purpose) = (*engine, *purpose);
-                let statuses = answer_of(engine).map(|answer| answer.statuses);
-                let change = self.engines.answered(tenant, engine, purpose, statuses);
-                self.say(tenant, engine, change);
-                self.start_probes_of_proven(change);
+                self.probe_answered(tenant, *engine, *purpose, answer_of(*engine));
             }
-            Job::Mail(_) => {
+            Job::Mail(mail) => {
+                // Of the mail that was asked about and parsed, and every engine's word counts: else none is kept.
+                if lease.begun
+                    && !lease.poison
+                    && sha256 == Some(mail.sha256)
+                    && answers.iter().all(can_be_kept)
+                {
+                    let now = Instant::now();
+                    for (engine, asked) in &lease.asked {
+                        if self.engines.generation(tenant, *engine) == Some(asked.generation)
+                            && let Some(answer) = answer_of(*engine)
+                        {
+                            self.leases.answers.put(asked, answer.clone(), now);
+                        }
+                    }
+                }
                 for engine in lease.connected.clone() {
                     if answer_of(engine).is_some_and(|answer| answer.statuses.contains(Status::Error)) {
                         self.engines.suspect(tenant, engine);
@@ -435,6 +523,7 @@ impl Supervisor {
     /// A lease is over: its scanner is idle again, or has had its last mail.
     fn finish(&mut self, id: LeaseId) {
         let Some(lease) = self.leases.live.remove(&id) else { return };
+        self.release(lease.tenant, lease.followers);
         if let Some(scanner) = self.children.get_mut(lease.scanner) {
             scanner.lease = None;
             if scanner.lives == 0 {
@@ -445,6 +534,13 @@ impl Supervisor {
         self.lend(lease.tenant);
     }
 
+    /// The lease that these waited for is over: the first of them that finds no answer is the next that asks.
+    fn release(&mut self, tenant: u16, followers: Vec<MailJob>) {
+        for job in followers.into_iter().rev() {
+            self.leases.queue.push_front(tenant, job.session, job);
+        }
+    }
+
     /// A scanner died: its mail gets one more, unless that would kill it again.
     pub(crate) fn scanner_lost(&mut self, scanner: ChildId, lease: Option<LeaseId>) {
         let Some(id) = lease else { return };
@@ -452,6 +548,8 @@ impl Supervisor {
             return;
         };
         let tenant = lease.tenant;
+        // Behind the mail itself, which goes first.
+        self.release(tenant, lease.followers);
         match lease.job {
             Job::Probe { engine, .. } if lease.generation == self.generation => {
                 self.engines.abandoned(tenant, engine);
@@ -501,110 +599,14 @@ impl Supervisor {
     /// A session ended: what it queued goes; what is being scanned for it is finished, its answer finds nobody.
     pub(crate) fn forget_jobs(&mut self, tenant: u16, session: SessionId) {
         self.leases.queue.forget(tenant, session);
-    }
-
-    /// The policy was reloaded: probes that wait are of the former one's engines.
-    pub(crate) fn forget_probes(&mut self) {
-        self.leases.probes.clear();
+        for lease in self.leases.live.values_mut().filter(|lease| lease.tenant == tenant) {
+            lease.followers.retain(|job| job.session != session);
+        }
     }
 
     /// The service stops: nothing new is lent.
     pub(crate) fn refuse_all_leases(&mut self) {
         self.leases.stopping = true;
         self.leases.probes.clear();
-    }
-
-    /// Dials every engine that is to be probed; those that answer are queued behind the mails.
-    pub(crate) fn start_probes(&mut self) {
-        if self.leases.stopping {
-            return;
-        }
-        let generation = self.generation;
-        for (tenant, engine, purpose) in self.engines.due() {
-            let (policy, events) = (Rc::clone(&self.policy), self.events.clone());
-            tokio::task::spawn_local(async move {
-                let outcome = match policy.engines.get(usize::from(engine)) {
-                    Some(settings) => crate::engines::dial(settings).await.map(drop),
-                    None => Err(nix::errno::Errno::ENOENT as i32),
-                };
-                let _ =
-                    events.send(Event::ProbeDialled { generation, tenant, engine, purpose, outcome }).await;
-            });
-        }
-    }
-
-    /// After a proof the series of sizes begins at once; everything else waits for the next tick.
-    fn start_probes_of_proven(&mut self, change: Option<Change>) {
-        match change {
-            Some(Change::Health(Health::Proven)) => self.start_probes(),
-            Some(Change::Health(_) | Change::Limit(_) | Change::Encrypted(_)) | None => {}
-        }
-    }
-
-    /// An engine that shall be probed was dialled.
-    pub(crate) fn probe_dialled(
-        &mut self,
-        tenant: u16,
-        engine: u16,
-        purpose: Purpose,
-        outcome: Result<(), i32>,
-    ) {
-        match outcome {
-            Ok(()) => {
-                let probe = WaitingProbe { engine, purpose, since: Instant::now() };
-                self.leases.probes.entry(tenant).or_default().push_back(probe);
-                self.lend(tenant);
-            }
-            Err(errno) => {
-                let change = self.engines.dial_failed(tenant, engine, errno, true);
-                self.say(tenant, engine, change);
-            }
-        }
-    }
-
-    /// Logs what became of an engine.
-    fn say(&mut self, tenant: u16, engine: u16, change: Option<Change>) {
-        let Some(change) = change else { return };
-        let name = self.policy.engines.get(usize::from(engine)).map_or("", |engine| &engine.name);
-        let (level, text, value) = match change {
-            Change::Health(Health::Proven) => {
-                (Level::Info, "engine answers and finds the test virus", String::new())
-            }
-            Change::Health(Health::Down { errno }) => (
-                Level::Warn,
-                "engine is down: mails that need it are deferred",
-                nix::errno::Errno::from_raw(errno).desc().to_owned(),
-            ),
-            Change::Health(Health::Blind) => (
-                Level::Warn,
-                "engine does not find the test virus: mails that need it are deferred",
-                String::new(),
-            ),
-            Change::Health(Health::Failing) => (
-                Level::Warn,
-                "engine fails on the test virus: mails that need it are deferred",
-                String::new(),
-            ),
-            Change::Health(Health::Unproven) => {
-                (Level::Info, "engine has yet to find the test virus", String::new())
-            }
-            Change::Limit(octets) => (
-                Level::Info,
-                "engine finds the test virus in mails up to this many octets",
-                octets.to_string(),
-            ),
-            Change::Encrypted(true) => (Level::Info, "engine reports encrypted archives", String::new()),
-            Change::Encrypted(false) => (
-                Level::Info,
-                "engine does not report encrypted archives: the scanner's own check decides",
-                String::new(),
-            ),
-        };
-        let tenant = self.policy.tenants.get(usize::from(tenant)).cloned().unwrap_or_default();
-        let mut fields = vec![("engine", name.to_owned()), ("tenant", tenant)];
-        if !value.is_empty() {
-            fields.push(("detail", value));
-        }
-        self.journal.note(level, text, &fields);
     }
 }

@@ -5,10 +5,11 @@
 //! boot.rs         the order of a start, as one function
 //! event_loop.rs   the one place where state changes
 //! listener.rs -> original_dst.rs, admission.rs -> handover.rs -> route.rs, dial.rs   the way of a connection
-//! lease.rs        queue.rs, engines.rs, poison.rs                            the way of a mail
+//! lease.rs        queue.rs, answers.rs, poison.rs                            the way of a mail
+//! engines.rs      probes.rs                                                  what engines can be asked
 //! names.rs         client_names.rs                         what lists of hosts stand for
 //! children.rs     post.rs, backoff.rs, identity.rs, slices.rs                         the roles
-//! changed.rs      what clients hold of changed mails      spool_file.rs      mails too large for memory
+//! changed.rs      mailboxes.rs     what clients hold of changed mails      spool_file.rs      mails too large for memory
 //! keys.rs         who may have a key used     tls_files.rs    files of TLS, opened and unread
 //! requests.rs     what workers say of their sessions     late.rs      rules that a client's certificate decides
 //! redirect.rs     NAT rules that die with us              lock.rs          one instance for each state-dir
@@ -23,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 mod admission;
+mod answers;
 mod backoff;
 mod boot;
 pub mod changed;
@@ -45,11 +47,13 @@ mod late;
 mod lease;
 mod listener;
 mod lock;
+mod mailboxes;
 mod names;
 mod notify;
 mod original_dst;
 mod poison;
 mod post;
+mod probes;
 mod queue;
 pub mod records;
 mod redirect;

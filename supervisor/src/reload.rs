@@ -133,7 +133,8 @@ impl Supervisor {
         self.slices = slices;
         self.names_renewed();
         self.engines = self.engines.renewed(&former, &self.policy);
-        self.forget_probes();
+        self.leases.probes.clear();
+        self.leases.answers.bound(self.policy.service.answer_cache);
         self.balance = Balance::default();
         if former.log != self.policy.log {
             self.journal = Journal::new(Writer::new(&self.policy.log));

@@ -29,18 +29,12 @@ impl Clamd {
         let directory = tempfile::Builder::new().prefix("mailward-clamd-").tempdir().unwrap();
         let base = directory.path();
         fs::create_dir(base.join("db")).unwrap();
-        let lines: String = signatures
-            .iter()
-            .map(|(name, text)| {
-                let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
-                format!("{name}:0:*:{hex}\n")
-            })
-            .collect();
-        fs::write(base.join("db/lab.ndb"), lines).unwrap();
+        fs::write(base.join("db/lab.ndb"), lines(signatures)).unwrap();
         fs::write(
             base.join("clamd.conf"),
             format!(
                 "Foreground yes\nLocalSocket {b}/clamd.sock\nDatabaseDirectory {b}/db\nMaxThreads 4\nDisableCache yes\n\
+                 LogFile {b}/clamd.log\nLogClean yes\n\
                  StreamMaxLength 100M\nMaxScanSize 200M\nMaxFileSize 100M\n{configuration}\n",
                 b = base.display()
             ),
@@ -54,6 +48,17 @@ impl Clamd {
     /// Where it listens.
     pub fn socket(&self) -> PathBuf {
         self.directory.path().join("clamd.sock")
+    }
+
+    /// How often it looked at something and came to a result.
+    pub fn scans(&self) -> usize {
+        let log = fs::read_to_string(self.directory.path().join("clamd.log")).unwrap_or_default();
+        log.lines().filter(|line| line.ends_with(": OK") || line.ends_with(" FOUND")).count()
+    }
+
+    /// Other signatures (name, literal text), from its next start on.
+    pub fn change_signatures(&self, signatures: &[(&str, &str)]) {
+        fs::write(self.directory.path().join("db/lab.ndb"), lines(signatures)).unwrap();
     }
 
     /// Starts it after a stop, and waits until it answers.
@@ -78,6 +83,11 @@ impl Clamd {
     pub fn signal(&self, signal: Signal) {
         self.daemon.as_ref().unwrap().signal(signal);
     }
+}
+
+fn lines(signatures: &[(&str, &str)]) -> String {
+    let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+    signatures.iter().map(|(name, text)| format!("{name}:0:*:{}\n", hex(text))).collect()
 }
 
 fn ping(socket: &Path) -> bool {

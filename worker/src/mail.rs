@@ -6,7 +6,7 @@ use crate::limits::{ANSWER_TEXT, VIRUS_NAME};
 use crate::scan::{self, Decision, Judgement, Lost, Question, Trip};
 use crate::session::Session;
 use crate::spool::SealedMail;
-use ipc::ids::{EngineAnswer, LeaseId, MailId, Sha256};
+use ipc::ids::{EngineAnswer, LeaseId, MailId, Selection, Sha256};
 use ipc::log::{self, Level, Outcome};
 use ipc::supervisor_worker::{ChangedMail, FromWorker, NoLease};
 use ipc::worker_scanner::{Context, Judged};
@@ -321,7 +321,7 @@ impl<M: Machine> Session<M> {
         let mail = self.next_mail();
         self.storing.push((mail, number));
         let entry = ChangedMail { uidl: uidl.unwrap_or_default(), sha256: copy.sha256, length };
-        self.worker.tell(FromWorker::Store { session: self.id, mail, entry });
+        self.worker.tell(FromWorker::Store { session: self.id, selection: Selection(0), mail, entry });
     }
 
     /// The supervisor wrote it down, or could not.

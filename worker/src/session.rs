@@ -214,7 +214,9 @@ impl<M: Machine> Session<M> {
     fn open(&mut self, (message, fds): Letter) {
         let mut fds = fds.into_iter();
         match message {
-            ToWorker::Changed { session: _, entries, more } => self.changed_elsewhere(entries, more),
+            ToWorker::Changed { session: _, selection: _, entries, more } => {
+                self.changed_elsewhere(entries, more)
+            }
             ToWorker::Spool { session: _, mail } => {
                 if let (Some(write), Some(read)) = (fds.next(), fds.next()) {
                     self.spool_file(mail, write, read);

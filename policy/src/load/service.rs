@@ -80,6 +80,7 @@ pub(super) fn service(document: &mut Document<'_>, options: LoadOptions) -> (Ser
         max_sessions_per_client: 0,
         backlog: 2000,
         copy_cache: 32 * MIB,
+        answer_cache: 100_000,
         pid_file: None,
         zone: None,
         language: Language::En,
@@ -109,6 +110,7 @@ pub(super) fn service(document: &mut Document<'_>, options: LoadOptions) -> (Ser
         count(&mut table, "max-sessions-per-client", service.max_sessions_per_client, 0, MANY);
     service.backlog = i32::try_from(table.count("backlog", 2000, 1..=65_535)).unwrap_or(2000);
     service.copy_cache = table.size("copy-cache", service.copy_cache, 0..=64 * GIB);
+    service.answer_cache = count(&mut table, "answer-cache", service.answer_cache, 0, MANY);
     service.pid_file = table.take("pid-file").and_then(|item| match item.text() {
         Some("") => None,
         Some(_) => absolute(&item),

@@ -104,7 +104,12 @@ const SERVICE: &[Entry] = &[
         "\"32MiB\"",
         "Scanned copies that a session keeps, so that reading a mail twice scans it once.",
     ),
-    later("answer-cache", ANY_COUNT, "100000", "Answers of engines that are remembered.", REMOVE),
+    now(
+        "answer-cache",
+        ANY_COUNT,
+        "100000",
+        "Answers of engines that are remembered, so that one mail in many mailboxes is shown to each engine once; 0: none.",
+    ),
     now(
         "language",
         LANGUAGE,

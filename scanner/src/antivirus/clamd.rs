@@ -36,25 +36,63 @@ pub(crate) async fn scan(
     }
 }
 
+/// Asks for the version, in which it names its signatures too: `ClamAV 1.0.7/27400/Mon Nov 23 08:30:01 2026`. That text
+/// is the finding's detail.
+pub(crate) async fn version(connection: OwnedFd, patience: Duration) -> Finding {
+    let asked = timeout(
+        patience,
+        talk(connection, |mut stream| async move {
+            stream.write_all(b"zVERSION\0").await?;
+            answer(&mut stream).await
+        }),
+    );
+    match asked.await {
+        Ok(Ok(answer)) => {
+            let text = answer.strip_suffix(b"\0").and_then(|text| std::str::from_utf8(text).ok());
+            match text.filter(|text| text.starts_with("ClamAV ")) {
+                Some(text) => Finding { detail: printable(text, 200), ..Finding::clean() },
+                None => Finding::of(Status::Unknown, "clamd: a version that is not understood"),
+            }
+        }
+        Ok(Err(error)) => Finding::of(Status::Error, printable(&format!("clamd: {error}"), 200)),
+        Err(_) => Finding::of(Status::Error, "clamd: no answer in time"),
+    }
+}
+
 async fn converse(connection: OwnedFd, mail: &Content) -> io::Result<Vec<u8>> {
+    if is_unix(connection.as_fd())
+        && descriptors::is_stream(&connection)
+        && let Some(descriptor) = mail.sealed()
+    {
+        return ask_about_descriptor(connection, descriptor).await;
+    }
+    talk(connection, |mut stream| async move {
+        send_stream(&mut stream, mail.bytes()).await?;
+        answer(&mut stream).await
+    })
+    .await
+}
+
+/// A connection of either kind.
+trait Stream: AsyncRead + AsyncWrite + Unpin {}
+impl Stream for UnixStream {}
+impl Stream for TcpStream {}
+
+async fn talk<F>(connection: OwnedFd, say: impl FnOnce(Box<dyn Stream>) -> F) -> io::Result<Vec<u8>>
+where
+    F: Future<Output = io::Result<Vec<u8>>>,
+{
     if !descriptors::is_stream(&connection) {
         return Err(io::Error::other("the connection is no stream"));
     }
     if is_unix(connection.as_fd()) {
-        if let Some(descriptor) = mail.sealed() {
-            return ask_about_descriptor(connection, descriptor).await;
-        }
         let stream = std::os::unix::net::UnixStream::from(connection);
         stream.set_nonblocking(true)?;
-        let mut stream = UnixStream::from_std(stream)?;
-        send_stream(&mut stream, mail.bytes()).await?;
-        answer(&mut stream).await
+        say(Box::new(UnixStream::from_std(stream)?)).await
     } else {
         let stream = std::net::TcpStream::from(connection);
         stream.set_nonblocking(true)?;
-        let mut stream = TcpStream::from_std(stream)?;
-        send_stream(&mut stream, mail.bytes()).await?;
-        answer(&mut stream).await
+        say(Box::new(TcpStream::from_std(stream)?)).await
     }
 }
 

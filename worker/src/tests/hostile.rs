@@ -3,7 +3,7 @@ use super::lab::{ID, Job, Lab, connection, mail, run, slice};
 use crate::driver::{Buffers, Driver};
 use crate::memory::Memory;
 use crate::peer::Peer;
-use ipc::ids::{LeaseId, Sha256};
+use ipc::ids::{LeaseId, Selection, Sha256};
 use ipc::log::Outcome;
 use ipc::supervisor_worker::{End, ToWorker};
 use ipc::worker_scanner::{Disposition, Judged};
@@ -140,7 +140,13 @@ fn a_server_that_breaks_off_a_mail_ends_the_session_without_a_mail() {
             server.says(b"+OK\r\n").await;
             if rule == 0 {
                 lab.hear().await;
-                lab.tell(ToWorker::Changed { session: ID, entries: vec![], more: false }).await;
+                lab.tell(ToWorker::Changed {
+                    session: ID,
+                    selection: Selection(0),
+                    entries: vec![],
+                    more: false,
+                })
+                .await;
             }
             client.hears(b"+OK\r\n").await;
             client.says(b"RETR 1\r\n").await;

@@ -2,7 +2,7 @@
 //! real pair.
 use crate::memfd;
 use crate::serve::{self, Worker};
-use ipc::ids::{EngineAnswer, LeaseId, MailId, SessionId, Sha256};
+use ipc::ids::{EngineAnswer, LeaseId, MailId, Selection, SessionId, Sha256};
 use ipc::link::{Link, pair};
 use ipc::log::{Event, Log, Mail};
 use ipc::supervisor_worker::{Counters, End, FromWorker, Plan, Session, ToWorker};
@@ -181,7 +181,13 @@ impl Lab {
         client.says(b"PASS secret\r\n").await;
         if rule == 0 {
             assert_eq!(self.hear().await, FromWorker::LoggedIn { session: ID, user: "joe".into() });
-            self.tell(ToWorker::Changed { session: ID, entries: vec![], more: false }).await;
+            self.tell(ToWorker::Changed {
+                session: ID,
+                selection: Selection(0),
+                entries: vec![],
+                more: false,
+            })
+            .await;
         }
         client.hears(b"+OK\r\n").await;
         client

@@ -1,6 +1,6 @@
 //! Mails on their way through an honest scanner.
 use super::lab::{ID, Lab, mail, retrieved, run, serve_maildrop, slice};
-use ipc::ids::LeaseId;
+use ipc::ids::{LeaseId, Selection};
 use ipc::log::Outcome;
 use ipc::supervisor_worker::{ChangedMail, End, FromWorker, NoLease, ToWorker};
 use ipc::worker_scanner::Disposition;
@@ -78,7 +78,9 @@ fn a_replaced_mail_is_on_record_before_it_is_served() {
         let (scanner, job) = lab.scanning().await;
         let notice = b"Subject: notice\r\n\r\nremoved\r\n";
         scanner.answers(&job.infected(notice)).await;
-        let FromWorker::Store { session: ID, mail, entry } = lab.hear().await else { panic!() };
+        let FromWorker::Store { session: ID, selection: Selection(0), mail, entry } = lab.hear().await else {
+            panic!()
+        };
         let expected =
             ChangedMail { uidl: b"uid-1".to_vec(), sha256: job.job.sha256, length: notice.len() as u64 };
         assert_eq!(entry, expected);
@@ -280,8 +282,20 @@ fn sizes_of_mails_that_were_changed_before_stay_true() {
             sha256: ipc::ids::Sha256([0; 32]),
             length: 70 + number,
         };
-        lab.tell(ToWorker::Changed { session: ID, entries: vec![entry(1)], more: true }).await;
-        lab.tell(ToWorker::Changed { session: ID, entries: vec![entry(2)], more: false }).await;
+        lab.tell(ToWorker::Changed {
+            session: ID,
+            selection: Selection(0),
+            entries: vec![entry(1)],
+            more: true,
+        })
+        .await;
+        lab.tell(ToWorker::Changed {
+            session: ID,
+            selection: Selection(0),
+            entries: vec![entry(2)],
+            more: false,
+        })
+        .await;
         client.hears(b"+OK\r\n").await;
         client.says(b"LIST\r\n").await;
         client.line().await;
