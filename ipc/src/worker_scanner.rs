@@ -34,7 +34,7 @@ pub struct Context {
     pub time: i64,
 }
 
-/// Worker to scanner. Descriptors: the sealed mail, the output memfd.
+/// Worker to scanner. Descriptors: the sealed mail, the output memfd, and where it is wanted the memfd of the part map.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScanJob {
     /// The lease it is done under.
@@ -47,14 +47,16 @@ pub struct ScanJob {
     pub found: StatusSet,
     /// Octets that the copy may have at most.
     pub max_output: u64,
+    /// IMAP will be answered from the copy: a part map of it is wanted.
+    pub map: bool,
     /// What the rules may depend on.
     pub context: Context,
 }
 
 impl Message for ScanJob {
-    const MAX_FDS: usize = 2;
+    const MAX_FDS: usize = 3;
     fn fd_count(&self) -> usize {
-        2
+        if self.map { 3 } else { 2 }
     }
 }
 
@@ -74,6 +76,15 @@ pub enum Disposition {
     Defer,
 }
 
+/// The part map that was written, of the mail or of the copy in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Map {
+    /// Octets at the start of the memfd.
+    pub length: u32,
+    /// The strict recogniser accepts what it is of; else it says what a tolerant reader would see.
+    pub recognised: bool,
+}
+
 /// Scanner to worker, once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judged {
@@ -83,6 +94,8 @@ pub struct Judged {
     pub sha256: Sha256,
     /// What becomes of the mail.
     pub disposition: Disposition,
+    /// Of what is delivered, where it was wanted.
+    pub map: Option<Map>,
     /// Name of the rule that decided.
     pub rule: String,
     /// Nothing is enforced (`enforce = "monitor"`): what would have become of the mail.

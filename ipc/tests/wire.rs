@@ -13,7 +13,7 @@ use ipc::supervisor_worker::{
 use ipc::wire::{Message, decode, encode};
 use ipc::worker_keyholder::{Answer, Answered, Asked, Question, Towards};
 use ipc::worker_lookup::Learnt;
-use ipc::worker_scanner::{Context, Disposition, Judged, ScanJob};
+use ipc::worker_scanner::{Context, Disposition, Judged, Map, ScanJob};
 use policy::conditions::Certificate;
 use policy::model::MailAction;
 use policy::names::{Direction, Language, Protocol};
@@ -191,6 +191,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
             sha256,
             found: StatusSet::EMPTY,
             max_output: 6,
+            map: true,
             context: Context {
                 language: Language::Cs,
                 session,
@@ -215,6 +216,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
                 lease,
                 sha256,
                 disposition,
+                map: Some(Map { length: 7, recognised: true }),
                 rule: "standard-clean".into(),
                 would: Some(MailAction::Replace),
                 statuses: StatusSet::of(Status::Clean),

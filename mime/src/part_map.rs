@@ -61,7 +61,7 @@ impl Part {
 }
 
 /// The parts of one mail, outer before inner, in the order of the mail.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PartMap {
     parts: Vec<Part>,
 }

@@ -4,6 +4,7 @@ use crate::antivirus::signatures::Signatures;
 use crate::antivirus::{Finding, builtin, clamd};
 use crate::content::Content;
 use crate::notice::{self, Facts};
+use crate::part_map;
 use crate::parts::{Parts, take_apart};
 use crate::rules::{self, Verdict};
 use crate::views::Views;
@@ -45,12 +46,20 @@ pub(crate) struct Job<'a> {
     pub(crate) known: Option<&'a KnownAnswers>,
 }
 
-/// Judges a mail whose hash was verified, and writes the copy that replaces it, if any, to `output`.
+/// The memfds that the worker gave to be written.
+pub(crate) struct Outputs {
+    /// For what is delivered in the place of the mail.
+    pub(crate) copy: OwnedFd,
+    /// For the part map of what is delivered, where it is wanted.
+    pub(crate) map: Option<OwnedFd>,
+}
+
+/// Judges a mail whose hash was verified, and writes the copy that replaces it, if any, and the part map to `outputs`.
 pub(crate) async fn judge(
     job: Job<'_>,
     mail: Rc<Content>,
     engines: Vec<Demanded>,
-    output: &OwnedFd,
+    outputs: &Outputs,
 ) -> Judged {
     let begun = Instant::now();
     let filter = filter(job.slice, job.scan.context.command_rule);
@@ -62,8 +71,12 @@ pub(crate) async fn judge(
     };
     let Verdict { action, rule, would } = rules::decide(&job, &inspection, mail.bytes());
     let mut reason = inspection.reason();
-    let disposition = match action {
-        MailAction::Accept => Disposition::Pass,
+    let mut map = None;
+    let mut disposition = match action {
+        MailAction::Accept => {
+            map = outputs.map.as_ref().map(|file| part_map::write(file, mail.bytes(), filter));
+            Disposition::Pass
+        }
         MailAction::Deny => Disposition::Deny,
         MailAction::Defer => Disposition::Defer,
         MailAction::Replace => {
@@ -71,8 +84,11 @@ pub(crate) async fn judge(
             let language = job.scan.context.language;
             let notice =
                 notice::write(mail.bytes(), &inspection.facts(language, &viruses, &rule, &sha256.case()));
-            match replace(output, &notice, job.scan.max_output) {
-                Ok(length) => Disposition::Replace { length },
+            match replace(&outputs.copy, &notice, job.scan.max_output) {
+                Ok(length) => {
+                    map = outputs.map.as_ref().map(|file| part_map::write(file, &notice, filter));
+                    Disposition::Replace { length }
+                }
                 Err(why) => {
                     reason = why.into();
                     Disposition::Defer
@@ -80,10 +96,16 @@ pub(crate) async fn judge(
             }
         }
     };
+    let map = map.transpose().unwrap_or_else(|why| {
+        reason = why.into();
+        disposition = Disposition::Defer;
+        None
+    });
     Judged {
         lease: job.lease,
         sha256,
         disposition,
+        map,
         rule,
         would,
         statuses: inspection.statuses,
@@ -331,17 +353,23 @@ fn replace(output: &OwnedFd, copy: &[u8], max: u64) -> Result<u64, &'static str>
     if length > max {
         return Err("the notice is larger than the worker takes");
     }
+    write_all(output, copy).map_err(|_| "the notice cannot be written")?;
+    Ok(length)
+}
+
+/// Writes octets to the start of a memfd.
+pub(crate) fn write_all(file: &OwnedFd, octets: &[u8]) -> nix::Result<()> {
     let mut done = 0;
-    while let Some(rest) = copy.get(done..).filter(|rest| !rest.is_empty()) {
-        let offset = i64::try_from(done).map_err(|_| "the notice is too large")?;
-        match pwrite(output.as_fd(), rest, offset) {
-            Ok(0) => return Err("the notice cannot be written"),
+    while let Some(rest) = octets.get(done..).filter(|rest| !rest.is_empty()) {
+        let offset = i64::try_from(done).map_err(|_| Errno::EFBIG)?;
+        match pwrite(file.as_fd(), rest, offset) {
+            Ok(0) => return Err(Errno::EIO),
             Ok(written) => done += written,
             Err(Errno::EINTR) => {}
-            Err(_) => return Err("the notice cannot be written"),
+            Err(error) => return Err(error),
         }
     }
-    Ok(length)
+    Ok(())
 }
 
 /// The answer for a mail that cannot be read as it was announced.
@@ -350,6 +378,7 @@ pub(crate) fn unreadable(lease: LeaseId, sha256: Sha256, why: &str) -> Judged {
         lease,
         sha256,
         disposition: Disposition::Defer,
+        map: None,
         rule: String::new(),
         would: None,
         statuses: StatusSet::of(Status::Error),

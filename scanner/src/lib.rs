@@ -19,6 +19,7 @@ mod content;
 pub mod html;
 mod job;
 pub mod notice;
+mod part_map;
 pub mod parts;
 pub mod readings;
 mod rules;

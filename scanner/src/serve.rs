@@ -3,7 +3,7 @@ use crate::Error;
 use crate::antivirus::probe;
 use crate::antivirus::signatures::{Collector, Signatures};
 use crate::content::{Content, read_all};
-use crate::job::{self, Demanded, Job};
+use crate::job::{self, Demanded, Job, Outputs};
 use ipc::ids::{EngineAnswer, LeaseId, SessionId, Sha256};
 use ipc::log::{Level, Log, printable};
 use ipc::supervisor_scanner::{EngineGrant, EngineState, FromScanner, KnownAnswers, Purpose, ToScanner};
@@ -181,7 +181,9 @@ impl Scanner {
         // A worker that closes early or lies costs its own mail; the lease ends here.
         let Ok(worker) = Worker::new(worker) else { return (None, Vec::new()) };
         let Ok((job, fds)) = worker.recv().await else { return (None, Vec::new()) };
-        let Ok([mail, output]) = <[OwnedFd; 2]>::try_from(fds) else { return (None, Vec::new()) };
+        let mut fds = fds.into_iter();
+        let (Some(mail), Some(output)) = (fds.next(), fds.next()) else { return (None, Vec::new()) };
+        let outputs = Outputs { copy: output, map: fds.next() };
         let content = match Content::take(mail, job.size) {
             Ok(content) if job.lease == lease && content.sha256() == job.sha256 => content,
             Ok(_) => {
@@ -197,7 +199,7 @@ impl Scanner {
         let Generation { slice, clock } = policy;
         let known = known.as_ref();
         let work = Job { lease, scan: &job, slice, clock, signatures: &self.signatures, poison, known };
-        let judged = job::judge(work, Rc::new(content), engines, &output).await;
+        let judged = job::judge(work, Rc::new(content), engines, &outputs).await;
         // The worker may have given up waiting; its client was told to come again.
         let _ = worker.try_send(&judged, &[]);
         (Some(job.sha256), judged.answers)
@@ -242,8 +244,15 @@ impl Scanner {
             time: 0,
         };
         let size = content.bytes().len() as u64;
-        let scan =
-            ScanJob { lease, size, sha256, found: StatusSet::of(Status::Skipped), max_output: 0, context };
+        let scan = ScanJob {
+            lease,
+            size,
+            sha256,
+            found: StatusSet::of(Status::Skipped),
+            max_output: 0,
+            map: false,
+            context,
+        };
         let Generation { slice, clock } = policy;
         let work = Job {
             lease,

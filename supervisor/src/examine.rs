@@ -173,6 +173,7 @@ async fn ask(pair: OwnedFd, context: Context, mail: &[u8], scanning: &Scanning) 
         sha256: Sha256(Hasher::digest(spooled).into()),
         found,
         max_output: size.saturating_add(NOTICE_ROOM),
+        map: false,
         context,
     };
     link.send(&job, &[file.as_fd(), output.as_fd()]).await.map_err(|error| failed("the scanner", &error))?;

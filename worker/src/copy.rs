@@ -1,16 +1,21 @@
 //! The scanned copy: the only place that mail content is served from.
 //!
-//! A copy in memory is sealed. A copy in a file is hashed again while it is delivered, and its last piece leaves only
-//! if the hash is still that of what was scanned.
+//! A copy in memory is sealed. A copy in a file is hashed again while it is delivered: from its start to its end, and then
+//! its last piece leaves only if the hash is still that of what was scanned; or in slices, of which none leaves that is
+//! not what was scanned.
 use crate::limits::COPIES;
+use crate::slices::{SLICE, is_slice};
 use crate::spool::SealedMail;
 use ipc::ids::Sha256;
+use mime::part_map::PartMap;
 use nix::sys::uio::pread;
 use sha2::Digest;
+use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
-use worker_proto::machine::CopyFault;
+use worker_proto::machine::{CopyFault, ScannedCopy};
 
 /// A mail that was judged deliverable. Made by `scan::Judgement` alone.
 pub(crate) struct Copy {
@@ -20,6 +25,10 @@ pub(crate) struct Copy {
     pub(crate) length: u64,
     /// Hash of the original.
     pub(crate) sha256: Sha256,
+    /// Where its parts are; empty where nobody asks for parts.
+    pub(crate) map: PartMap,
+    /// Of a file, the slice that was read last, and its place among the slices.
+    slice: RefCell<(usize, Vec<u8>)>,
 }
 
 /// Where the octets of a copy are.
@@ -31,6 +40,10 @@ pub(crate) enum Source {
 }
 
 impl Copy {
+    pub(crate) fn new(source: Source, length: u64, sha256: Sha256) -> Self {
+        Self { source, length, sha256, map: PartMap::default(), slice: RefCell::default() }
+    }
+
     /// Whether it is not what the server holds.
     pub(crate) const fn is_changed(&self) -> bool {
         matches!(self.source, Source::Output(_))
@@ -43,6 +56,77 @@ impl Copy {
             Source::Output(_) => None,
         }
     }
+}
+
+impl ScannedCopy for Copy {
+    fn length(&self) -> u64 {
+        self.length
+    }
+
+    fn parts(&self) -> &PartMap {
+        &self.map
+    }
+
+    fn read_at(&self, at: u64, into: &mut [u8]) -> Result<usize, CopyFault> {
+        let left = usize::try_from(self.length.saturating_sub(at)).unwrap_or(usize::MAX);
+        let wanted = left.min(into.len());
+        let into = into.get_mut(..wanted).unwrap_or_default();
+        match &self.source {
+            Source::Original(mail) if mail.is_file() => self.read_slice(mail, at, into),
+            Source::Original(_) | Source::Output(_) => {
+                let count = if into.is_empty() { 0 } else { read(self.as_fd(), at, into)? };
+                if count > 0 || into.is_empty() { Ok(count) } else { Err(CopyFault::Unreadable) }
+            }
+        }
+    }
+}
+
+impl Copy {
+    /// Reads what stands in one slice of a file, after the whole slice proved to be what was scanned.
+    fn read_slice(&self, mail: &SealedMail, at: u64, into: &mut [u8]) -> Result<usize, CopyFault> {
+        if into.is_empty() {
+            return Ok(0);
+        }
+        let at = usize::try_from(at).map_err(|_| CopyFault::Unreadable)?;
+        let (index, inside) = (at / SLICE, at % SLICE);
+        let (mut held, mut slice) = self.slice.take();
+        if held != index || slice.is_empty() {
+            let start = (index * SLICE) as u64;
+            let length = usize::try_from(self.length.saturating_sub(start)).unwrap_or(usize::MAX).min(SLICE);
+            slice.resize(length, 0);
+            let mut done = 0;
+            while let Some(rest) = slice.get_mut(done..).filter(|rest| !rest.is_empty()) {
+                match read(self.as_fd(), start.saturating_add(done as u64), rest)? {
+                    0 => return Err(CopyFault::Unreadable),
+                    count => done += count,
+                }
+            }
+            if !is_slice(mail.slices(), index, &slice) {
+                return Err(CopyFault::Changed);
+            }
+            held = index;
+        }
+        let found = slice.get(inside..).unwrap_or_default();
+        let count = found.len().min(into.len());
+        into.get_mut(..count).unwrap_or_default().copy_from_slice(found.get(..count).unwrap_or_default());
+        // Behind the last slice nothing follows: its memory is given back.
+        if at.saturating_add(count) as u64 != self.length {
+            self.slice.replace((held, slice));
+        }
+        Ok(count)
+    }
+}
+
+impl fmt::Debug for Copy {
+    /// Without its content.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Copy").field("length", &self.length).finish_non_exhaustive()
+    }
+}
+
+fn read(file: BorrowedFd<'_>, at: u64, into: &mut [u8]) -> Result<usize, CopyFault> {
+    let at = i64::try_from(at).map_err(|_| CopyFault::Unreadable)?;
+    pread(file, into, at).map_err(|_| CopyFault::Unreadable)
 }
 
 impl AsFd for Copy {
@@ -121,8 +205,7 @@ impl Delivery {
         if want == 0 {
             return Ok(buffer);
         }
-        let offset = i64::try_from(self.offset).map_err(|_| CopyFault::Unreadable)?;
-        let count = pread(self.copy.as_fd(), buffer, offset).map_err(|_| CopyFault::Unreadable)?;
+        let count = read(self.copy.as_fd(), self.offset, buffer)?;
         let piece = buffer.get(..count).filter(|piece| !piece.is_empty()).ok_or(CopyFault::Unreadable)?;
         self.offset = self.offset.saturating_add(count as u64);
         if let Some(hash) = &mut self.hash {
@@ -140,14 +223,90 @@ impl Delivery {
 
 #[cfg(test)]
 mod tests {
-    use super::{COPIES, Copies, Copy, Source};
+    use super::{COPIES, Copies, Copy, SLICE, Source};
     use crate::memfd;
+    use crate::memory::Memory;
+    use crate::spool::{Spooling, Wrote};
     use ipc::ids::Sha256;
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
     use std::rc::Rc;
+    use worker_proto::machine::{CopyFault, ScannedCopy};
 
     fn copy(length: u64) -> Rc<Copy> {
         let source = Source::Output(memfd::create(c"test").unwrap());
-        Rc::new(Copy { source, length, sha256: Sha256([0; 32]) })
+        Rc::new(Copy::new(source, length, Sha256([0; 32])))
+    }
+
+    /// A mail in a file, as the supervisor lends them, and the writing end that it forgot to take back.
+    fn in_a_file(mail: &[u8], sliced: bool) -> (Copy, File) {
+        let (path, limit) = (tempfile::NamedTempFile::new().unwrap(), mail.len() as u64 / 2);
+        let open = || File::options().read(true).write(true).open(path.path()).unwrap();
+        let memory = Memory::new();
+        memory.bound(limit, u64::MAX);
+        let mut spooling = Spooling::new(memory, sliced);
+        for piece in mail.chunks(100_000) {
+            if spooling.write(piece) == Wrote::NeedFile {
+                spooling.continue_in(open().into(), open().into(), &mut [0; 8192]);
+            }
+        }
+        let mail = Rc::new(spooling.seal().unwrap());
+        assert!(mail.is_file());
+        let (length, sha256) = (mail.length(), mail.sha256());
+        (Copy::new(Source::Original(mail), length, sha256), open())
+    }
+
+    fn mail() -> Vec<u8> {
+        (0..SLICE * 4 + 1000).map(|at| u8::try_from(at % 251).unwrap()).collect()
+    }
+
+    fn read_range(copy: &Copy, from: usize, count: usize) -> Result<Vec<u8>, CopyFault> {
+        let mut octets = vec![0; count];
+        let mut done = 0;
+        while done < count {
+            match copy.read_at((from + done) as u64, octets.get_mut(done..).unwrap_or_default())? {
+                0 => break,
+                read => done += read,
+            }
+        }
+        octets.truncate(done);
+        Ok(octets)
+    }
+
+    #[test]
+    fn any_stretch_of_a_file_is_read_as_it_was_written() {
+        let mail = mail();
+        let (copy, _file) = in_a_file(&mail, true);
+        for (from, count) in [
+            (0, mail.len()),
+            (1, 1),
+            (SLICE - 1, 2),
+            (SLICE * 4 + 990, 100),
+            (10, SLICE * 3),
+            (mail.len(), 5),
+        ] {
+            let expected = mail.get(from..(from + count).min(mail.len())).unwrap();
+            assert!(read_range(&copy, from, count).unwrap() == expected, "{from} {count}");
+        }
+    }
+
+    #[test]
+    fn no_octet_of_a_slice_that_was_changed_after_the_scan_is_served() {
+        let mail = mail();
+        let (copy, file) = in_a_file(&mail, true);
+        file.write_at(b"evil", (SLICE + 77) as u64).unwrap();
+        assert!(read_range(&copy, 0, SLICE).is_ok());
+        assert_eq!(read_range(&copy, SLICE, 1), Err(CopyFault::Changed));
+        assert_eq!(read_range(&copy, SLICE * 2 - 1, 1), Err(CopyFault::Changed));
+        assert!(read_range(&copy, SLICE * 2, 1000).is_ok());
+        file.set_len((SLICE * 3 + 1) as u64).unwrap();
+        assert_eq!(read_range(&copy, SLICE * 3, 1), Err(CopyFault::Unreadable));
+    }
+
+    #[test]
+    fn a_file_whose_slices_were_not_hashed_gives_no_part_of_itself() {
+        let (copy, _file) = in_a_file(&mail(), false);
+        assert_eq!(read_range(&copy, 0, 1), Err(CopyFault::Changed));
     }
 
     #[test]

@@ -368,7 +368,8 @@ impl<M: Machine> Driver<M> {
                 Event::MailBegin { number, .. } => {
                     from = marks.next().unwrap_or(from);
                     self.take_spool(*number);
-                    self.spools.push((*number, Box::new(Spooling::new(Rc::clone(&self.memory)))));
+                    self.spools
+                        .push((*number, Box::new(Spooling::new(Rc::clone(&self.memory), M::KEEPS_COPIES))));
                     self.receiving = Some(*number);
                 }
                 Event::MailEnd { .. } => {

@@ -34,10 +34,12 @@ mod mail;
 mod memfd;
 mod memory;
 mod panics;
+mod part_map;
 mod peer;
 mod scan;
 mod serve;
 mod session;
+mod slices;
 mod spool;
 #[cfg(test)]
 mod tests;
@@ -75,7 +77,7 @@ fn serve(runtime: &LocalRuntime, link: OwnedFd, log: Log, _: &Confined) -> Resul
 
 /// Does once what is probed once: the kernel's memory files, the processor's hash instructions.
 fn warm_up() -> io::Result<()> {
-    let mut spooling = spool::Spooling::new(memory::Memory::new());
+    let mut spooling = spool::Spooling::new(memory::Memory::new(), false);
     spooling.write(b"warm");
     ::tls::warm_up().map_err(io::Error::other)?;
     spooling.seal().map(drop).map_err(io::Error::other)

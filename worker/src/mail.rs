@@ -10,7 +10,7 @@ use ipc::ids::{EngineAnswer, LeaseId, MailId, Selection, Sha256};
 use ipc::log::{self, Level, Outcome};
 use ipc::supervisor_worker::{ChangedMail, FromWorker, NoLease};
 use ipc::worker_scanner::{Context, Judged};
-use policy::names::Direction;
+use policy::names::{Direction, Protocol};
 use policy::status::StatusSet;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -369,6 +369,7 @@ impl<M: Machine> Session<M> {
             found: hand.found,
             engines,
             passes: self.generation.passes,
+            parts: self.admission.protocol == Protocol::Imap && hand.direction == Direction::Download,
             context: Context {
                 session: self.id,
                 protocol: self.admission.protocol,

@@ -6,6 +6,7 @@
 use crate::copy::{Copy, Source};
 use crate::limits::{ANSWER_TEXT, NOTICE_ROOM, VIRUS_NAME};
 use crate::memfd;
+use crate::part_map;
 use crate::spool::SealedMail;
 use ipc::ids::{EngineAnswer, LeaseId, Sha256};
 use ipc::worker_scanner::{Context, Disposition, Judged, ScanJob};
@@ -21,6 +22,8 @@ use std::rc::Rc;
 pub(crate) struct Question {
     /// Statuses that spooling found.
     pub(crate) found: StatusSet,
+    /// Parts of the copy will be asked for.
+    pub(crate) parts: bool,
     /// What the rules may depend on.
     pub(crate) context: Context,
     /// Names of the demanded engines.
@@ -67,13 +70,20 @@ pub(crate) fn trip(lease: LeaseId, pair: OwnedFd, mail: Rc<SealedMail>, question
         let link: Link<ScanJob, Judged> =
             Link::new(pair).map_err(|_| Lost::Internal("no link to the scanner"))?;
         let output = memfd::create(c"output").map_err(|_| Lost::Internal("cannot make a memory file"))?;
-        let Question { found, context, engines, passes } = question;
+        let Question { found, parts, context, engines, passes } = question;
+        let create = || memfd::create(c"map").map_err(|_| Lost::Internal("cannot make a memory file"));
+        let map = if parts { Some(create()?) } else { None };
         let max_output = mail.length().saturating_add(NOTICE_ROOM);
-        let job = ScanJob { lease, size: mail.length(), sha256: mail.sha256(), found, max_output, context };
-        link.send(&job, &[mail.as_fd(), output.as_fd()]).await.map_err(lost)?;
+        let (size, sha256) = (mail.length(), mail.sha256());
+        let job = ScanJob { lease, size, sha256, found, max_output, map: parts, context };
+        let mut descriptors = vec![mail.as_fd(), output.as_fd()];
+        descriptors.extend(map.as_ref().map(AsFd::as_fd));
+        link.send(&job, &descriptors).await.map_err(lost)?;
         let (judged, _no_descriptors) = link.recv().await.map_err(lost)?;
         let expected = Expected { lease, sha256: mail.sha256(), found, engines: &engines, passes };
-        match believe(&judged, &expected).and_then(|()| decide(&judged, mail, output, max_output)) {
+        match believe(&judged, &expected)
+            .and_then(|()| decide(&judged, mail, output, max_output, map.as_ref()))
+        {
             Ok(decision) => Ok(Judgement { judged: Box::new(judged), decision }),
             Err(lie) => Err(Lost::Lied(lie)),
         }
@@ -99,7 +109,8 @@ struct Expected<'a> {
 
 /// Whether an answer is about this mail, complete, and free of contradictions.
 fn believe(judged: &Judged, expected: &Expected<'_>) -> Result<(), &'static str> {
-    let Judged { lease, sha256, disposition, rule, would, statuses, answers, reason, micros: _ } = judged;
+    let Judged { lease, sha256, disposition, map: _, rule, would, statuses, answers, reason, micros: _ } =
+        judged;
     if *lease != expected.lease {
         return Err("the scanner answered for another lease");
     }
@@ -154,12 +165,19 @@ fn decide(
     mail: Rc<SealedMail>,
     output: OwnedFd,
     max_output: u64,
+    map: Option<&OwnedFd>,
 ) -> Result<Decision, &'static str> {
     let sha256 = mail.sha256();
+    let deliver = |mut copy: Copy| {
+        if let Some(map) = map {
+            copy.map = part_map::read(map, judged.map, &copy)?;
+        }
+        Ok(Decision::Deliver(Rc::new(copy)))
+    };
     match judged.disposition {
         Disposition::Pass => {
             let length = mail.length();
-            Ok(Decision::Deliver(Rc::new(Copy { source: Source::Original(mail), length, sha256 })))
+            deliver(Copy::new(Source::Original(mail), length, sha256))
         }
         Disposition::Replace { length } => {
             memfd::seal(&output).map_err(|_| "the changed copy cannot be sealed")?;
@@ -167,7 +185,7 @@ fn decide(
             if length > there || length > max_output {
                 return Err("the changed copy is shorter than promised, or too long");
             }
-            Ok(Decision::Deliver(Rc::new(Copy { source: Source::Output(output), length, sha256 })))
+            deliver(Copy::new(Source::Output(output), length, sha256))
         }
         Disposition::Deny => Ok(Decision::Deny),
         Disposition::Defer => Ok(Decision::Defer),

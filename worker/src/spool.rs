@@ -5,6 +5,7 @@
 use crate::limits::PIECE;
 use crate::memfd;
 use crate::memory::{Hold, Memory};
+use crate::slices::{Hashes, Slices};
 use ipc::ids::Sha256;
 use nix::errno::Errno;
 use nix::sys::uio::pread;
@@ -19,6 +20,8 @@ pub(crate) struct Spooling {
     length: u64,
     hold: Hold,
     place: Place,
+    /// Parts of it will be read: a file's slices are hashed as they are written.
+    sliced: bool,
 }
 
 /// Where its octets are.
@@ -31,7 +34,7 @@ enum Place {
     /// came with the last piece is all that waits here.
     Between { memory: Option<OwnedFd>, rest: Vec<u8> },
     /// In an unlinked file: for writing, and read-only for everybody after us.
-    File { write: OwnedFd, read: OwnedFd },
+    File { write: OwnedFd, read: OwnedFd, slices: Option<Slices> },
     /// It cannot be kept: the rest is dropped and the mail is deferred.
     Lost(&'static str),
 }
@@ -51,14 +54,17 @@ pub(crate) struct SealedMail {
     length: u64,
     sha256: Sha256,
     is_file: bool,
+    /// Of a file of which parts may be read.
+    slices: Hashes,
     /// Its place in memory; nothing for a file.
     _hold: Hold,
 }
 
 impl Spooling {
-    /// Begins a mail.
-    pub(crate) fn new(memory: Rc<Memory>) -> Self {
-        Self { hash: sha2::Sha256::new(), length: 0, hold: Hold::new(memory), place: Place::Nowhere }
+    /// Begins a mail. `sliced`: parts of it will be read in any order, not only the whole from its start.
+    pub(crate) fn new(memory: Rc<Memory>, sliced: bool) -> Self {
+        let hash = sha2::Sha256::new();
+        Self { hash, length: 0, hold: Hold::new(memory), place: Place::Nowhere, sliced }
     }
 
     /// Takes the next octets.
@@ -98,7 +104,10 @@ impl Spooling {
                 }
             }
             Place::Between { rest, .. } => rest.extend_from_slice(bytes),
-            Place::File { write, .. } => {
+            Place::File { write, slices, .. } => {
+                if let Some(slices) = slices {
+                    slices.push(bytes);
+                }
                 if write_all(write.as_fd(), bytes).is_err() {
                     self.place = Place::Lost("cannot write the spool file");
                 }
@@ -116,9 +125,14 @@ impl Spooling {
     /// The file came: what is in memory moves there.
     pub(crate) fn continue_in(&mut self, write: OwnedFd, read: OwnedFd, buffer: &mut [u8]) {
         if let Place::Between { memory, rest } = std::mem::replace(&mut self.place, Place::Nowhere) {
-            let moved = memory.map_or(Ok(()), |memory| move_all(memory.as_fd(), write.as_fd(), buffer));
+            let mut slices = self.sliced.then(Slices::default);
+            let moved = memory
+                .map_or(Ok(()), |memory| move_all(memory.as_fd(), write.as_fd(), buffer, slices.as_mut()));
+            if let Some(slices) = &mut slices {
+                slices.push(&rest);
+            }
             self.place = match moved.and_then(|()| write_all(write.as_fd(), &rest)) {
-                Ok(()) => Place::File { write, read },
+                Ok(()) => Place::File { write, read, slices },
                 Err(_) => Place::Lost("cannot write the spool file"),
             };
         }
@@ -134,11 +148,11 @@ impl Spooling {
     /// # Errors
     /// Why it could not be kept, in constant words.
     pub(crate) fn seal(self) -> Result<SealedMail, &'static str> {
-        let (fd, is_file) = match self.place {
-            Place::Memory(memory) => (memory, false),
-            Place::Nowhere => (memfd::create(c"mail").map_err(|_| "cannot make a memory file")?, false),
+        let (fd, is_file, slices) = match self.place {
+            Place::Memory(memory) => (memory, false, None),
+            Place::Nowhere => (memfd::create(c"mail").map_err(|_| "cannot make a memory file")?, false, None),
             // Dropping the writing end leaves nobody but root able to change it.
-            Place::File { read, write: _ } => (read, true),
+            Place::File { read, write: _, slices } => (read, true, slices),
             Place::Between { .. } => return Err("no spool file yet"),
             Place::Lost(why) => return Err(why),
         };
@@ -146,7 +160,8 @@ impl Spooling {
             memfd::seal(&fd).map_err(|_| "cannot seal the spool")?;
         }
         let sha256 = Sha256(self.hash.finalize().into());
-        Ok(SealedMail { fd, length: self.length, sha256, is_file, _hold: self.hold })
+        let slices = slices.map(Slices::finish).unwrap_or_default();
+        Ok(SealedMail { fd, length: self.length, sha256, is_file, slices, _hold: self.hold })
     }
 }
 
@@ -164,6 +179,11 @@ impl SealedMail {
     /// Whether it lies in a file, which cannot be sealed.
     pub(crate) const fn is_file(&self) -> bool {
         self.is_file
+    }
+
+    /// Of a file: the hashes of its slices.
+    pub(crate) const fn slices(&self) -> &Hashes {
+        &self.slices
     }
 }
 
@@ -185,7 +205,12 @@ fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> nix::Result<()> {
     Ok(())
 }
 
-fn move_all(from: BorrowedFd<'_>, to: BorrowedFd<'_>, buffer: &mut [u8]) -> nix::Result<()> {
+fn move_all(
+    from: BorrowedFd<'_>,
+    to: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    mut slices: Option<&mut Slices>,
+) -> nix::Result<()> {
     debug_assert!(buffer.len() <= PIECE, "the shared buffer");
     let mut offset = 0;
     loop {
@@ -193,7 +218,11 @@ fn move_all(from: BorrowedFd<'_>, to: BorrowedFd<'_>, buffer: &mut [u8]) -> nix:
         if count == 0 {
             return Ok(());
         }
-        write_all(to, buffer.get(..count).unwrap_or_default())?;
+        let moved = buffer.get(..count).unwrap_or_default();
+        write_all(to, moved)?;
+        if let Some(slices) = &mut slices {
+            slices.push(moved);
+        }
         offset = offset.checked_add(i64::try_from(count).map_err(|_| Errno::EFBIG)?).ok_or(Errno::EFBIG)?;
     }
 }

@@ -393,6 +393,7 @@ impl Job {
             lease: self.job.lease,
             sha256: self.job.sha256,
             disposition,
+            map: None,
             rule: "standard".into(),
             would: None,
             statuses,

@@ -1,0 +1,119 @@
+//! The part map of a copy, out of the scanner's hands: read once, every bound checked, and of a small copy built anew
+//! and compared (D13).
+use crate::copy::Copy;
+use crate::memfd;
+use ipc::worker_scanner::Map;
+use mime::part_map::{MAX_ENCODED, PartMap};
+use mime::recogniser::Limits;
+use nix::errno::Errno;
+use nix::sys::uio::pread;
+use std::os::fd::{AsFd, OwnedFd};
+use worker_proto::machine::ScannedCopy;
+
+/// Octets of a copy up to which its map is built anew: that takes a millisecond or less, and most mails are smaller.
+const CHECKED: u64 = 256 * 1024;
+
+/// What no `[mail-filter]` permits more of. The scanner applied the filter's own limits.
+const LIMITS: Limits = Limits { max_parts: 100_000, max_depth: 256, max_header: usize::MAX };
+
+/// Reads the map that the scanner wrote of this copy.
+///
+/// # Errors
+/// How the scanner lied, in constant words.
+pub(crate) fn read(file: &OwnedFd, said: Option<Map>, copy: &Copy) -> Result<PartMap, &'static str> {
+    let Map { length, recognised } = said.ok_or("the scanner gives no part map")?;
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    let there = memfd::length(file).map_err(|_| "the part map cannot be measured")?;
+    if length > MAX_ENCODED || length as u64 > there {
+        return Err("the part map is shorter than promised, or too long");
+    }
+    let mut octets = vec![0; length];
+    fill(&mut octets, |at, rest| pread(file.as_fd(), rest, i64::try_from(at).map_err(|_| Errno::EFBIG)?))
+        .ok_or("the part map cannot be read")?;
+    let size = usize::try_from(copy.length()).map_err(|_| "a copy larger than memory")?;
+    let map = PartMap::decode(&octets, size, &LIMITS).map_err(|bad| bad.0)?;
+    if copy.length() <= CHECKED {
+        let mut mail = vec![0; size];
+        fill(&mut mail, |at, rest| copy.read_at(at, rest).map_err(|_| Errno::EIO))
+            .ok_or("the copy cannot be read")?;
+        let again =
+            if recognised { PartMap::of(&mail, &LIMITS).ok() } else { Some(PartMap::tolerant(&mail)) };
+        if again.as_ref() != Some(&map) {
+            return Err("the part map is not that of the copy");
+        }
+    }
+    Ok(map)
+}
+
+/// Reads until the buffer is full.
+fn fill(octets: &mut [u8], mut read: impl FnMut(u64, &mut [u8]) -> nix::Result<usize>) -> Option<()> {
+    let mut done = 0;
+    while let Some(rest) = octets.get_mut(done..).filter(|rest| !rest.is_empty()) {
+        match read(done as u64, rest) {
+            Ok(0) => return None,
+            Ok(count) => done += count,
+            Err(Errno::EINTR) => {}
+            Err(_) => return None,
+        }
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LIMITS, Map, PartMap, read};
+    use crate::copy::{Copy, Source};
+    use crate::memfd;
+    use ipc::ids::Sha256;
+    use nix::sys::uio::pwrite;
+    use std::os::fd::OwnedFd;
+
+    const MAIL: &[u8] = b"Subject: s\r\n\r\nHi.\r\n";
+
+    fn file(octets: &[u8]) -> OwnedFd {
+        let file = memfd::create(c"test").unwrap();
+        assert_eq!(pwrite(&file, octets, 0).unwrap(), octets.len());
+        file
+    }
+
+    fn answered(mail: &[u8], map: &PartMap, recognised: bool, more: u32) -> Result<PartMap, &'static str> {
+        let octets = map.encode().unwrap();
+        let length = u32::try_from(octets.len()).unwrap() + more;
+        let copy = Copy::new(Source::Output(file(mail)), mail.len() as u64, Sha256([0; 32]));
+        read(&file(&octets), Some(Map { length, recognised }), &copy)
+    }
+
+    #[test]
+    fn the_map_of_the_copy_is_believed() {
+        let map = PartMap::of(MAIL, &LIMITS).unwrap();
+        assert_eq!(answered(MAIL, &map, true, 0), Ok(map.clone()));
+        let bad = b"Subject: s\n\nHi.";
+        assert_eq!(answered(bad, &PartMap::tolerant(bad), false, 0), Ok(PartMap::tolerant(bad)));
+        assert!(
+            answered(bad, &PartMap::tolerant(bad), true, 0).is_err(),
+            "the recogniser does not accept it"
+        );
+        let copy = Copy::new(Source::Output(file(MAIL)), MAIL.len() as u64, Sha256([0; 32]));
+        assert!(read(&file(&map.encode().unwrap()), None, &copy).is_err(), "none was written");
+    }
+
+    #[test]
+    fn a_map_that_says_something_else_of_the_copy_is_a_lie() {
+        let other = PartMap::of(b"Subject:s\r\n\r\nHi!!\r\n", &LIMITS).unwrap();
+        assert!(
+            PartMap::decode(&other.encode().unwrap(), MAIL.len(), &LIMITS).is_ok(),
+            "its bounds are good"
+        );
+        assert_eq!(answered(MAIL, &other, true, 0), Err("the part map is not that of the copy"));
+        assert_eq!(answered(MAIL, &other, false, 0), Err("the part map is not that of the copy"));
+    }
+
+    #[test]
+    fn a_map_of_another_length_is_a_lie() {
+        let map = PartMap::of(MAIL, &LIMITS).unwrap();
+        for more in [1, u32::MAX / 2] {
+            assert!(answered(MAIL, &map, true, more).is_err());
+        }
+        assert!(answered(MAIL, &PartMap::of(b"Subject: s\r\n\r\n", &LIMITS).unwrap(), true, 0).is_err());
+    }
+}
