@@ -2,6 +2,7 @@
 //! commands and responses ([`command`], [`response`]), and what goes on is written anew from those ([`write`]).
 //! Strict with clients; with servers, what [`crate::quirks`] names is tolerated.
 pub mod command;
+pub mod content;
 pub mod cursor;
 pub mod fetch_item;
 pub mod frame;
