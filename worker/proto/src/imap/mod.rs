@@ -1,5 +1,5 @@
 //! IMAP4rev1 and rev2 (RFC 3501, 9051) and the extensions that pass: bytes become frames ([`frame`]), frames become
-//! commands and responses ([`command`], [`response`]), and what goes on is written anew from those ([`write`]).
+//! commands and responses ([`command`], [`response`]), and what goes on is written anew from those ([`mod@write`]).
 //! Strict with clients; with servers, what [`crate::quirks`] names is tolerated.
 pub mod command;
 pub mod content;
