@@ -71,7 +71,7 @@ pub const UNKNOWN: &str = "UNKNOWN";
 /// A list of command or capability names. Order does not matter.
 ///
 /// In a loaded policy the positive items of `commands` are spelled out: `*` has become the names of
-/// [`POP3_COMMANDS`], so that it never allows [`UNKNOWN`]. Ask with `UNKNOWN` for a command outside that table.
+/// [`POP3_COMMANDS`] and [`IMAP_COMMANDS`], so that it never allows [`UNKNOWN`]. Ask with `UNKNOWN` for a command outside that table.
 ///
 /// ```
 /// # use policy::list::NameList;

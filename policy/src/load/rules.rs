@@ -7,7 +7,7 @@ use super::{Named, Place};
 use crate::conditions::Conditions;
 use crate::diagnostic::At;
 use crate::host::{is_host_name, socket_address};
-use crate::list::{NameList, POP3_COMMANDS, UNKNOWN, matches};
+use crate::list::{IMAP_COMMANDS, NameList, POP3_COMMANDS, UNKNOWN, matches};
 use crate::model::{CommandAcl, Engine, MailFilter, PlugTo, Scanning, SessionAcl, SessionRules};
 use crate::names::{Language, Protocol};
 use crate::read::{Item, Table, nearest};
@@ -222,24 +222,27 @@ fn command_list(item: Option<Item<'_>>, scan: bool) -> NameList {
             unknown |= !negative;
             continue;
         }
-        if name == "STLS" {
-            item.error("`STLS` is not in this version", "this version speaks clear text only: remove it");
+        if matches!(name.as_str(), "STLS" | "STARTTLS") {
+            item.error(format!("`{text}` is not decided here"), "remove it; `tls` of the listener decides");
             continue;
         }
-        let meant =
-            POP3_COMMANDS.iter().copied().filter(|command| matches(&name, command)).map(str::to_owned);
+        let meant = implemented().filter(|command| matches(&name, command)).map(str::to_owned);
         let meant: Vec<String> = meant.collect();
         if meant.is_empty() {
-            let help = match nearest(&name, POP3_COMMANDS.into_iter()) {
+            let help = match nearest(&name, implemented()) {
                 Some(near) => format!("did you mean \"{near}\"?"),
-                None => format!("Mailward implements: {}", POP3_COMMANDS.join(" ")),
+                None => format!(
+                    "Mailward implements of POP3: {}; of IMAP: {}",
+                    POP3_COMMANDS.join(" "),
+                    IMAP_COMMANDS.join(" ")
+                ),
             };
-            item.error(format!("`{text}` names no POP3 command that Mailward implements"), help);
+            item.error(format!("`{text}` names no command that Mailward implements"), help);
         }
         if negative { &mut given.negative } else { &mut given.positive }.extend(meant);
     }
     if given.positive.is_empty() && !unknown {
-        given.positive = POP3_COMMANDS.map(str::to_owned).to_vec();
+        given.positive = implemented().map(str::to_owned).collect();
     }
     for side in [&mut given.positive, &mut given.negative] {
         side.sort();
@@ -249,6 +252,11 @@ fn command_list(item: Option<Item<'_>>, scan: bool) -> NameList {
         given.positive.push(UNKNOWN.to_owned());
     }
     given
+}
+
+/// The commands of both protocols; LIST, NOOP … are the same word in both.
+fn implemented() -> impl Iterator<Item = &'static str> {
+    POP3_COMMANDS.into_iter().chain(IMAP_COMMANDS)
 }
 
 /// `default`: the port where none is written.
