@@ -1,4 +1,6 @@
 //! A POP3 machine between two peers of which one is the fuzzer: the other follows a script.
+pub mod imap;
+
 use policy::load::{LoadOptions, load};
 use std::path::Path;
 use std::rc::Rc;

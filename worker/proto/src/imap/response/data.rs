@@ -334,7 +334,7 @@ fn thread(cursor: &mut Cursor<'_>, writer: &mut Writer<'_>) -> Parsed<()> {
         space(cursor, writer)?;
     }
     let mut depth = 0_u16;
-    let mut behind_number = false;
+    let (mut behind_number, mut behind_open) = (false, false);
     while more(cursor) {
         let blank = cursor.eat_space();
         if cursor.eat(b'(') {
@@ -346,8 +346,8 @@ fn thread(cursor: &mut Cursor<'_>, writer: &mut Writer<'_>) -> Parsed<()> {
                 return Err(cursor.wrong("nested too deeply"));
             }
             writer.raw(b"(");
-            behind_number = false;
-        } else if depth > 0 && cursor.eat(b')') {
+            (behind_number, behind_open) = (false, true);
+        } else if depth > 0 && !behind_open && cursor.eat(b')') {
             depth -= 1;
             writer.raw(b")");
             behind_number = false;
@@ -356,7 +356,7 @@ fn thread(cursor: &mut Cursor<'_>, writer: &mut Writer<'_>) -> Parsed<()> {
                 writer.space();
             }
             writer.number(u64::from(cursor.number_above_zero()?));
-            behind_number = true;
+            (behind_number, behind_open) = (true, false);
         } else {
             return Err(cursor.wrong("a thread was expected"));
         }
