@@ -75,7 +75,26 @@ impl<'m> Values<'m> {
     }
 }
 
-/// RFC 5322 section 2.2.3. NUL may stand in no string of IMAP's.
+/// A fold and the blanks around it are one blank (RFC 5322 section 2.2.3 lets it mean that; dovecot tells the same). NUL
+/// may stand in no string of IMAP's.
 pub(super) fn unfold(value: &[u8]) -> Vec<u8> {
-    value.iter().copied().filter(|octet| !matches!(octet, b'\r' | b'\n' | 0)).collect()
+    let mut unfolded: Vec<u8> = Vec::with_capacity(value.len());
+    let mut folded = false;
+    for octet in value {
+        match octet {
+            0 => {}
+            b'\r' | b'\n' => {
+                unfolded.truncate(unfolded.trim_ascii_end().len());
+                folded = true;
+            }
+            b' ' | b'\t' if folded => {}
+            octet => {
+                if std::mem::take(&mut folded) && !unfolded.is_empty() {
+                    unfolded.push(b' ');
+                }
+                unfolded.push(*octet);
+            }
+        }
+    }
+    unfolded
 }

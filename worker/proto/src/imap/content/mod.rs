@@ -119,18 +119,12 @@ pub fn plan(item: &FetchItem<'_>, copy: &dyn ScannedCopy, utf8: bool) -> Result<
         | FetchItem::SaveDate => return Ok(None),
     };
     writer.space();
-    match content {
-        None => {
-            writer.nstring(None);
-            Ok(Some(Answer::of(head)))
-        }
-        Some(content) => {
-            // A decoded part may hold NUL, which only this form may (RFC 3516 section 4.4).
-            let binary = matches!(item, FetchItem::Binary { .. });
-            writer.announce(content.length(), binary);
-            Ok(Some(Answer::with(head, content)))
-        }
-    }
+    // A part that is not there is empty, as dovecot has it: NIL would say the same, but some clients stumble over it.
+    let content = content.unwrap_or_else(|| Content::range(0..0));
+    // A decoded part may hold NUL, which only this form may (RFC 3516 section 4.4).
+    let binary = matches!(item, FetchItem::Binary { .. });
+    writer.announce(content.length(), binary);
+    Ok(Some(Answer::with(head, content)))
 }
 
 /// The message as a part: the first of the map.

@@ -147,19 +147,17 @@ fn write_extension(values: &Values<'_>, writer: &mut Writer<'_>) {
     }
     writer.space();
     let languages = values.raw(Name::ContentLanguage).map(parameters::words).unwrap_or_default();
-    match languages.as_slice() {
-        [] => writer.nstring(None),
-        [only] => writer.string_bytes(&unfold(only)),
-        several => {
-            writer.word("(");
-            for (index, language) in several.iter().enumerate() {
-                if index > 0 {
-                    writer.space();
-                }
-                writer.string_bytes(&unfold(language));
+    if languages.is_empty() {
+        writer.nstring(None);
+    } else {
+        writer.word("(");
+        for (index, language) in languages.iter().enumerate() {
+            if index > 0 {
+                writer.space();
             }
-            writer.word(")");
+            writer.string_bytes(&unfold(language));
         }
+        writer.word(")");
     }
     writer.space();
     values.write(Name::ContentLocation, writer);
