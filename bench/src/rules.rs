@@ -37,6 +37,7 @@ pub(crate) fn run() -> io::Result<()> {
     let mail = Mail {
         direction: Direction::Download,
         statuses: StatusSet::of(Status::Infected),
+        borne: StatusSet::EMPTY,
         viruses: &["Eicar-Test-Signature"],
         spam_score: None,
         size: 20_000,

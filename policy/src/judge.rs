@@ -2,7 +2,7 @@
 //! can never decide, and by `mailward test`, which watches.
 //!
 //! The rules are walked once for each status of the mail (or part), and the strongest of the decisions wins
-//! (deny > defer > replace > accept). For one status the first rule decides that
+//! (deny > defer > replace the body > replace parts > accept). For one status the first rule decides that
 //!
 //! * accepts, and names *every* status of the mail: a tolerance for one finding never covers another one;
 //! * or does anything else, and names *this* status (no `virus` at all: every status).
@@ -15,9 +15,10 @@
 use crate::acl::Watch;
 use crate::conditions::{Facts, Verdict};
 use crate::list::Patterns;
-use crate::model::{DocAcl, HeaderMatch, MailAcl, MailAction, PartAction};
+use crate::model::{DocAcl, HeaderMatch, MailAcl, MailAction, PartAction, TypeSource};
 use crate::names::Direction;
 use crate::status::{Status, StatusSet};
+use std::cmp::Ordering;
 
 /// What is known of a mail.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +29,8 @@ pub struct Mail<'a> {
     pub statuses: StatusSet,
     /// Names of the viruses that were found.
     pub viruses: &'a [&'a str],
+    /// Of the statuses those that some part bears: an infection that nobody found in a part is the whole mail's.
+    pub borne: StatusSet,
     /// Thousandths of a point; `None`: no filter knew.
     pub spam_score: Option<i64>,
     /// Octets.
@@ -47,8 +50,8 @@ pub struct Part<'a> {
     pub statuses: StatusSet,
     /// Names of the viruses that were found in it.
     pub viruses: &'a [&'a str],
-    /// Every type that it could be: by content, by name, as declared.
-    pub types: &'a [&'a str],
+    /// Every type that it could be, and by which source.
+    pub types: &'a [(TypeSource, &'a str)],
     /// Every name that it bears; members of archives too.
     pub filenames: &'a [&'a str],
     /// Content, name and declaration contradict each other.
@@ -66,6 +69,8 @@ pub struct Judgement<'a> {
     pub action: MailAction,
     /// The rule; `None`: no rule matched, which defers.
     pub rule: Option<&'a MailAcl>,
+    /// Replace the parts that bear one of these statuses rather than the body. Empty unless that is what is to be done.
+    pub parts: StatusSet,
 }
 
 /// Judges a mail of a session that is under the command-acl with index `parent`.
@@ -78,18 +83,33 @@ pub fn mail<'a>(
 ) -> Judgement<'a> {
     let decide = |status| {
         let rule = first(rules, status, watch, |rule, status| rule.hold(facts, parent, mail, status));
-        Judgement { action: rule.map_or(MailAction::Defer, |rule| rule.action), rule }
+        let parts = match rule {
+            Some(rule) if rule.replaces_parts() && mail.borne.contains(status) => StatusSet::of(status),
+            Some(_) | None => StatusSet::EMPTY,
+        };
+        Judgement { action: rule.map_or(MailAction::Defer, |rule| rule.action), rule, parts }
     };
     mail.statuses
         .iter()
         .map(decide)
         // Of equally strong decisions the one is shown that a rule made, then the one of the status shown first.
         .reduce(|best, next| {
-            let stronger = next.action > best.action;
-            let named = next.action == best.action && best.rule.is_none();
-            if stronger || named { next } else { best }
+            let named = next.rule.is_some() && best.rule.is_none();
+            match next.strength().cmp(&best.strength()) {
+                Ordering::Greater => next,
+                Ordering::Equal if named => next,
+                Ordering::Equal => Judgement { parts: best.parts.union(next.parts), ..best },
+                Ordering::Less => best,
+            }
         })
-        .unwrap_or(Judgement { action: MailAction::Defer, rule: None })
+        .unwrap_or(Judgement { action: MailAction::Defer, rule: None, parts: StatusSet::EMPTY })
+}
+
+impl Judgement<'_> {
+    /// To replace the body is more than to replace parts.
+    fn strength(&self) -> (MailAction, bool) {
+        (self.action, self.parts.is_empty())
+    }
 }
 
 /// Judges a part; `None`: no rule matched, and it is left as it is.
@@ -150,7 +170,7 @@ impl DocAcl {
             ("direction", self.directions.is_empty() || self.directions.contains(&part.direction)),
             ("virus", names(self.virus, accepts, part.statuses, status)),
             ("virus-name", one_or_all(&self.virus_names, accepts, part.viruses)),
-            ("mime-type", one_or_all(&self.types, accepts, part.types)),
+            ("mime-type", one_or_all(&self.types, accepts, &self.types_of(part))),
             ("filename", one_or_all(&self.filenames, accepts, part.filenames)),
             ("mismatch", self.mismatch.is_none_or(|wanted| wanted == part.mismatch)),
             ("polyglot", self.polyglot.is_none_or(|wanted| wanted == part.polyglot)),
@@ -163,7 +183,22 @@ impl DocAcl {
     }
 }
 
+impl DocAcl {
+    /// The types of a part that count for this rule, by the most trusted source first.
+    pub fn types_of<'a>(&self, part: &Part<'a>) -> Vec<&'a str> {
+        let by = |wanted: &TypeSource| {
+            let wanted = *wanted;
+            part.types.iter().filter(move |(source, _)| *source == wanted).map(|(_, name)| *name)
+        };
+        self.sources.iter().flat_map(by).collect()
+    }
+}
+
 impl MailAcl {
+    fn replaces_parts(&self) -> bool {
+        self.action == MailAction::Replace && !self.whole_body
+    }
+
     /// Whether the rule is about this status of a mail with these statuses, whatever its other conditions say.
     pub(crate) fn names(&self, statuses: StatusSet, status: Status) -> bool {
         names(self.virus, self.action == MailAction::Accept, statuses, status)

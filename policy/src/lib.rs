@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 
 pub mod names;
+pub mod notice;
 pub mod status;
 
 pub mod acl;

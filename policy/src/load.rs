@@ -3,6 +3,7 @@
 mod check;
 mod conditions;
 mod document;
+mod documents;
 mod later;
 mod lists;
 mod mail;
@@ -86,7 +87,7 @@ pub fn load(
     }
     let parsed: Vec<_> =
         files.iter().zip(0_usize..).map(|(file, index)| document::parse(&sink, file, index)).collect();
-    let policy = read(&sink, Document::new(&sink, &parsed), options);
+    let policy = read(&sink, Document::new(&sink, &parsed, include), options);
     let mentioned = sink.mentioned();
     let (found, failed) = sink.into_sorted();
     if failed {
@@ -127,6 +128,7 @@ fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Po
     let engines_sound = sink.errors() == errors;
     let filters = scanning::mail_filters(&mut document);
     let html_filters = scanning::html_filters(&mut document);
+    let document_types = documents::document_types(&mut document);
     let names = conditions::Names { hosts: &hosts, times: &times, listeners: &listeners, tenants: &tenants };
     let session_acls = rules::session_acls(&mut document, &names, &client_tls);
     let sections = rules::Sections {
@@ -137,7 +139,8 @@ fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Po
         server_tls: &server_tls,
     };
     let command_acls = rules::command_acls(&mut document, &sections);
-    let doc_acls = mail::doc_acls(&mut document, &names, &command_acls, standard_rules);
+    let doc_acls =
+        mail::doc_acls(&mut document, &names, &command_acls, &document_types.order, standard_rules);
     let mail_acls = mail::mail_acls(&mut document, &names, &command_acls, standard_rules);
     later::sections(&mut document);
     let start = document.start();
@@ -172,6 +175,7 @@ fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Po
         engines: engines.values,
         mail_filters: filters.values,
         html_filters: html_filters.values,
+        extra_types: document_types.extra,
     };
     check::check(sink, &policy, &places, options);
     policy

@@ -4,6 +4,7 @@ use crate::conditions::Conditions;
 use crate::html::HtmlFilter;
 use crate::list::Patterns;
 use crate::names::{Direction, Language, Protocol};
+use crate::notice::Notice;
 use crate::status::StatusSet;
 use crate::time::Zone;
 use crate::tls::{ClientMode, ClientTls, Required, ServerTls};
@@ -51,6 +52,8 @@ pub struct Policy {
     pub mail_filters: Vec<MailFilter>,
     /// `[html-filter.*]`, by name.
     pub html_filters: Vec<HtmlFilter>,
+    /// `[document-types] extra`.
+    pub extra_types: Vec<ExtraType>,
 }
 
 /// `[service]`.
@@ -317,6 +320,10 @@ pub struct MailAcl {
     pub senders: Patterns,
     /// `action`.
     pub action: MailAction,
+    /// `replace = "body"`; else the parts that bear the status, where there are some.
+    pub whole_body: bool,
+    /// `replace-body`.
+    pub notice: Notice,
     /// `enforce = "monitor"`.
     pub monitor: bool,
 }
@@ -347,6 +354,10 @@ pub struct DocAcl {
     pub types: Patterns,
     /// `filename`.
     pub filenames: Patterns,
+    /// `document-types`, or `[document-types] order`: the sources of types that count, the most trusted first.
+    pub sources: Vec<TypeSource>,
+    /// `force-type`.
+    pub force_type: bool,
     /// `mismatch`.
     pub mismatch: Option<bool>,
     /// `polyglot`.
@@ -355,12 +366,39 @@ pub struct DocAcl {
     pub size: Option<Comparison>,
     /// `action`.
     pub action: PartAction,
-    /// `replace-file`: "builtin:NAME" or a path.
-    pub replace_file: String,
+    /// `replace-file`.
+    pub notice: Notice,
     /// `html-filter`.
     pub html_filter: String,
     /// `enforce = "monitor"`.
     pub monitor: bool,
+}
+
+/// Where a type of a document comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TypeSource {
+    /// What its octets are.
+    Magic,
+    /// What its file name says.
+    Extension,
+    /// What its Content-Type declares.
+    ContentType,
+}
+
+impl TypeSource {
+    /// All of them, in the order of `[document-types]`.
+    pub const ALL: [Self; 3] = [Self::Magic, Self::Extension, Self::ContentType];
+}
+
+/// One type of `[document-types] extra`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtraType {
+    /// `mime-type`.
+    pub mime_type: String,
+    /// `extension`: lower case, without the dot.
+    pub extensions: Vec<String>,
+    /// `magic`: octets, and where they stand.
+    pub magic: Vec<(u32, Vec<u8>)>,
 }
 
 /// What becomes of a part, weakest first; the last two are about its mail.

@@ -2,7 +2,8 @@
 use crate::conditions::{Conditions, one_of};
 use crate::html::HtmlFilter;
 use crate::model::{
-    CommandAcl, Engine, Login, MailAcl, MailAction, MailFilter, PlugTo, Policy, Resolver, SessionRules,
+    CommandAcl, DocAcl, Engine, ExtraType, Login, MailAcl, MailAction, MailFilter, PlugTo, Policy, Resolver,
+    SessionRules,
 };
 use crate::status::{Status, StatusSet};
 use crate::time::Zone;
@@ -49,6 +50,10 @@ pub struct ScannerSlice {
     pub number: u16,
     /// The tenant's mail rules, in order.
     pub mail_acls: Vec<MailAcl>,
+    /// The tenant's rules for parts, in order.
+    pub doc_acls: Vec<DocAcl>,
+    /// `[document-types] extra`.
+    pub extra_types: Vec<ExtraType>,
     /// Where the operator's clock hangs.
     pub zone: Zone,
     /// By the policy's index of the command-acl: whether it only monitors.
@@ -152,6 +157,8 @@ impl Policy {
             number: tenant,
             zone: self.service.zone.clone().unwrap_or_default(),
             mail_acls: self.mail_acls.iter().filter(|rule| meant(&rule.when)).cloned().collect(),
+            doc_acls: self.doc_acls.iter().filter(|rule| meant(&rule.when)).cloned().collect(),
+            extra_types: self.extra_types.clone(),
             monitors: self
                 .command_acls
                 .iter()

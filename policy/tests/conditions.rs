@@ -5,7 +5,7 @@ use policy::acl::{self, Decision};
 use policy::conditions::{Certificate, Facts, Verdict};
 use policy::judge::{self, Mail, Part};
 use policy::load::{LoadOptions, load};
-use policy::model::{MailAction, PartAction, Policy};
+use policy::model::{MailAction, PartAction, Policy, TypeSource};
 use policy::names::{Direction, Protocol};
 use policy::status::{Status, StatusSet};
 use policy::time::Moment;
@@ -270,7 +270,7 @@ fn a_doc_acl_takes_what_all_its_conditions_hold_for() {
         direction: Direction::Download,
         statuses: StatusSet::of(Status::Clean),
         viruses: &[],
-        types: &["application/pdf", "text/plain"],
+        types: &[(TypeSource::Magic, "application/pdf"), (TypeSource::ContentType, "text/plain")],
         filenames: &["report.txt", "setup.EXE"],
         mismatch: true,
         polyglot: false,
@@ -282,6 +282,8 @@ fn a_doc_acl_takes_what_all_its_conditions_hold_for() {
         ("mime-type = [\"application/*\"]", "deny", &part, true),
         ("mime-type = [\"application/*\"]", "accept", &part, false),
         ("mime-type = [\"application/*\", \"text/*\"]", "accept", &part, true),
+        ("mime-type = [\"text/*\"]\ndocument-types = [\"magic\"]", "deny", &part, false),
+        ("mime-type = [\"text/*\"]\ndocument-types = [\"content-type\"]", "accept", &part, true),
         ("filename = [\"*.exe\"]", "replace", &part, true),
         ("filename = [\"*.txt\"]", "accept", &part, false),
         ("filename = [\"*.exe\", \"!report*\"]", "replace", &part, true),
@@ -400,4 +402,23 @@ fn a_pattern_is_held_against_a_confirmed_name_and_without_one_lets_nobody_in() {
         assert_eq!(list.matches_host(address, name), expected, "{items:?} {name:?}");
         assert_eq!(list.clone(), list);
     }
+}
+
+#[test]
+fn parts_are_replaced_where_every_status_that_replaces_is_borne_by_one() {
+    let policy = policy(&format!("[[session-acl]]\n{ANY_COMMAND}"));
+    let judged = |statuses: &[Status], borne: &[Status]| {
+        let set = |statuses: &[Status]| statuses.iter().copied().collect::<StatusSet>();
+        let mail = Mail { borne: set(borne), ..found(set(statuses)) };
+        let judgement = judge::mail(&policy.mail_acls, &facts("10.1.2.3:4"), 0, &mail, &mut ());
+        (judgement.action, judgement.parts)
+    };
+    let (infected, locked) = (Status::Infected, Status::Encrypted);
+    assert_eq!(judged(&[infected], &[infected]), (MailAction::Replace, StatusSet::of(infected)));
+    assert_eq!(judged(&[infected], &[]), (MailAction::Replace, StatusSet::EMPTY));
+    let both = StatusSet::of(infected).with(locked);
+    assert_eq!(judged(&[infected, locked], &[infected, locked]), (MailAction::Replace, both));
+    assert_eq!(judged(&[infected, locked], &[locked]), (MailAction::Replace, StatusSet::EMPTY));
+    assert_eq!(judged(&[infected, Status::Error], &[infected]), (MailAction::Defer, StatusSet::EMPTY));
+    assert_eq!(judged(&[Status::Clean], &[]), (MailAction::Accept, StatusSet::EMPTY));
 }

@@ -57,6 +57,11 @@ plug-to = [\"mail.example.net\"]
 <command-acl>
 [command-acl.download]
 <command-acl.download>
+[[doc-acl]]
+action = \"replace\"
+<doc-acl>
+[document-types]
+<document-types>
 [[mail-acl]]
 virus = [\"encrypted\"]
 action = \"replace\"
@@ -117,6 +122,9 @@ fn section_of(line: &str) -> Option<&'static str> {
         ("## `[[session-acl]]`", "session-acl"),
         ("## `[[command-acl]]`", "command-acl"),
         ("### `[command-acl.download]`", "command-acl.download"),
+        ("## `[[doc-acl]]`", "doc-acl"),
+        ("### Notices", ""),
+        ("## `[document-types]`", "document-types"),
         ("## `[[mail-acl]]`", "mail-acl"),
         ("## `[mail-filter.NAME]`", "mail-filter"),
         ("## `[antivirus.NAME]`", "clamd"),

@@ -4,10 +4,15 @@ use policy::acl::{self, Decision};
 use policy::conditions::Facts;
 use policy::load::{LoadOptions, Loaded, Severity, example, load};
 use policy::model::{MailAction, PlugTo};
+use policy::names::Language;
+use policy::notice::Notice;
 use policy::status::{Status, StatusSet};
 use std::path::Path;
 
 mod common;
+
+/// Types of one's own.
+const TYPES: &str = "[[type]]\nmime-type = \"application/x-acme\"\nextension = [\"acme\"]\n";
 
 fn loaded(text: &str) -> Loaded {
     let options = LoadOptions { demo: false, cores: 4 };
@@ -19,7 +24,11 @@ fn loaded(text: &str) -> Loaded {
 
 fn loaded_with_includes(text: &str) -> Loaded {
     let options = LoadOptions { demo: false, cores: 4 };
-    match load(Path::new("mailward.toml"), text, &|_| Ok(Vec::new()), options) {
+    let files = |path: &Path| match path.to_str() {
+        Some("/etc/mailward/types.toml") => Ok(vec![(path.to_owned(), TYPES.to_owned())]),
+        _ => Ok(Vec::new()),
+    };
+    match load(Path::new("mailward.toml"), text, &files, options) {
         Ok(loaded) => loaded,
         Err(problems) => panic!("{problems:#?}"),
     }
@@ -318,6 +327,23 @@ fn a_demonstration_may_use_the_test_signature_and_any_port() {
     assert_eq!(load_as(false).unwrap_err().len(), 2);
 }
 
+#[test]
+fn a_notice_of_ones_own_is_read_with_the_configuration_and_checked() {
+    let text = |rule: &str| format!("{}{rule}", example());
+    let load_with = |rule: &str, notice: &str| {
+        let file = notice.to_owned();
+        let files = move |path: &Path| Ok(vec![(path.to_owned(), file.clone())]);
+        load(Path::new("mailward.toml"), &text(rule), &files, LoadOptions { demo: false, cores: 1 })
+    };
+    let rule = "[[doc-acl]]\naction = \"replace\"\nreplace-file = \"/etc/mailward/gone.txt\"\n";
+    let Loaded { policy, files, .. } = load_with(rule, "Gone: {file}\n[cs]\nPryc: {file}\n").unwrap();
+    let Notice::Own(own) = &policy.doc_acls[0].notice else { panic!("{:?}", policy.doc_acls[0]) };
+    assert_eq!((own.of(Language::Cs), own.of(Language::De)), ("Pryc: {file}\n", "Gone: {file}\n"));
+    assert!(files.iter().any(|file| file.path.ends_with("gone.txt") && !file.secret));
+    let problems = load_with(rule, "Gone: {fyle}\n").unwrap_err();
+    assert!(problems[0].message.contains("/etc/mailward/gone.txt`: line 1: `{fyle}`"), "{problems:?}");
+}
+
 /// Every item of the language, in sections that belong together.
 const WHOLE: &str = include_str!("whole.toml");
 
@@ -327,6 +353,7 @@ fn a_file_with_every_item_is_right() {
     let wrong: Vec<_> = notes.iter().filter(|note| note.severity == Severity::Error).collect();
     assert_eq!(wrong, Vec::<&policy::load::Diagnostic>::new());
     assert_eq!(policy.doc_acls.len(), 4 + 2, "one's own and the shipped ones");
+    assert_eq!(policy.extra_types[0].extensions, ["acme"]);
     assert!(files.iter().any(|file| file.secret && file.path.ends_with("mail.key")));
     assert!(files.iter().any(|file| !file.secret && file.path.ends_with("mail.pem")));
 }

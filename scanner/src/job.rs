@@ -1,12 +1,15 @@
 //! THE STORY of one mail: verify what was given, take it apart, ask every engine side by side, judge by the rules,
 //! rewrite if they say so, answer once.
-use crate::antivirus::signatures::Signatures;
+use crate::antivirus::signatures::{self, Signatures};
 use crate::antivirus::{Finding, builtin, clamd};
 use crate::content::Content;
-use crate::notice::{self, Facts};
+use crate::documents::{self, Document};
+use crate::inspection::Inspection;
+use crate::notice;
 use crate::part_map;
-use crate::parts::{Parts, take_apart};
-use crate::rules::{self, Verdict};
+use crate::parts::{Leaf, Parts, take_apart};
+use crate::rewrite::{self, About};
+use crate::rules::{self, Change, Outcome, Verdict};
 use crate::views::Views;
 use ipc::ids::{EngineAnswer, LeaseId, Sha256};
 use ipc::log::printable;
@@ -14,8 +17,8 @@ use ipc::supervisor_scanner::{EngineGrant, EngineState, KnownAnswers};
 use ipc::worker_scanner::{Disposition, Judged, ScanJob};
 use nix::errno::Errno;
 use nix::sys::uio::pwrite;
-use policy::model::{Engine, EngineKind, MailAction, MailFilter};
-use policy::names::Language;
+use policy::model::{Engine, EngineKind, ExtraType, MailFilter};
+use policy::notice::Notice;
 use policy::slice::ScannerSlice;
 use policy::status::{Status, StatusSet};
 use policy::time::Clock;
@@ -23,6 +26,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::task::{JoinHandle, spawn_local};
+
+#[cfg(test)]
+mod tests;
 
 /// Octets of a reason on the wire.
 const MAX_REASON: usize = 256;
@@ -69,24 +75,28 @@ pub(crate) async fn judge(
     } else {
         inspect(&job, &mail, engines, filter).await
     };
-    let Verdict { action, rule, would } = rules::decide(&job, &inspection, mail.bytes());
+    let Verdict { outcome, rule, would } = rules::decide(&job, &inspection, mail.bytes());
     let mut reason = inspection.reason();
+    let copy = match &outcome {
+        Outcome::Accept | Outcome::Defer | Outcome::Deny => None,
+        Outcome::Change(changes) => {
+            let changed = changed(&job, &inspection, mail.bytes(), changes);
+            let instead = changes.iter().find_map(Change::notice).unwrap_or_default();
+            Some(changed.unwrap_or_else(|| notice(&job, &inspection, mail.bytes(), &instead, &rule)))
+        }
+        Outcome::Replace(instead) => Some(notice(&job, &inspection, mail.bytes(), instead, &rule)),
+    };
     let mut map = None;
-    let mut disposition = match action {
-        MailAction::Accept => {
+    let mut disposition = match (&outcome, copy) {
+        (Outcome::Accept, _) => {
             map = outputs.map.as_ref().map(|file| part_map::write(file, mail.bytes(), filter));
             Disposition::Pass
         }
-        MailAction::Deny => Disposition::Deny,
-        MailAction::Defer => Disposition::Defer,
-        MailAction::Replace => {
-            let viruses = inspection.viruses();
-            let language = job.scan.context.language;
-            let notice =
-                notice::write(mail.bytes(), &inspection.facts(language, &viruses, &rule, &sha256.case()));
-            match replace(&outputs.copy, &notice, job.scan.max_output) {
+        (Outcome::Deny, _) => Disposition::Deny,
+        (Outcome::Change(_) | Outcome::Replace(_), Some(copy)) => {
+            match replace(&outputs.copy, &copy, job.scan.max_output) {
                 Ok(length) => {
-                    map = outputs.map.as_ref().map(|file| part_map::write(file, &notice, filter));
+                    map = outputs.map.as_ref().map(|file| part_map::write(file, &copy, filter));
                     Disposition::Replace { length }
                 }
                 Err(why) => {
@@ -95,6 +105,7 @@ pub(crate) async fn judge(
                 }
             }
         }
+        (Outcome::Defer | Outcome::Change(_) | Outcome::Replace(_), _) => Disposition::Defer,
     };
     let map = map.transpose().unwrap_or_else(|why| {
         reason = why.into();
@@ -115,52 +126,26 @@ pub(crate) async fn judge(
     }
 }
 
-/// What was found out about a mail.
-pub(crate) struct Inspection {
-    pub(crate) statuses: StatusSet,
-    pub(crate) answers: Vec<EngineAnswer>,
-    why: &'static str,
-    recognised: bool,
-    /// Nothing of the mail may be read: it killed two scanners.
-    pub(crate) unread: bool,
+/// The notice that stands in the place of the body.
+fn notice(job: &Job<'_>, inspection: &Inspection<'_>, mail: &[u8], notice: &Notice, rule: &str) -> Vec<u8> {
+    let viruses = inspection.viruses();
+    let (language, case) = (job.scan.context.language, job.scan.sha256.case());
+    notice::write(mail, &inspection.facts(notice, language, &viruses, rule, &case))
 }
 
-impl Inspection {
-    fn poison(found: StatusSet) -> Self {
-        Self {
-            statuses: found.with(Status::Malformed),
-            answers: Vec::new(),
-            why: "it ended two scanners",
-            recognised: false,
-            unread: true,
-        }
-    }
-
-    fn reason(&self) -> String {
-        let viruses = self.answers.iter().filter_map(|answer| answer.virus.clone());
-        let details = self.answers.iter().map(|answer| answer.detail.clone());
-        let parts: Vec<String> =
-            viruses.chain(details).chain([self.why.to_owned()]).filter(|part| !part.is_empty()).collect();
-        if parts.is_empty() { self.statuses.to_string() } else { parts.join("; ") }
-    }
-
-    fn viruses(&self) -> Vec<(String, String)> {
-        self.answers
-            .iter()
-            .filter_map(|answer| Some((answer.engine.clone(), answer.virus.clone()?)))
-            .collect()
-    }
-
-    fn facts<'a>(
-        &self,
-        language: Language,
-        viruses: &'a [(String, String)],
-        rule: &'a str,
-        case: &'a str,
-    ) -> Facts<'a> {
-        let Self { statuses, recognised, unread, .. } = *self;
-        Facts { language, statuses, viruses, rule, case, recognised, unread }
-    }
+/// The mail with its parts changed. `None`: something is still wrong with it, and its body has to go.
+fn changed(job: &Job<'_>, inspection: &Inspection<'_>, mail: &[u8], changes: &[Change]) -> Option<Vec<u8>> {
+    let (sender, subject) = notice::about(mail);
+    let case = job.scan.sha256.case();
+    let about =
+        About { language: job.scan.context.language, case: &case, sender: &sender, subject: &subject };
+    let copy = rewrite::change(mail, inspection, changes, &about)?;
+    let filter = filter(job.slice, job.scan.context.command_rule);
+    let parts = take_apart(&copy, filter);
+    let infected = || job.signatures.scan(&copy) != signatures::Verdict::Clean;
+    let looked = inspection.statuses.contains(Status::Infected);
+    let sound = parts.recognised && parts.leaves.len() == inspection.leaves.len() && !(looked && infected());
+    sound.then_some(copy)
 }
 
 /// What each engine says of a mail that is nobody's: a probe.
@@ -168,12 +153,12 @@ pub(crate) async fn ask_all(job: &Job<'_>, mail: &Rc<Content>, engines: Vec<Dema
     inspect(job, mail, engines, filter(job.slice, job.scan.context.command_rule)).await.answers
 }
 
-async fn inspect(
+async fn inspect<'m>(
     job: &Job<'_>,
-    mail: &Rc<Content>,
+    mail: &'m Rc<Content>,
     engines: Vec<Demanded>,
     filter: &MailFilter,
-) -> Inspection {
+) -> Inspection<'m> {
     let mut parts = take_apart(mail.bytes(), filter);
     let views = Rc::new(Views { raw: Rc::clone(mail), extra: std::mem::take(&mut parts.extra) });
     let mut waiting = Vec::with_capacity(engines.len());
@@ -183,16 +168,35 @@ async fn inspect(
     // A mail that was cut off while it was spooled is over a limit; that it breaks off says nothing about it.
     let cut = job.scan.found.contains(Status::Limit);
     let mut statuses = if cut { job.scan.found } else { job.scan.found.union(parts.found) };
+    let documents = describe(&parts, mail.bytes(), &job.slice.extra_types);
+    let mut found: Vec<Finding> = parts.leaves.iter().map(|_| Finding::nothing()).collect();
     let mut answers = Vec::with_capacity(waiting.len());
+    let mut astray = false;
     for asked in waiting {
-        let answer = asked.finish(&views, &parts, job.signatures, filter).await;
+        let (answer, in_parts) = asked.finish(&views, &parts, job.signatures, filter).await;
         statuses = statuses.union(answer.statuses);
+        let located = in_parts.iter().any(|found| found.statuses.contains(Status::Infected));
+        astray |= answer.statuses.contains(Status::Infected) && !located;
+        for (found, more) in found.iter_mut().zip(in_parts) {
+            *found = std::mem::take(found).and(more);
+        }
         answers.push(answer);
     }
     if answers.is_empty() {
         statuses = statuses.with(Status::Skipped);
     }
-    Inspection { statuses, answers, why: parts.why, recognised: parts.recognised, unread: false }
+    let Parts { leaves, why, recognised, .. } = parts;
+    Inspection { statuses, answers, why, recognised, unread: false, leaves, documents, found, astray }
+}
+
+/// What each leaf is.
+fn describe(parts: &Parts<'_>, mail: &[u8], extra: &[ExtraType]) -> Vec<Document> {
+    let header = |leaf: &Leaf<'_>| leaf.place.as_ref().and_then(|place| mail.get(place.header.clone()));
+    parts
+        .leaves
+        .iter()
+        .map(|leaf| documents::describe(leaf, header(leaf).unwrap_or_default(), extra))
+        .collect()
 }
 
 /// An engine that was asked, or will be.
@@ -302,11 +306,12 @@ impl Asked {
         parts: &Parts<'_>,
         signatures: &Signatures,
         filter: &MailFilter,
-    ) -> EngineAnswer {
+    ) -> (EngineAnswer, Vec<Finding>) {
+        let mut in_parts = Vec::new();
         let (finding, took) = match self.how {
             How::Known(finding) => (finding, Duration::ZERO),
             How::Inside => {
-                let finding = builtin::scan(views, parts, signatures, filter).await;
+                let finding = builtin::scan(views, parts, signatures, filter, &mut in_parts).await;
                 (finding, self.begun.elapsed())
             }
             How::Outside(task) => match task.await {
@@ -323,13 +328,14 @@ impl Asked {
         } else {
             finding
         };
-        EngineAnswer {
+        let answer = EngineAnswer {
             engine: self.name,
             statuses: finding.statuses,
             virus: finding.virus.map(|virus| printable(&virus, 128)),
             detail: printable(&finding.detail, 200),
             micros: micros(took),
-        }
+        };
+        (answer, in_parts)
     }
 }
 

@@ -4,6 +4,8 @@
 //! ```text
 //! serve.rs       policy, signatures, one lease after another
 //! job.rs         THE STORY of one mail: verify, take apart, ask the engines, judge, rewrite, answer
+//! documents/     what each leaf is                           rules.rs    what becomes of it and of the mail
+//! rewrite/       the copy that has other octets              inspection.rs  what was found out
 //! content.rs     the mail as bytes that cannot change        parts.rs    its leaves, decoded
 //! readings/      what other readers of a doubtful mail open  views.rs    what engines are shown
 //! antivirus/     builtin.rs, clamd.rs, probe.rs              notice.rs   what stands in its place
@@ -16,12 +18,15 @@
 pub mod antivirus;
 pub mod confinement;
 mod content;
+pub mod documents;
 pub mod html;
+mod inspection;
 mod job;
 pub mod notice;
 mod part_map;
 pub mod parts;
 pub mod readings;
+pub mod rewrite;
 mod rules;
 mod serve;
 mod views;

@@ -2,6 +2,7 @@
 //! It is the same for the same mail in every session, because clients remember sizes; it carries nothing active.
 use mail_parser::MessageParser;
 use policy::names::Language;
+use policy::notice::Notice;
 use policy::status::StatusSet;
 use std::borrow::Cow;
 use std::fmt::{Display, Write};
@@ -22,6 +23,8 @@ const MAX_LINE: usize = 1000;
 /// What the notice tells.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
+    /// The words: shipped ones, or the operator's.
+    pub notice: &'a Notice,
     /// The reader's.
     pub language: Language,
     /// What was found.
@@ -49,20 +52,30 @@ pub fn write(mail: &[u8], facts: &Facts<'_>) -> Vec<u8> {
     if !has_field(&notice, "subject") {
         let _ = write!(notice, "Subject: {}\r\n", encoded_word(label(Label::Subject)));
     }
-    let (charset, transfer) =
-        if text_is_ascii(facts.language) { ("us-ascii", "7bit") } else { ("utf-8", "8bit") };
+    let ascii = match facts.notice {
+        Notice::Shipped(_) => text_is_ascii(facts.language),
+        Notice::Own(text) => text.of(facts.language).is_ascii(),
+    };
+    let (charset, transfer) = if ascii { ("us-ascii", "7bit") } else { ("utf-8", "8bit") };
     let _ = write!(
         notice,
         "X-Mailward-Notice: replaced, case {case}\r\n\
          MIME-Version: 1.0\r\n\
          Content-Type: text/plain; charset={charset}\r\n\
          Content-Transfer-Encoding: {transfer}\r\n\
-         \r\n\
-         {head}\r\n\
          \r\n",
         case = facts.case,
-        head = label(Label::Head),
     );
+    let (sender, subject) = if facts.unread { Default::default() } else { about(header) };
+    if let Notice::Own(text) = facts.notice {
+        own(&mut notice, text.of(facts.language), facts, &sender, &subject);
+        let mut notice = notice.into_bytes();
+        if facts.recognised {
+            fill(&mut notice, mail);
+        }
+        return notice;
+    }
+    let _ = write!(notice, "{}\r\n\r\n", label(Label::Head));
     let width = COLUMN.iter().map(|name| label(*name).chars().count()).max().unwrap_or_default();
     let mut line = |name, value: &dyn Display| {
         let _ = write!(notice, "{:width$} {value}\r\n", label(name));
@@ -72,15 +85,8 @@ pub fn write(mail: &[u8], facts: &Facts<'_>) -> Vec<u8> {
         line(Label::Virus, &format_args!("{} ({})", inert(virus), inert(engine)));
     }
     if !facts.unread {
-        let message = MessageParser::default().parse_headers(header);
-        let sender = message.as_ref().and_then(|message| {
-            let address = message.from()?.first()?;
-            let name = address.name().unwrap_or_default();
-            Some(format!("{name} {}", address.address().unwrap_or_default()))
-        });
-        let subject = message.as_ref().and_then(|message| message.subject());
-        line(Label::From, &inert(&sender.unwrap_or_default()));
-        line(Label::About, &inert(subject.unwrap_or_default()));
+        line(Label::From, &sender);
+        line(Label::About, &subject);
     }
     line(Label::Rule, &inert(facts.rule));
     line(Label::Case, &facts.case);
@@ -90,6 +96,45 @@ pub fn write(mail: &[u8], facts: &Facts<'_>) -> Vec<u8> {
         fill(&mut notice, mail);
     }
     notice
+}
+
+/// The sender and the subject of a mail, in inert letters.
+pub fn about(mail: &[u8]) -> (String, String) {
+    let header = mail.get(..mail.len().min(MAX_HEADER)).unwrap_or_default();
+    let message = MessageParser::default().parse_headers(header);
+    let sender = message.as_ref().and_then(|message| {
+        let address = message.from()?.first()?;
+        let name = address.name().unwrap_or_default();
+        Some(format!("{name} {}", address.address().unwrap_or_default()))
+    });
+    let subject = message.as_ref().and_then(|message| message.subject());
+    (inert(&sender.unwrap_or_default()), inert(subject.unwrap_or_default()))
+}
+
+/// The operator's text, filled in.
+fn own(notice: &mut String, text: &str, facts: &Facts<'_>, sender: &str, subject: &str) {
+    let value = |field: &str| match field {
+        "virus" => {
+            inert(&facts.viruses.iter().map(|(_, virus)| virus.as_str()).collect::<Vec<_>>().join(", "))
+        }
+        "status" => facts.statuses.to_string(),
+        "sender" => sender.to_owned(),
+        "subject" => subject.to_owned(),
+        "rule" => inert(facts.rule),
+        "case" => facts.case.to_owned(),
+        // A whole mail is no file.
+        _ => String::new(),
+    };
+    for line in policy::notice::fill(text, value).lines() {
+        // RFC 5322 section 2.1.1: what values made too long is cut, between two letters.
+        let end = line
+            .char_indices()
+            .map(|(at, letter)| at + letter.len_utf8())
+            .take_while(|end| *end <= MAX_LINE - 2)
+            .last();
+        notice.push_str(line.get(..end.unwrap_or_default()).unwrap_or_default());
+        notice.push_str("\r\n");
+    }
 }
 
 /// The fields of the mail that are kept, the first of each, as they were written if they are plain.
@@ -202,6 +247,7 @@ mod tests {
 
     fn facts(viruses: &[(String, String)]) -> Facts<'_> {
         Facts {
+            notice: &Notice::Shipped(policy::notice::Shipped::Virus),
             language: Language::En,
             statuses: StatusSet::of(Status::Infected),
             viruses,

@@ -1,21 +1,65 @@
-//! Phase 3, with the facts that the rules ask for: of the session from the job, of the mail from the mail itself.
-use crate::job::{Inspection, Job};
+//! Phase 3, with the facts that the rules ask for: of the session from the job, of the mail and its parts from themselves.
+//! Rules for parts first, then rules for the mail; the strongest of all their decisions wins (D15).
+use crate::inspection::Inspection;
+use crate::job::Job;
+use crate::rewrite::words;
 use mail_parser::{HeaderValue, MessageParser};
 use policy::conditions::Facts;
-use policy::judge::{self, Mail};
-use policy::model::MailAction;
-use policy::status::Status;
+use policy::judge::{self, Mail, Part};
+use policy::model::{DocAcl, MailAcl, MailAction, PartAction, TypeSource};
+use policy::names::Direction;
+use policy::notice::{Notice, Shipped};
+use policy::status::{Status, StatusSet};
 
 /// What becomes of a mail, and by which rule.
+#[derive(Debug)]
 pub(crate) struct Verdict {
-    pub(crate) action: MailAction,
+    pub(crate) outcome: Outcome,
     pub(crate) rule: String,
     /// With `enforce = "monitor"`: what would have.
     pub(crate) would: Option<MailAction>,
 }
 
+/// What becomes of a mail.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Accept,
+    /// Other octets in some of its parts.
+    Change(Vec<Change>),
+    /// A notice in the place of its body.
+    Replace(Notice),
+    Defer,
+    Deny,
+}
+
+/// What becomes of one part.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// Index of the leaf.
+    pub(crate) leaf: usize,
+    pub(crate) what: Instead,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Instead {
+    /// A notice in its place, by this rule.
+    Tombstone { notice: Notice, rule: String },
+    /// The same content, declared as this type.
+    Retyped(String),
+}
+
+impl Change {
+    /// What would stand in the place of the whole body, if the part has none.
+    pub(crate) fn notice(&self) -> Option<Notice> {
+        match &self.what {
+            Instead::Tombstone { notice, .. } => Some(notice.clone()),
+            Instead::Retyped(_) => None,
+        }
+    }
+}
+
 /// Judges a mail by the tenant's rules.
-pub(crate) fn decide(job: &Job<'_>, inspection: &Inspection, mail: &[u8]) -> Verdict {
+pub(crate) fn decide(job: &Job<'_>, inspection: &Inspection<'_>, mail: &[u8]) -> Verdict {
     let context = &job.scan.context;
     let facts = Facts {
         listener: context.listener,
@@ -31,6 +75,7 @@ pub(crate) fn decide(job: &Job<'_>, inspection: &Inspection, mail: &[u8]) -> Ver
         user: Some(&context.user),
         groups: None,
     };
+    let parts = judge_parts(job, inspection, &facts);
     let asked =
         job.slice.mail_acls.iter().any(|rule| !rule.headers.is_empty() || !rule.senders.is_everything());
     let header = if asked && !inspection.unread { Header::read(mail) } else { Header::default() };
@@ -39,26 +84,163 @@ pub(crate) fn decide(job: &Job<'_>, inspection: &Inspection, mail: &[u8]) -> Ver
         direction: context.direction,
         statuses: inspection.statuses,
         viruses: &viruses,
+        borne: inspection.borne(),
         spam_score: None,
         size: job.scan.size,
         header: &header.fields(),
         senders: &header.senders(),
     };
     let judgement = judge::mail(&job.slice.mail_acls, &facts, context.command_rule, &mail, &mut ());
-    let rule = judgement.rule.map(|rule| rule.name.clone()).unwrap_or_default();
-    // The rest of such a mail was never spooled: there is nothing that could be passed.
+    let monitored = judgement.rule.is_some_and(|rule| rule.monitor);
+    let all_monitored = job.slice.monitors.get(usize::from(context.command_rule)) == Some(&true);
+    // Of a mail that was cut off the rest was never spooled, and one that killed two scanners has no answers: neither
+    // passes anywhere, whoever only monitors.
     let cut = job.scan.found.contains(Status::Limit);
-    let monitors = job.slice.monitors.get(usize::from(context.command_rule)) == Some(&true)
-        || judgement.rule.is_some_and(|rule| rule.monitor);
-    let action = match judgement.action {
-        MailAction::Accept if cut => MailAction::Replace,
-        action @ (MailAction::Accept | MailAction::Replace | MailAction::Defer | MailAction::Deny) => action,
+    let withheld = cut || inspection.unread;
+    let by_mail = ByMail { action: judgement.action, rule: judgement.rule, parts: judgement.parts };
+    let (by_mail, would_mail) = if monitored && !withheld {
+        (ByMail { action: MailAction::Accept, ..by_mail }, Some(judgement.action))
+    } else {
+        (by_mail, None)
     };
-    // A mail that killed two scanners has no answers, and passes nowhere.
-    if monitors && action != MailAction::Accept && !cut && !inspection.unread {
-        return Verdict { action: MailAction::Accept, rule, would: Some(action) };
+    let (outcome, rule) = strongest(inspection, &parts.enforced, by_mail);
+    let outcome = match &outcome {
+        Outcome::Accept | Outcome::Change(_) if withheld => Outcome::Replace(Notice::default()),
+        // Nothing is put into the place of what a client uploads: it is told (D16).
+        Outcome::Replace(_) if context.direction == Direction::Upload => Outcome::Deny,
+        Outcome::Change(changes)
+            if context.direction == Direction::Upload
+                && changes.iter().any(|change| matches!(change.what, Instead::Tombstone { .. })) =>
+        {
+            Outcome::Deny
+        }
+        Outcome::Accept | Outcome::Change(_) | Outcome::Replace(_) | Outcome::Defer | Outcome::Deny => {
+            outcome
+        }
+    };
+    if all_monitored && !withheld && outcome != Outcome::Accept {
+        let would = Some(outcome.action());
+        return Verdict { outcome: Outcome::Accept, rule, would };
     }
-    Verdict { action, rule, would: None }
+    let would = would_mail.into_iter().chain(parts.would).max().filter(|would| *would > outcome.action());
+    Verdict { outcome, rule, would }
+}
+
+impl Outcome {
+    fn action(&self) -> MailAction {
+        match self {
+            Self::Accept => MailAction::Accept,
+            Self::Change(_) | Self::Replace(_) => MailAction::Replace,
+            Self::Defer => MailAction::Defer,
+            Self::Deny => MailAction::Deny,
+        }
+    }
+}
+
+/// What the rules for parts say.
+#[derive(Default)]
+struct Parts<'a> {
+    /// By leaf: the rule that decides about it.
+    enforced: Vec<Option<&'a DocAcl>>,
+    /// What the strongest of the rules that only monitor would have done.
+    would: Option<MailAction>,
+}
+
+fn judge_parts<'a>(job: &Job<'a>, inspection: &Inspection<'_>, facts: &Facts<'_>) -> Parts<'a> {
+    let context = &job.scan.context;
+    let mut parts = Parts::default();
+    for (document, found) in inspection.documents.iter().zip(&inspection.found) {
+        let types: Vec<(TypeSource, &str)> =
+            document.types.iter().map(|(source, name)| (*source, name.as_str())).collect();
+        let filenames: Vec<&str> = document.names.iter().map(String::as_str).collect();
+        let part = Part {
+            direction: context.direction,
+            statuses: inspection.statuses_of(found),
+            viruses: &found.virus.as_deref().into_iter().collect::<Vec<_>>(),
+            types: &types,
+            filenames: &filenames,
+            mismatch: document.mismatch,
+            polyglot: document.polyglot,
+            size: document.size,
+        };
+        let rule = judge::part(&job.slice.doc_acls, facts, context.command_rule, &part, &mut ());
+        let (enforced, monitored) = match rule {
+            Some(rule) if rule.monitor => (None, Some(rule)),
+            rule => (rule, None),
+        };
+        parts.enforced.push(enforced);
+        parts.would = parts.would.max(monitored.map(|rule| match rule.action {
+            PartAction::Accept => MailAction::Accept,
+            PartAction::HtmlFilter | PartAction::Replace => MailAction::Replace,
+            PartAction::Defer => MailAction::Defer,
+            PartAction::Deny => MailAction::Deny,
+        }));
+    }
+    parts
+}
+
+/// What the rules for mails say.
+struct ByMail<'a> {
+    action: MailAction,
+    rule: Option<&'a MailAcl>,
+    parts: StatusSet,
+}
+
+/// The strongest of all decisions, and the rule that made it.
+fn strongest(inspection: &Inspection<'_>, parts: &[Option<&DocAcl>], mail: ByMail<'_>) -> (Outcome, String) {
+    let mail_rule = mail.rule.map(|rule| rule.name.clone()).unwrap_or_default();
+    let of_part =
+        |wanted| parts.iter().flatten().find(|rule| rule.action == wanted).map(|rule| rule.name.clone());
+    let (denied, deferred) = (of_part(PartAction::Deny), of_part(PartAction::Defer));
+    match mail.action {
+        MailAction::Deny => return (Outcome::Deny, mail_rule),
+        MailAction::Accept | MailAction::Replace | MailAction::Defer => {}
+    }
+    if let Some(rule) = denied {
+        return (Outcome::Deny, rule);
+    }
+    if mail.action == MailAction::Defer {
+        return (Outcome::Defer, mail_rule);
+    }
+    if let Some(rule) = deferred {
+        return (Outcome::Defer, rule);
+    }
+    if mail.action == MailAction::Replace && mail.parts.is_empty() {
+        let notice = mail.rule.map(|rule| rule.notice.clone()).unwrap_or_default();
+        return (Outcome::Replace(notice), mail_rule);
+    }
+    let mut changes = Vec::new();
+    let mut decided: Option<(PartAction, String)> = None;
+    for (leaf, rule) in parts.iter().enumerate() {
+        let bears = inspection.found.get(leaf).is_some_and(|found| found.statuses.meets(mail.parts));
+        let (action, what, name) = match rule {
+            Some(rule) if rule.action == PartAction::Replace => {
+                let what = Instead::Tombstone { notice: rule.notice.clone(), rule: rule.name.clone() };
+                (PartAction::Replace, what, &rule.name)
+            }
+            _ if bears => {
+                let statuses = inspection.found.get(leaf).map(|found| found.statuses).unwrap_or_default();
+                let notice = words::shipped(statuses);
+                (PartAction::Replace, Instead::Tombstone { notice, rule: mail_rule.clone() }, &mail_rule)
+            }
+            Some(rule) if rule.force_type => match inspection.retyped(leaf, rule) {
+                Some(name) => (PartAction::Accept, Instead::Retyped(name), &rule.name),
+                None => continue,
+            },
+            Some(_) | None => continue,
+        };
+        if decided.as_ref().is_none_or(|(strongest, _)| *strongest < action) {
+            decided = Some((action, name.clone()));
+        }
+        changes.push(Change { leaf, what });
+    }
+    let Some((_, rule)) = decided else { return (Outcome::Accept, mail_rule) };
+    // In a mail about which readers could disagree no part has a place: what cannot be taken out of it stays with it.
+    if !inspection.recognised {
+        let notice = changes.iter().find_map(Change::notice);
+        return (Outcome::Replace(notice.unwrap_or(Notice::Shipped(Shipped::Removed))), rule);
+    }
+    (Outcome::Change(changes), rule)
 }
 
 /// What rules can ask of a mail's own header.
@@ -67,7 +249,6 @@ struct Header {
     fields: Vec<(String, String)>,
     senders: Vec<String>,
 }
-
 impl Header {
     /// Reads the header as a tolerant reader would. Each field stands as it was written, unfolded, and once more decoded
     /// if that differs: a rule meets it either way.

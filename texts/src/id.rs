@@ -110,5 +110,17 @@ ids! {
         Original = "notice-original",
         /// Whom to ask.
         Ask = "notice-ask",
+        /// A part was removed: a virus.
+        PartVirus = "notice-part-virus",
+        /// A part was removed: its kind or content.
+        PartRemoved = "notice-part-removed",
+        /// A part was removed: nobody can look into it.
+        PartLocked = "notice-part-locked",
+        /// The same where there is little room.
+        PartShort = "notice-part-short",
+        /// Before a file name.
+        File = "notice-file",
+        /// Before a type.
+        Type = "notice-type",
     }
 }

@@ -23,6 +23,16 @@ pub fn label(language: Language, label: Label) -> &'static str {
     catalogue(language).label(label)
 }
 
+/// The same in ASCII, for what stands in a part whose charset nobody knows.
+pub fn label_ascii(language: Language, label: Label) -> String {
+    ascii(self::label(language, label))
+}
+
+/// Text for readers that know ASCII only.
+pub fn ascii(text: &str) -> String {
+    fold::to_ascii(text)
+}
+
 /// A mail is refused for good.
 pub fn mail_refused(language: Language, reason: &str, case: &str, utf8: bool) -> String {
     said(catalogue(language).mail_refused(reason, case), utf8)

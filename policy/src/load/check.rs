@@ -5,6 +5,7 @@ use super::{LoadOptions, Place, reach};
 use crate::conditions::{Conditions, one_of};
 use crate::diagnostic::{At, Sink};
 use crate::model::{CommandAcl, EngineKind, MailAcl, MailAction, Policy};
+use crate::notice::Notice;
 use crate::status::{Status, StatusSet};
 use crate::tls::ClientMode;
 use std::collections::BTreeSet;
@@ -235,6 +236,8 @@ fn by_conditions(rules: &[MailAcl]) -> Walk<'_> {
         name: String::new(),
         virus: None,
         action: MailAction::Accept,
+        whole_body: false,
+        notice: Notice::default(),
         monitor: false,
         when: Conditions { parents: Vec::new(), ..rule.when.clone() },
         ..rule.clone()

@@ -142,15 +142,46 @@ pub(super) fn sections(files: &[SourceFile]) -> Vec<(String, String)> {
 pub(super) struct Document<'a> {
     pub(super) sink: &'a Sink<'a>,
     roots: Vec<Table<'a>>,
+    files: Files<'a>,
+}
+
+/// Texts that items name by their paths.
+#[derive(Clone, Copy)]
+pub(super) struct Files<'a>(&'a Include<'a>);
+
+impl std::fmt::Debug for Files<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Files")
+    }
+}
+
+impl Files<'_> {
+    /// What `parse` makes of the file that an item names; what is wrong with it is an error at the item.
+    pub(super) fn read<T>(
+        self,
+        item: &Item<'_>,
+        path: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let found = (self.0)(Path::new(path)).and_then(|files| match files.into_iter().next() {
+            Some((_, text)) => parse(&text),
+            None => Err("there is no such file".into()),
+        });
+        found.map_err(|why| item.error(format!("`{path}`: {why}"), "correct the file, or name another")).ok()
+    }
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn new(sink: &'a Sink<'a>, parsed: &'a [Spanned<DeTable<'a>>]) -> Self {
+    pub(super) fn new(
+        sink: &'a Sink<'a>,
+        parsed: &'a [Spanned<DeTable<'a>>],
+        include: &'a Include<'a>,
+    ) -> Self {
         let roots = parsed.iter().zip(0_usize..).map(|(table, file)| {
             // The span of a whole file would underline all of it.
             Table::new(sink, At { file, span: 0..0 }, "", table.get_ref())
         });
-        let mut document = Self { sink, roots: roots.collect() };
+        let mut document = Self { sink, roots: roots.collect(), files: Files(include) };
         for (file, root) in document.roots.iter_mut().enumerate() {
             let Some(tenant) = sink.tenant_of(file) else { continue };
             for item in root.drain_except(&OF_TENANTS) {
@@ -175,6 +206,11 @@ impl<'a> Document<'a> {
     /// The start of the main file, where what is missing altogether is reported.
     pub(super) fn start(&self) -> At {
         At { file: 0, span: 0..0 }
+    }
+
+    /// The files that items name.
+    pub(super) const fn files(&self) -> Files<'a> {
+        self.files
     }
 
     /// `version`.

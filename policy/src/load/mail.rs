@@ -1,38 +1,41 @@
 //! `[[doc-acl]]` and `[[mail-acl]]`, with the shipped rules.
 use super::conditions::{Names, directions, patterns};
-use super::document::Document;
+use super::document::{Document, Files};
+use super::documents::sources;
 use super::rules::{monitors, name};
 use super::{Named, Place};
 use crate::comparison::{Comparison, SpamCondition, parse_score};
 use crate::list::{Case, Patterns};
-use crate::model::{CommandAcl, DocAcl, HeaderMatch, MailAcl, MailAction, PartAction};
+use crate::model::{CommandAcl, DocAcl, HeaderMatch, MailAcl, MailAction, PartAction, TypeSource};
 use crate::names::Direction;
+use crate::notice::{Notice, Shipped, Text};
 use crate::read::{Item, Table, parse_size};
 use crate::status::{Status, StatusSet};
 
 /// The notice that stands in the place of a part unless another is named.
-const REMOVED: &str = "builtin:removed";
-const LOCKED: &str = "builtin:locked";
-const NOTICES: [&str; 3] = ["virus", "removed", "locked"];
+const REMOVED: Notice = Notice::Shipped(Shipped::Removed);
+const NOTICES: [(&str, Shipped); 3] =
+    [("virus", Shipped::Virus), ("removed", Shipped::Removed), ("locked", Shipped::Locked)];
 
 pub(super) fn doc_acls(
     document: &mut Document<'_>,
     names: &Names<'_>,
     command_acls: &Named<CommandAcl>,
+    order: &[TypeSource],
     standard_rules: bool,
 ) -> Named<DocAcl> {
     let sink = document.sink;
+    let files = document.files();
     let mut acls = Named::new();
     for (mut table, number) in document.tables("doc-acl").into_iter().zip(1_usize..) {
         let errors = sink.errors();
         let (name, at) = name(&mut table, "doc-acl", number);
-        let rule = doc_acl(&mut table, names, command_acls, name.clone());
-        super::later::tell(sink, &at, "doc-acl");
+        let rule = doc_acl(&mut table, names, command_acls, order, files, name.clone());
         table.finish();
         acls.push(sink, "doc-acl", name, Place::read(sink, errors, at), rule);
     }
     if standard_rules {
-        append(document, &mut acls, standard_doc_rules(), |rule| &rule.name);
+        append(document, &mut acls, standard_doc_rules(order), |rule| &rule.name);
     }
     acls
 }
@@ -41,6 +44,8 @@ fn doc_acl(
     table: &mut Table<'_>,
     names: &Names<'_>,
     command_acls: &Named<CommandAcl>,
+    order: &[TypeSource],
+    files: Files<'_>,
     name: String,
 ) -> DocAcl {
     const ACTIONS: &[(&str, PartAction)] = &[
@@ -71,6 +76,7 @@ fn doc_acl(
         let help = "write html-filter = \"NAME\" and a [html-filter.NAME]";
         table.sink.error(&table.at, "`html-filter` is missing", help);
     }
+    let own = table.take("document-types").and_then(|item| sources(&item, "doc-acl"));
     DocAcl {
         name,
         when: names.mail(table, parents),
@@ -79,12 +85,14 @@ fn doc_acl(
         virus_names: patterns(table.take("virus-name"), Case::Ignored),
         types: types(table.take("mime-type")),
         filenames: patterns(table.take("filename"), Case::Ignored),
+        sources: own.unwrap_or_else(|| order.to_vec()),
+        force_type: table.flag("force-type", false),
         mismatch: table.take("mismatch").and_then(|item| item.flag()),
         polyglot: table.take("polyglot").and_then(|item| item.flag()),
         size: table.take("size").and_then(|item| size(&item)),
         // A rule whose action could not be read takes the safe one; the policy is refused anyway.
         action: action.unwrap_or(PartAction::Defer),
-        replace_file: replace_file.and_then(|item| template(&item)).unwrap_or_else(|| REMOVED.to_owned()),
+        notice: replace_file.and_then(|item| notice(&item, files)).unwrap_or(REMOVED),
         html_filter: html_filter
             .and_then(|item| {
                 item.check_as("doc-acl");
@@ -102,11 +110,12 @@ pub(super) fn mail_acls(
     standard_rules: bool,
 ) -> Named<MailAcl> {
     let sink = document.sink;
+    let files = document.files();
     let mut acls = Named::new();
     for (mut table, number) in document.tables("mail-acl").into_iter().zip(1_usize..) {
         let errors = sink.errors();
         let (name, at) = name(&mut table, "mail-acl", number);
-        let rule = mail_acl(&mut table, names, command_acls, name.clone());
+        let rule = mail_acl(&mut table, names, command_acls, files, name.clone());
         if rule.virus.is_none() && rule.action == MailAction::Accept {
             sink.warn(
                 &at,
@@ -127,6 +136,7 @@ fn mail_acl(
     table: &mut Table<'_>,
     names: &Names<'_>,
     command_acls: &Named<CommandAcl>,
+    files: Files<'_>,
     name: String,
 ) -> MailAcl {
     const ACTIONS: &[(&str, MailAction)] = &[
@@ -139,8 +149,10 @@ fn mail_acl(
     let action = table
         .require("action", "write action = \"accept\", \"replace\", \"defer\" or \"deny\"")
         .and_then(|item| item.choice("mail-acl", ACTIONS));
+    let mut whole_body = false;
+    let replace_body = table.take("replace-body");
     if let Some(item) = table.take("replace") {
-        item.choice("mail-acl", &[("body", ()), ("parts", ())]);
+        whole_body = item.choice("mail-acl", &[("body", true), ("parts", false)]) == Some(true);
         if action.is_some_and(|action| action != MailAction::Replace) {
             table.sink.error(
                 &item.key_at,
@@ -148,6 +160,15 @@ fn mail_acl(
                 "remove it, or write action = \"replace\"",
             );
         }
+    }
+    if let Some(item) = &replace_body
+        && action.is_some_and(|action| action != MailAction::Replace)
+    {
+        table.sink.error(
+            &item.key_at,
+            "`replace-body` belongs to rules that replace",
+            "remove it, or write action = \"replace\"",
+        );
     }
     MailAcl {
         name,
@@ -161,6 +182,8 @@ fn mail_acl(
         senders: patterns(table.take("sender"), Case::User),
         // A rule whose action could not be read takes the safe one; the policy is refused anyway.
         action: action.unwrap_or(MailAction::Defer),
+        whole_body,
+        notice: replace_body.and_then(|item| notice(&item, files)).unwrap_or_default(),
         monitor: monitors(table),
     }
 }
@@ -186,8 +209,8 @@ fn append<T>(
 }
 
 /// The shipped document rules, which stand after one's own.
-fn standard_doc_rules() -> [DocAcl; 2] {
-    let rule = |name: &str, virus: &[Status], replace_file: &str| DocAcl {
+fn standard_doc_rules(order: &[TypeSource]) -> [DocAcl; 2] {
+    let rule = |name: &str, virus: &[Status], shipped| DocAcl {
         name: name.to_owned(),
         when: Default::default(),
         directions: vec![Direction::Download],
@@ -195,17 +218,19 @@ fn standard_doc_rules() -> [DocAcl; 2] {
         virus_names: Patterns::default(),
         types: Patterns::default(),
         filenames: Patterns::default(),
+        sources: order.to_vec(),
+        force_type: false,
         mismatch: None,
         polyglot: None,
         size: None,
         action: PartAction::Replace,
-        replace_file: replace_file.to_owned(),
+        notice: Notice::Shipped(shipped),
         html_filter: String::new(),
         monitor: false,
     };
     [
-        rule("standard-bad-part", &[Status::Infected, Status::Limit, Status::Malformed], REMOVED),
-        rule("standard-locked", &[Status::Encrypted], LOCKED),
+        rule("standard-bad-part", &[Status::Infected, Status::Limit, Status::Malformed], Shipped::Removed),
+        rule("standard-locked", &[Status::Encrypted], Shipped::Locked),
     ]
 }
 
@@ -283,18 +308,20 @@ fn header(mut table: Table<'_>) -> HeaderMatch {
 }
 
 /// "builtin:NAME", or the path of a file.
-fn template(item: &Item<'_>) -> Option<String> {
+fn notice(item: &Item<'_>, files: Files<'_>) -> Option<Notice> {
     let text = item.filled()?;
     if let Some(name) = text.strip_prefix("builtin:") {
-        if !NOTICES.contains(&name) {
-            let known = NOTICES.map(|name| format!("\"builtin:{name}\"")).join(", ");
+        let shipped = NOTICES.iter().find(|(known, _)| *known == name).map(|(_, shipped)| *shipped);
+        if shipped.is_none() {
+            let known = NOTICES.map(|(name, _)| format!("\"builtin:{name}\"")).join(", ");
             item.error(
                 format!("there is no notice `{text}`"),
                 format!("there are {known}, or the path of a file"),
             );
         }
-    } else if let Some(path) = item.absolute() {
-        item.mention(path, false);
+        return shipped.map(Notice::Shipped);
     }
-    Some(text.to_owned())
+    let path = item.absolute()?;
+    item.mention(path, false);
+    files.read(item, path, Text::parse).map(Notice::Own)
 }

@@ -83,14 +83,18 @@ const DOC_ACL: &[Entry] = &[
     ),
     now("replace-file", Kind::Template, "\"builtin:removed\"", "replace: what stands in the part's place."),
     now("html-filter", Kind::Name("html-filter", &[]), "", "The [html-filter.NAME] to use."),
-    later(
+    now(
         "document-types",
         TYPE_SOURCES,
         "",
-        "How the type is found out, for this rule; by default [document-types].",
-        REMOVE,
+        "The sources of types that count for this rule, the most trusted first; by default [document-types].",
     ),
-    later("force-type", YES_NO, "false", "Declare the part as what it was recognised as.", REMOVE),
+    now(
+        "force-type",
+        YES_NO,
+        "false",
+        "Declare the part as what the most trusted source says that it is; the mail's size changes by it.",
+    ),
     now(
         "enforce",
         super::acl::ENFORCE,
@@ -130,23 +134,11 @@ const MAIL_ACL: &[Entry] = &[
     ),
     now(
         "replace",
-        Kind::Word(&[
-            later_word(
-                "parts",
-                "write replace = \"body\", which is this version's default: a notice in the mail's place",
-            ),
-            word("body"),
-        ]),
+        Kind::Word(&[word("parts"), word("body")]),
         "\"parts\"",
-        "With action = \"replace\": the parts that bear the status, or the whole body. This version replaces the body.",
+        "replace: the parts that bear the status (the body where none does), or always the body.",
     ),
-    later(
-        "replace-body",
-        Kind::Template,
-        "\"builtin:virus\"",
-        "With replace = \"body\": what stands in its place.",
-        "remove it; the shipped notice stands in the mail's place",
-    ),
+    now("replace-body", Kind::Template, "\"builtin:virus\"", "replace: what stands in the place of a body."),
     later(
         "subject-prefix",
         Kind::Text,
@@ -187,8 +179,18 @@ const FIELD: &[Entry] = &[
 ];
 
 const DOCUMENT_TYPES: &[Entry] = &[
-    now("order", TYPE_SOURCES, "[\"magic\", \"extension\", \"content-type\"]", "How types are found out."),
-    now("extra", Kind::File, "", "Types of one's own."),
+    now(
+        "order",
+        TYPE_SOURCES,
+        "[\"magic\", \"extension\", \"content-type\"]",
+        "The sources of types that count, the most trusted first.",
+    ),
+    now(
+        "extra",
+        Kind::File,
+        "",
+        "A file with types of one's own: [[type]] with mime-type, extension, magic.",
+    ),
 ];
 
 const TRIPLE: Kind = Kind::Word(&[word("pass"), word("correct"), word("malformed")]);

@@ -370,8 +370,6 @@ pub(crate) const LATER_SECTIONS: &[(&str, &str)] = &[
     ("redis", REMOVE),
     ("network", REMOVE),
     ("html-filter", REMOVE),
-    ("doc-acl", "remove it; this version judges whole mails: write a [[mail-acl]]"),
-    ("document-types", REMOVE),
     ("antispam", REMOVE),
     ("route", "remove it, and name the servers with `plug-to` in [[command-acl]]"),
     ("table", "remove it, and name the servers with `plug-to` in [[command-acl]]"),

@@ -30,6 +30,7 @@ pub(crate) fn found(statuses: StatusSet) -> Mail<'static> {
         direction: Direction::Download,
         statuses,
         viruses: &[],
+        borne: StatusSet::EMPTY,
         spam_score: None,
         size: 1000,
         header: &[],

@@ -8,11 +8,14 @@ use policy::model::MailFilter;
 use policy::status::Status;
 
 /// Looks at the mail as it came, and at every leaf. Yields between leaves, so that other engines are served meanwhile.
+///
+/// What is found in each leaf is added to `in_parts`, in order.
 pub(crate) async fn scan(
     views: &Views,
     parts: &Parts<'_>,
     signatures: &Signatures,
     filter: &MailFilter,
+    in_parts: &mut Vec<Finding>,
 ) -> Finding {
     let look = |octets: &[u8]| match signatures.scan(octets) {
         Verdict::Clean => Finding::clean(),
@@ -23,11 +26,13 @@ pub(crate) async fn scan(
     let mut budget = filter.max_decoded;
     for leaf in &parts.leaves {
         tokio::task::yield_now().await;
-        finding = finding.and(look(&leaf.octets));
+        let mut in_leaf = look(&leaf.octets);
         if archive::is_zip(&leaf.octets) {
-            finding =
-                finding.and(archive::open(&leaf.octets, 1, filter, &mut budget, &mut |member| look(member)));
+            in_leaf =
+                in_leaf.and(archive::open(&leaf.octets, 1, filter, &mut budget, &mut |member| look(member)));
         }
+        finding = finding.and(in_leaf.clone());
+        in_parts.push(in_leaf);
     }
     for view in &views.extra {
         tokio::task::yield_now().await;

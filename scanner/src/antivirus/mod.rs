@@ -8,9 +8,9 @@ pub mod signatures;
 use policy::status::{Status, StatusSet};
 
 /// What an engine found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Finding {
-    /// Never empty.
+    /// Empty only while nobody looked.
     pub statuses: StatusSet,
     /// The virus that it named.
     pub virus: Option<String>,
@@ -19,6 +19,11 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// Nobody looked yet.
+    pub fn nothing() -> Self {
+        Self::default()
+    }
+
     /// Nothing was found.
     pub fn clean() -> Self {
         Self { statuses: StatusSet::of(Status::Clean), virus: None, detail: String::new() }

@@ -6,7 +6,7 @@ use ipc::worker_scanner::{Context, Judged};
 use policy::acl::{self, Decision};
 use policy::conditions::{Certificate, Facts, Verdict};
 use policy::judge::{self, Mail, Part};
-use policy::model::{MailAction, PlugTo, Policy};
+use policy::model::{MailAction, PlugTo, Policy, TypeSource};
 use policy::status::StatusSet;
 use policy::tls::{ClientMode, ServerMode};
 use serde::Serialize;
@@ -267,11 +267,16 @@ fn session_notes(policy: &Policy, rule: u16) -> Vec<String> {
 fn part(policy: &Policy, question: &Question, asked: &Asked, facts: &Facts<'_>, rule: u16) -> Phase {
     let names: Vec<&str> = policy.doc_acls.iter().map(|acl| acl.name.as_str()).collect();
     let clean = StatusSet::of(policy::status::Status::Clean);
+    // Which source a type has is not asked: every one of them is meant.
+    let types: Vec<(TypeSource, &str)> = TypeSource::ALL
+        .into_iter()
+        .flat_map(|source| question.mime_type.iter().map(move |name| (source, name.as_str())))
+        .collect();
     let part = Part {
         direction: asked.direction,
         statuses: if asked.statuses.is_empty() { clean } else { asked.statuses },
         viruses: &texts(&question.virus_name),
-        types: &texts(&question.mime_type),
+        types: &types,
         filenames: &texts(&question.filename),
         mismatch: false,
         polyglot: false,
@@ -309,6 +314,8 @@ fn mail(
         direction: asked.direction,
         statuses: asked.statuses,
         viruses: &texts(&question.virus_name),
+        // A mail that is only described has no parts.
+        borne: StatusSet::EMPTY,
         spam_score: None,
         size: question.size.unwrap_or(0),
         header: &header,
@@ -372,6 +379,8 @@ fn mail_file(
         direction: asked.direction,
         statuses: judged.statuses,
         viruses: &viruses,
+        // In which parts they stand the scanner knows; here only the rules that are asked are shown.
+        borne: StatusSet::EMPTY,
         spam_score: None,
         size: octets.len() as u64,
         // What stands in the mail is read by the scanner alone.

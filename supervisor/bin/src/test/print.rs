@@ -26,7 +26,7 @@ pub(crate) fn text(answer: &Answer) {
         "refuse" => "there is no session",
         "wait" => "the decision waits",
         "accept" => "accept",
-        "replace" => "the mail is replaced by a notice",
+        "replace" => "a notice in the place of the mail, or of some of its parts",
         "defer" => "the mail is refused for now and stays on the server",
         "deny" => "the mail is refused for good",
         other => other,

@@ -1,0 +1,100 @@
+//! What was found out about a mail and each of its parts, before a rule is asked.
+use crate::antivirus::Finding;
+use crate::documents::Document;
+use crate::notice::Facts;
+use crate::parts::Leaf;
+use ipc::ids::EngineAnswer;
+use policy::model::{DocAcl, TypeSource};
+use policy::names::Language;
+use policy::notice::Notice;
+use policy::status::{Status, StatusSet};
+
+/// Statuses that a part can bear; the others are about engines, and so about the whole mail.
+const BORNE: [Status; 4] = [Status::Infected, Status::Limit, Status::Encrypted, Status::Malformed];
+
+/// What was found out about a mail.
+#[derive(Default)]
+pub(crate) struct Inspection<'a> {
+    pub(crate) statuses: StatusSet,
+    pub(crate) answers: Vec<EngineAnswer>,
+    pub(crate) why: &'static str,
+    pub(crate) recognised: bool,
+    /// Nothing of the mail may be read: it killed two scanners.
+    pub(crate) unread: bool,
+    /// Its leaves; what each of them is; what was found in it. As many of each.
+    pub(crate) leaves: Vec<Leaf<'a>>,
+    pub(crate) documents: Vec<Document>,
+    pub(crate) found: Vec<Finding>,
+    /// An engine found a virus in the mail that nobody found in a part.
+    pub(crate) astray: bool,
+}
+
+impl Inspection<'_> {
+    /// Of a mail that killed two scanners.
+    pub(crate) fn poison(found: StatusSet) -> Self {
+        Self {
+            statuses: found.with(Status::Malformed),
+            why: "it ended two scanners",
+            unread: true,
+            ..Self::default()
+        }
+    }
+
+    /// Statuses of the mail that are those of some part.
+    pub(crate) fn borne(&self) -> StatusSet {
+        let all = self.found.iter().map(|found| found.statuses).fold(StatusSet::EMPTY, StatusSet::union);
+        BORNE
+            .into_iter()
+            .filter(|status| all.contains(*status) && !(self.astray && *status == Status::Infected))
+            .collect()
+    }
+
+    /// The statuses of a part: what was found in it; what kept engines from looking at all; else clean.
+    pub(crate) fn statuses_of(&self, found: &Finding) -> StatusSet {
+        let trouble =
+            self.statuses.iter().filter(|status| !BORNE.contains(status) && *status != Status::Clean);
+        let statuses = trouble.fold(found.statuses, StatusSet::with);
+        if statuses.is_empty() { StatusSet::of(Status::Clean) } else { statuses }
+    }
+
+    /// The type that the most trusted source gives a leaf, if its header declares another.
+    pub(crate) fn retyped(&self, leaf: usize, rule: &DocAcl) -> Option<String> {
+        let document = self.documents.get(leaf)?;
+        let of = |source: &TypeSource| {
+            document.types.iter().find(|(known, _)| known == source).map(|(_, name)| name.clone())
+        };
+        let name = rule.sources.iter().find_map(of)?;
+        let declared =
+            document.types.iter().any(|(source, known)| *source == TypeSource::ContentType && *known == name);
+        (!declared && name != crate::documents::magic::UNKNOWN).then_some(name)
+    }
+
+    /// For the log and the client.
+    pub(crate) fn reason(&self) -> String {
+        let viruses = self.answers.iter().filter_map(|answer| answer.virus.clone());
+        let details = self.answers.iter().map(|answer| answer.detail.clone());
+        let parts: Vec<String> =
+            viruses.chain(details).chain([self.why.to_owned()]).filter(|part| !part.is_empty()).collect();
+        if parts.is_empty() { self.statuses.to_string() } else { parts.join("; ") }
+    }
+
+    /// (engine, virus) of every engine that named one.
+    pub(crate) fn viruses(&self) -> Vec<(String, String)> {
+        self.answers
+            .iter()
+            .filter_map(|answer| Some((answer.engine.clone(), answer.virus.clone()?)))
+            .collect()
+    }
+
+    pub(crate) fn facts<'a>(
+        &self,
+        notice: &'a Notice,
+        language: Language,
+        viruses: &'a [(String, String)],
+        rule: &'a str,
+        case: &'a str,
+    ) -> Facts<'a> {
+        let Self { statuses, recognised, unread, .. } = *self;
+        Facts { notice, language, statuses, viruses, rule, case, recognised, unread }
+    }
+}

@@ -1,0 +1,254 @@
+//! Whole mails through rules as an operator writes them, without processes.
+use super::*;
+use crate::antivirus::signatures::{Collector, eicar};
+use ipc::ids::SessionId;
+use ipc::worker_scanner::Context;
+use mime::transfer_encoding::encode_base64;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use policy::load::{LoadOptions, load};
+use policy::names::{Direction, Language, Protocol};
+use std::path::Path;
+
+/// What became of a mail.
+struct Judged {
+    verdict: ipc::worker_scanner::Judged,
+    copy: Option<Vec<u8>>,
+}
+
+impl Judged {
+    fn copy(&self) -> &[u8] {
+        self.copy.as_deref().unwrap()
+    }
+
+    /// The decoded leaf of the copy, which the recogniser accepts.
+    fn leaf(&self, index: usize) -> String {
+        let accepted =
+            mime::recogniser::recognise(self.copy(), &mime::recogniser::Limits::default()).unwrap();
+        String::from_utf8(mime::recogniser::decode(self.copy(), &accepted.leaves[index])).unwrap()
+    }
+}
+
+/// A downloaded mail under these rules, seen by the builtin engine.
+fn judged(rules: &str, mail: &[u8]) -> Judged {
+    judged_in(Direction::Download, rules, mail)
+}
+
+/// Without the shipped rules.
+const NO_RULES: &str = "standard-rules = false\n";
+
+fn judged_in(direction: Direction, rules: &str, mail: &[u8]) -> Judged {
+    let (top, rules) = match rules.strip_prefix(NO_RULES) {
+        Some(rest) => (NO_RULES, rest),
+        None => ("", rules),
+    };
+    let text = format!(
+        "version = 1\n{top}[[listener]]\nprotocol = \"pop3\"\ntls = \"off\"\n[[session-acl]]\n[[command-acl]]\n\
+         plug-to = [\"192.0.2.1\"]\nserver-tls = \"off\"\n[antivirus.builtin]\n{rules}"
+    );
+    let notice = "Gone: {file}, {virus}.\n[cs]\nPry\u{10d}: {file}.\n";
+    let files = |path: &Path| Ok(vec![(path.to_owned(), notice.to_owned())]);
+    let loaded = load(Path::new("test.toml"), &text, &files, LoadOptions { demo: true, cores: 1 });
+    let loaded = loaded.unwrap_or_else(|problems| panic!("{problems:#?}"));
+    assert!(loaded.is_whole(), "{:#?}", loaded.notes);
+    let slice = loaded.policy.scanner_slice(0);
+    let mut collector = Collector::default();
+    collector.add_test();
+    let (signatures, _) = collector.finish();
+    let content = Rc::new(Content::from(mail.to_vec()));
+    let client = "10.1.2.3:4".parse().unwrap();
+    let scan = ScanJob {
+        lease: LeaseId(1),
+        size: mail.len() as u64,
+        sha256: content.sha256(),
+        found: StatusSet::EMPTY,
+        max_output: 1 << 20,
+        map: false,
+        context: Context {
+            session: SessionId(1),
+            protocol: Protocol::Pop3,
+            direction,
+            client,
+            client_name: None,
+            destination: client,
+            user: "ann".into(),
+            language: Language::En,
+            listener: 0,
+            command_rule: 0,
+            time: 1_800_000_000,
+        },
+    };
+    let clock = slice.zone.clock();
+    let outputs = Outputs { copy: memfd_create(c"output", MFdFlags::MFD_CLOEXEC).unwrap(), map: None };
+    let grant = EngineGrant { engine: 0, state: EngineState::Inside, limit: None };
+    let job = Job {
+        lease: LeaseId(1),
+        scan: &scan,
+        slice: &slice,
+        clock: &clock,
+        signatures: &signatures,
+        poison: false,
+        known: None,
+    };
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
+    let engines = vec![Demanded { grant, connection: None }];
+    let verdict = runtime.block_on(judge(job, content, engines, &outputs));
+    let copy = match verdict.disposition {
+        Disposition::Replace { length } => {
+            Some(crate::content::read_all(outputs.copy.as_fd(), usize::try_from(length).unwrap()).unwrap())
+        }
+        Disposition::Pass | Disposition::Deny | Disposition::Defer => None,
+    };
+    Judged { verdict, copy }
+}
+
+/// A text and an attachment.
+fn mail(kind: &str, name: &str, octets: &[u8]) -> Vec<u8> {
+    let body = String::from_utf8(encode_base64(octets)).unwrap();
+    format!(
+        "From: Mallory <m@example.org>\r\nSubject: invoice\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/mixed; boundary=\"b\"\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nHello.\r\n\
+         --b\r\nContent-Type: {kind}; name=\"{name}\"\r\nContent-Transfer-Encoding: base64\r\n\
+         Content-Disposition: attachment; filename=\"{name}\"\r\n\r\n{body}--b--\r\n"
+    )
+    .into_bytes()
+}
+
+fn infected() -> Vec<u8> {
+    mail("application/octet-stream", "eicar.com", &[eicar(), vec![b' '; 700]].concat())
+}
+
+const PROGRAMS: &str = "[[doc-acl]]\nname = \"programs\"\nfilename = [\"*.exe\"]\naction = \"replace\"\n";
+
+#[test]
+fn the_infected_part_is_replaced_in_its_place_and_the_text_stays() {
+    let mail = infected();
+    let judged = judged("", &mail);
+    assert_eq!(judged.verdict.rule, "standard-bad-part");
+    assert_eq!(judged.copy().len(), mail.len());
+    assert_eq!(judged.leaf(0), "Hello.");
+    assert!(judged.leaf(1).starts_with("# This attachment was removed"), "{}", judged.leaf(1));
+    assert!(judged.leaf(1).contains("# Virus: Eicar-Test-Signature\r\n"));
+    assert!(judged.leaf(1).contains(&format!("# Case: {}", judged.verdict.sha256.case())));
+    let ends = |octets: &[u8]| memchr::memchr_iter(b'\n', octets).collect::<Vec<_>>();
+    assert_eq!(ends(judged.copy()), ends(&mail));
+}
+
+#[test]
+fn the_notice_that_a_rule_names_stands_there() {
+    let rule = "[[doc-acl]]\nvirus = [\"infected\"]\naction = \"replace\"\nreplace-file = \"/etc/mailward/gone.txt\"\n";
+    assert!(
+        judged(rule, &infected()).leaf(1).starts_with("# Gone: eicar.com, Eicar-Test-Signature.\r\n# --")
+    );
+    let rule = "standard-rules = false\n[[mail-acl]]\nvirus = [\"infected\"]\naction = \"replace\"\n\
+                replace = \"body\"\nreplace-body = \"/etc/mailward/gone.txt\"\n";
+    let judged = judged(rule, &infected());
+    let text = String::from_utf8_lossy(judged.copy()).into_owned();
+    assert!(text.contains("\r\n\r\nGone: , Eicar-Test-Signature.\r\n"), "{text}");
+    assert!(!text.contains("Hello."));
+}
+
+#[test]
+fn a_virus_outside_every_part_takes_the_body_with_it() {
+    let virus = String::from_utf8(eicar()).unwrap();
+    let mail = String::from_utf8(mail("text/plain", "a.txt", b"harmless")).unwrap();
+    let mail = mail.replace("\r\n\r\n--b", &format!("\r\n\r\n{virus}\r\n--b"));
+    let judged = judged("", mail.as_bytes());
+    assert_eq!(judged.verdict.rule, "standard-bad");
+    let text = String::from_utf8_lossy(judged.copy()).into_owned();
+    assert!(text.contains("X-Mailward-Notice:") && !text.contains("Hello."), "{text}");
+    // The same with another copy in a part: taking that out is not enough.
+    let both =
+        String::from_utf8(infected()).unwrap().replace("\r\n\r\n--b", &format!("\r\n\r\n{virus}\r\n--b"));
+    let text = String::from_utf8_lossy(judged_copy("", both.as_bytes()).as_slice()).into_owned();
+    assert!(text.contains("X-Mailward-Notice:") && !text.contains(&virus), "{text}");
+}
+
+fn judged_copy(rules: &str, mail: &[u8]) -> Vec<u8> {
+    judged(rules, mail).copy().to_vec()
+}
+
+#[test]
+fn a_program_is_taken_out_of_a_clean_mail_by_any_of_its_names() {
+    for name in ["setup.exe", "SETUP.EXE", "setup.exe.", "=?utf-8?Q?setup=2Eexe?=", "a/b/setup.exe"] {
+        let judged = judged(PROGRAMS, &mail("application/octet-stream", name, &[0; 900]));
+        assert_eq!(judged.verdict.statuses, StatusSet::of(Status::Clean));
+        assert_eq!(judged.verdict.rule, "programs", "{name}");
+        assert!(judged.leaf(1).contains("removed by the mail proxy"), "{name}");
+    }
+    let judged = judged(PROGRAMS, &mail("application/pdf", "invoice.pdf", b"%PDF-1.4"));
+    assert_eq!(
+        (judged.verdict.disposition, judged.verdict.rule.as_str()),
+        (Disposition::Pass, "standard-clean")
+    );
+}
+
+#[test]
+fn rules_ask_what_a_part_is_and_not_only_what_it_is_called() {
+    let rule = "[[doc-acl]]\nname = \"lies\"\nmismatch = true\naction = \"deny\"\n";
+    let lie = mail("image/png", "logo.png", b"MZ\x90\0\x03\0\0\0\x04\0\0\0\xff\xff\0\0");
+    assert_eq!(judged(rule, &lie).verdict.disposition, Disposition::Deny);
+    let honest = mail("image/png", "logo.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01");
+    assert_eq!(judged(rule, &honest).verdict.disposition, Disposition::Pass);
+    let rule = "[[doc-acl]]\nname = \"pdf\"\nmime-type = [\"application/pdf\"]\naction = \"defer\"\n";
+    let hidden = mail("text/plain", "notes.txt", b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\nstartxref\n0\n%%EOF\n");
+    assert_eq!(judged(rule, &hidden).verdict.disposition, Disposition::Defer);
+}
+
+#[test]
+fn a_forced_type_is_declared_and_nothing_else_changes() {
+    let rule =
+        "[[doc-acl]]\nname = \"retype\"\nmime-type = [\"*\"]\naction = \"accept\"\nforce-type = true\n";
+    let lie = mail(
+        "application/octet-stream",
+        "invoice.bin",
+        b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\nstartxref\n0\n%%EOF\n",
+    );
+    let judged = judged(rule, &lie);
+    let wanted = String::from_utf8(lie)
+        .unwrap()
+        .replace("Content-Type: application/octet-stream", "Content-Type: application/pdf");
+    assert_eq!(String::from_utf8_lossy(judged.copy()), wanted);
+    assert_eq!(judged.verdict.rule, "retype");
+}
+
+#[test]
+fn rules_that_monitor_change_nothing_and_say_what_they_would_have() {
+    let rule = PROGRAMS.to_owned() + "enforce = \"monitor\"\n";
+    let judged = judged(&rule, &mail("application/octet-stream", "setup.exe", &[0; 90]));
+    assert_eq!(judged.verdict.disposition, Disposition::Pass);
+    assert_eq!(judged.verdict.would, Some(policy::model::MailAction::Replace));
+}
+
+#[test]
+fn an_upload_is_refused_rather_than_changed() {
+    let program = mail("application/octet-stream", "setup.exe", &[0; 90]);
+    assert_eq!(judged_in(Direction::Upload, PROGRAMS, &program).verdict.disposition, Disposition::Deny);
+    assert_eq!(judged_in(Direction::Upload, "", &infected()).verdict.disposition, Disposition::Deny);
+}
+
+#[test]
+fn a_mail_about_which_readers_could_disagree_loses_its_body() {
+    let mail =
+        String::from_utf8(infected()).unwrap().replace("boundary=\"b\"", "boundary=\"b\"; boundary=\"c\"");
+    let judged = judged("", mail.as_bytes());
+    assert!(judged.verdict.statuses.contains(Status::Malformed));
+    let text = String::from_utf8_lossy(judged.copy()).into_owned();
+    assert!(text.contains("X-Mailward-Notice:") && !text.contains("Hello."), "{text}");
+}
+
+#[test]
+fn a_mail_that_is_nothing_but_a_small_bad_part_gets_the_whole_notice() {
+    let mail = |body: &[u8]| [b"From: a@example.org\r\nSubject: s\r\n\r\n", body, b"\r\n"].concat();
+    let small = judged("", &mail(&eicar()));
+    assert!(String::from_utf8_lossy(small.copy()).contains("X-Mailward-Notice:"));
+    let lines = "x".repeat(70) + "\r\n";
+    let large = mail(&[eicar(), b"\r\n".to_vec(), lines.repeat(20).into_bytes()].concat());
+    let judged = judged("", &large);
+    assert_eq!(judged.copy().len(), large.len());
+    assert!(
+        judged.leaf(0).starts_with("# This attachment was removed by the mail proxy"),
+        "{}",
+        judged.leaf(0)
+    );
+}
