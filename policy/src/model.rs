@@ -275,13 +275,63 @@ pub struct SessionRules {
     pub scan_patience: Duration,
     /// `[command-acl.download]`.
     pub download: Scanning,
+    /// `[command-acl.upload]`.
+    pub upload: Scanning,
+    /// What IMAP has of its own, or other defaults for.
+    pub imap: ImapRules,
     /// `server-tls`: index into `server_tls`.
     pub server_tls: u16,
     /// `require-server-certificate`.
     pub require_server_certificate: Required,
 }
 
-/// `[command-acl.download]`.
+/// What a command-acl rule says about IMAP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImapRules {
+    /// `cmd-line-len`, octets with CRLF, literals apart; by default more than POP3's.
+    pub cmd_line_len: usize,
+    /// `resp-line-len`, likewise.
+    pub resp_line_len: usize,
+    /// `idle-timeout`; by default longer than POP3's. Suspended in IDLE.
+    pub idle_timeout: Duration,
+    /// `idle-heartbeat`: between signs of life during IDLE.
+    pub idle_heartbeat: Duration,
+    /// `metadata = "strict"`: what tells about content waits for the judgement as content does.
+    pub strict: bool,
+    /// `client-id`.
+    pub client_id: ClientId,
+    /// `content-search = "refuse"`.
+    pub refuse_content_search: bool,
+}
+
+impl Default for ImapRules {
+    /// What a rule that says nothing of IMAP has.
+    fn default() -> Self {
+        Self {
+            cmd_line_len: 64 * 1024,
+            resp_line_len: 1024 * 1024,
+            // RFC 9051 section 5.4 wants thirty.
+            idle_timeout: Duration::from_secs(31 * 60),
+            idle_heartbeat: Duration::from_secs(120),
+            strict: false,
+            client_id: ClientId::Pass,
+            refuse_content_search: false,
+        }
+    }
+}
+
+/// `client-id`: what becomes of IMAP's ID on its way to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClientId {
+    /// It is passed on, except for what only proxies may say.
+    Pass,
+    /// The server learns of Mailward instead.
+    Replace,
+    /// The server learns nothing.
+    Strip,
+}
+
+/// `[command-acl.download]` and `[command-acl.upload]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scanning {
     /// Not `no-mail-scanning`.

@@ -51,6 +51,11 @@ impl<'a> Table<'a> {
         Some(item)
     }
 
+    /// Whether an item is there, not taken yet.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.items.iter().any(|item| item.key == key)
+    }
+
     /// Takes an item that must be there.
     pub(crate) fn require(&mut self, key: &'static str, help: &str) -> Option<Item<'a>> {
         let item = self.take(key);

@@ -2,7 +2,18 @@
 use crate::driver::Failure;
 use ipc::log::Level;
 use ipc::supervisor_worker::{End, NoServer};
+use policy::names::{Language, Protocol};
+use texts::Answer;
 use worker_proto::machine::{Close, CopyFault, Side};
+use worker_proto::{imap, pop3};
+
+/// The last words to a client, in its protocol.
+pub(crate) fn farewell(protocol: Protocol, answer: Answer, language: Language) -> Vec<u8> {
+    match protocol {
+        Protocol::Pop3 => pop3::farewell(answer, language),
+        Protocol::Imap | Protocol::Sieve => imap::farewell(answer, language),
+    }
+}
 
 /// What follows from a failure.
 pub(crate) struct Consequence {

@@ -54,7 +54,7 @@ impl Generation {
             passes,
         } = slice;
         let login_deadline = login.deadline;
-        let settings = |rules| Rc::new(Settings { rules, login: login.clone(), refuse_delete });
+        let settings = |rules| Rc::new(Settings { rules, login: login.clone(), refuse_delete, copy_cache });
         let rules = rules.into_iter().map(|rule| rule.map(settings)).collect();
         Self { rules, engines, passes, spool_file_above, spool_memory, copy_cache, login_deadline, tls }
     }

@@ -10,6 +10,7 @@ use ipc::supervisor_worker::{End, FromWorker, NoServer, Session};
 use ipc::wire::encode;
 use ipc::worker_lookup::{Learnt, MAX_LEARNT};
 use policy::conditions::Certificate;
+use policy::names::Protocol;
 use policy::tls::{ClientMode, ServerMode};
 use std::os::fd::OwnedFd;
 use texts::Answer;
@@ -17,7 +18,7 @@ use tls::{Blame, Failure, Secured};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use worker_proto::machine::{Greeted, Security};
-use worker_proto::pop3::upgrade::{STLS, Step, Upgrade};
+use worker_proto::upgrade::{Step, Upgrade};
 
 /// What a server says before TLS is a line; what comes with it is a fault anyway.
 const PIECE: usize = 1024;
@@ -129,7 +130,9 @@ pub(crate) async fn with_server(
     let greeted = match mode {
         ServerMode::Off => return Ok(in_clear(server, Greeted::ByServer)),
         ServerMode::Implicit => Greeted::ByServer,
-        ServerMode::StartTls | ServerMode::Opportunistic => match upgrade(&mut server).await {
+        ServerMode::StartTls | ServerMode::Opportunistic => match upgrade(&mut server, admission.protocol)
+            .await
+        {
             Ok(true) => Greeted::ByUs,
             Ok(false) if mode == ServerMode::Opportunistic => {
                 note(Level::Warn, "the server refuses TLS: passwords and mail travel in clear text", &name);
@@ -170,9 +173,9 @@ fn in_clear(server: TcpStream, greeted: Greeted) -> Met {
     Met { peer: Peer::new(server, None), greeted, asked: false }
 }
 
-/// STLS with the server: whether it agrees.
-async fn upgrade(server: &mut TcpStream) -> Result<bool, &'static str> {
-    let mut dialogue = Upgrade::default();
+/// STLS or STARTTLS with the server: whether it agrees.
+async fn upgrade(server: &mut TcpStream, protocol: Protocol) -> Result<bool, &'static str> {
+    let mut dialogue = Upgrade::new(protocol);
     let mut piece = [0; PIECE];
     loop {
         let count = server.read(&mut piece).await.map_err(|_| "the server hung up before TLS")?;
@@ -181,7 +184,10 @@ async fn upgrade(server: &mut TcpStream) -> Result<bool, &'static str> {
         dialogue = match dialogue.feed(came).map_err(|fault| fault.what)? {
             Step::More(next) => next,
             Step::Ask(next) => {
-                server.write_all(STLS).await.map_err(|_| "the server hung up before TLS")?;
+                server
+                    .write_all(Upgrade::question(protocol))
+                    .await
+                    .map_err(|_| "the server hung up before TLS")?;
                 next
             }
             Step::Start => return Ok(true),

@@ -6,7 +6,6 @@ use crate::bypass;
 use crate::handshake::{self, Met, NoPeer};
 use crate::joining::{Dialled, Joining, dialled, without_server};
 use crate::peer::{Peer, stream};
-use crate::session::{self, Session};
 use ipc::log::Level;
 use ipc::supervisor_worker::{Counters, End, FromWorker, NoServer};
 use policy::intercept::{CertificateAsked, Intercept};
@@ -46,7 +45,7 @@ pub(crate) async fn run(mut joining: Joining, client: TcpStream) -> (End, Counte
     }
     match joining.meet(&intercept, acceptor, client).await {
         Ok(Outcome::Joined(client, server, greeted)) => {
-            session::serve(Session::begin(joining, client, server, greeted)).await
+            crate::joining::relay(joining, client, server, greeted).await
         }
         Ok(Outcome::Unseen(hello, why)) => {
             joining.worker.tell(FromWorker::Again { session: joining.admission.id });

@@ -12,17 +12,19 @@ use crate::session::{self, Session};
 use crate::{fault, intercept};
 use ipc::log::Level;
 use ipc::supervisor_worker::{Counters, End, NoServer, Plan, ToWorker};
-use policy::names::Language;
+use policy::names::{Language, Protocol};
 use policy::tls::ClientMode;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn, ready};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 use texts::Answer;
 use tokio::time::{Instant, timeout};
-use worker_proto::machine::Settings;
-use worker_proto::pop3;
+use worker_proto::imap::Imap;
+use worker_proto::machine::{Greeted, Settings};
+use worker_proto::pop3::Pop3;
 
 /// An admitted client, as the supervisor handed it over.
 pub(crate) struct Admitted {
@@ -50,7 +52,13 @@ pub(crate) async fn run(worker: Rc<Worker>, admitted: Admitted) -> (End, Counter
     let Some((under, admitted)) = known else {
         worker.log.note(Level::Error, Some(admission.id), "session names an unknown policy or rule", "");
         if admission.client_side.mode != ClientMode::Implicit {
-            say_farewell(Peer::new(client, None), Answer::InternalError, admission.language).await;
+            say_farewell(
+                Peer::new(client, None),
+                admission.protocol,
+                Answer::InternalError,
+                admission.language,
+            )
+            .await;
         }
         return (End::Internal, none);
     };
@@ -90,12 +98,37 @@ pub(crate) async fn run(worker: Rc<Worker>, admitted: Admitted) -> (End, Counter
         Err(why) => {
             let language = under.as_ref().map_or(admission.language, |under| under.language);
             let (answer, end) = without_server(worker, admission, why);
-            say_farewell(client, answer, language).await;
+            say_farewell(client, admission.protocol, answer, language).await;
             return (end, joining.counters());
         }
     };
-    session::serve(Session::begin(joining, client, server, greeted)).await
+    relay(joining, client, server, greeted).await
 }
+
+/// Both peers are there: what is between them depends on what they speak. A box, so that an idle session does not keep the room
+/// of how it came to them.
+pub(crate) fn relay(joining: Joining, client: Peer, server: Peer, greeted: Greeted) -> Relay {
+    let admission = &joining.admission;
+    let security = handshake::security(admission.client_side.mode);
+    let counters = joining.counters();
+    let Some(under) = &joining.under else { return Box::pin(ready((End::Internal, counters))) };
+    let (settings, language) = (Rc::clone(&under.settings), under.language);
+    match admission.protocol {
+        Protocol::Pop3 => {
+            let machine = Pop3::new(settings, language, greeted, security, Duration::ZERO);
+            Box::pin(session::serve(Session::begin(joining, client, server, machine)))
+        }
+        Protocol::Imap => {
+            let machine = Imap::new(settings, language, greeted, security, Duration::ZERO);
+            Box::pin(session::serve(Session::begin(joining, client, server, machine)))
+        }
+        // The supervisor serves no policy that has it.
+        Protocol::Sieve => Box::pin(ready((End::Internal, counters))),
+    }
+}
+
+/// A session between its peers, to its end.
+pub(crate) type Relay = Pin<Box<dyn Future<Output = (End, Counters)>>>;
 
 /// A session that is on its way to having both peers.
 pub(crate) struct Joining {
@@ -227,8 +260,8 @@ pub(crate) async fn dialled(
     }
 }
 
-async fn say_farewell(mut client: Peer, answer: Answer, language: Language) {
-    client.send(&pop3::farewell(answer, language));
+async fn say_farewell(mut client: Peer, protocol: Protocol, answer: Answer, language: Language) {
+    client.send(&fault::farewell(protocol, answer, language));
     // A client that does not take one line in that time has its answer in the closed connection.
     let _ = timeout(CLOSE, poll_fn(|cx| client.poll_flush(cx))).await;
 }

@@ -6,7 +6,7 @@ use crate::limits::{ANSWER_TEXT, VIRUS_NAME};
 use crate::scan::{self, Decision, Judgement, Lost, Question, Trip};
 use crate::session::Session;
 use crate::spool::SealedMail;
-use ipc::ids::{EngineAnswer, LeaseId, MailId, Selection, Sha256};
+use ipc::ids::{EngineAnswer, LeaseId, MailId, Sha256};
 use ipc::log::{self, Level, Outcome};
 use ipc::supervisor_worker::{ChangedMail, FromWorker, NoLease};
 use ipc::worker_scanner::{Context, Judged};
@@ -192,6 +192,9 @@ impl<M: Machine> Session<M> {
             Decision::Deliver(copy) => {
                 let outcome = if copy.is_changed() { Outcome::Replaced } else { Outcome::Passed };
                 let Some(hand) = self.finish(id, outcome, Some(&judged), &judged.reason) else { return };
+                if M::KEEPS_COPIES {
+                    return self.give(hand.number, copy);
+                }
                 self.copies.keep(hand.number, Rc::clone(&copy), self.generation.copy_cache);
                 if hand.patience.is_some() {
                     self.serve(hand.number, copy);
@@ -205,6 +208,18 @@ impl<M: Machine> Session<M> {
             }
             Decision::Defer => self.defer(id, &judged.reason, Some(&judged)),
         }
+    }
+
+    /// The machine keeps the copy; of a changed one we know until it is on record.
+    fn give(&mut self, number: u32, copy: Rc<Copy>) {
+        let changed = copy.is_changed();
+        let counter =
+            if changed { &mut self.counters.mails_replaced } else { &mut self.counters.mails_passed };
+        *counter = counter.saturating_add(1);
+        if changed {
+            self.unrecorded.push((number, Rc::clone(&copy)));
+        }
+        self.driver.tell(Input::Scanned { number, copy, changed });
     }
 
     /// Refuses a mail in hand for now.
@@ -250,6 +265,7 @@ impl<M: Machine> Session<M> {
     /// Nobody asks for this mail any more.
     pub(crate) fn forget(&mut self, number: u32) {
         self.hands.retain(|hand| hand.number != number);
+        self.unrecorded.retain(|(of, _)| *of != number);
         self.driver.take_spool(number);
         self.watch_patience();
     }
@@ -314,20 +330,28 @@ impl<M: Machine> Session<M> {
 
     /// Nothing lost: the change is on record before its first octet is served.
     pub(crate) fn replaced(&mut self, number: u32, uidl: Option<Vec<u8>>, length: u64) {
-        let Some(copy) = self.copies.get(number) else {
+        let kept = self.unrecorded.iter().find(|(of, _)| *of == number).map(|(_, copy)| Rc::clone(copy));
+        let Some(copy) = kept.or_else(|| self.copies.get(number)) else {
             self.not_on_record(number);
             return;
         };
         let mail = self.next_mail();
         self.storing.push((mail, number));
         let entry = ChangedMail { uidl: uidl.unwrap_or_default(), sha256: copy.sha256, length };
-        self.worker.tell(FromWorker::Store { session: self.id, selection: Selection(0), mail, entry });
+        self.worker.tell(FromWorker::Store { session: self.id, selection: self.selection, mail, entry });
     }
 
     /// The supervisor wrote it down, or could not.
     pub(crate) fn stored(&mut self, id: MailId, safe: bool) {
         let Some(at) = self.storing.iter().position(|(mail, _)| *mail == id) else { return };
         let (_, number) = self.storing.remove(at);
+        if M::KEEPS_COPIES {
+            self.unrecorded.retain(|(of, _)| *of != number);
+            if !safe {
+                self.note(Level::Error, "changed mail is not on record, so it is deferred", "");
+            }
+            return self.driver.tell(Input::Recorded { number, safe });
+        }
         match self.copies.get(number) {
             Some(copy) if safe => self.serve(number, copy),
             Some(_) | None => self.not_on_record(number),
@@ -341,8 +365,11 @@ impl<M: Machine> Session<M> {
         self.driver.tell(Input::Judged(number, Verdict::Defer { case: None }));
     }
 
-    /// The client has it.
+    /// The client has it, or will: a machine that keeps copies serves it when it is its turn.
     pub(crate) fn delivered(&mut self, number: u32) {
+        if M::KEEPS_COPIES {
+            return;
+        }
         self.driver.delivered();
         let changed = self.copies.get(number).is_some_and(|copy| copy.is_changed());
         let counter =
@@ -361,7 +388,11 @@ impl<M: Machine> Session<M> {
 
     fn question(&self, hand: &InHand) -> Question {
         let names = &self.generation.engines;
-        let engines = &self.settings.rules.download.engines;
+        let rules = &self.settings.rules;
+        let engines = match hand.direction {
+            Direction::Download => &rules.download.engines,
+            Direction::Upload => &rules.upload.engines,
+        };
         let engines =
             engines.iter().filter_map(|index| names.get(usize::from(*index)).cloned()).collect::<Rc<[_]>>();
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());

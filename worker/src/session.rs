@@ -2,7 +2,7 @@
 //! of one mail within it is `mail.rs`.
 //!
 //! What client and server say is the machine's to judge.
-use crate::copy::Copies;
+use crate::copy::{Copies, Copy};
 use crate::driver::{Driver, Failure, Turn};
 use crate::fault::{self, Consequence};
 use crate::generation::Generation;
@@ -14,16 +14,14 @@ use crate::mail::InHand;
 use crate::peer::Peer;
 use crate::scan::{Judgement, Lost};
 use crate::serve::Worker;
-use ipc::ids::{MailId, SessionId};
+use ipc::ids::{MailId, Selection, SessionId};
 use ipc::log::{self, Level};
-use ipc::supervisor_worker::{ChangedMail, Counters, End, FromWorker, ToWorker};
-use policy::names::{Language, Protocol};
+use ipc::supervisor_worker::{ChangedMail, Counters, End, FromWorker, MAX_MAILBOX, ToWorker};
+use policy::names::Language;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
-use worker_proto::machine::{Changed, Event, Greeted, Input, Machine, Settings};
-use worker_proto::pop3::Pop3;
+use worker_proto::machine::{Changed, Event, Input, Machine, Settings};
 
 /// A session whose client and server are both connected.
 pub(crate) struct Session<M> {
@@ -42,7 +40,11 @@ pub(crate) struct Session<M> {
     pub(crate) user: String,
     /// Pieces of the answer to `LoggedIn`.
     changed: Vec<Changed>,
+    /// Mailboxes that were opened; POP3 has one maildrop all the time.
+    pub(crate) selection: Selection,
     pub(crate) copies: Copies,
+    /// Changed copies that the machine keeps, until they are on record.
+    pub(crate) unrecorded: Vec<(u32, Rc<Copy>)>,
     /// Mails numbered so far.
     pub(crate) mails: u32,
     /// The mails that are on their way to a judgement.
@@ -52,7 +54,7 @@ pub(crate) struct Session<M> {
     pub(crate) counters: Counters,
 }
 
-impl Session<Pop3> {
+impl<M: Machine> Session<M> {
     /// Both peers are there: it begins.
     ///
     /// # Errors
@@ -61,7 +63,7 @@ impl Session<Pop3> {
         joining: Joining,
         client: Peer,
         server: Peer,
-        greeted: Greeted,
+        machine: M,
     ) -> Result<Box<Self>, (End, Counters)> {
         let counters = joining.counters();
         let Joining { worker, mut admission, inbox, admitted, under, started, .. } = joining;
@@ -69,14 +71,6 @@ impl Session<Pop3> {
             return Err((End::Internal, counters));
         };
         admission.language = language;
-        let machine = match admission.protocol {
-            Protocol::Pop3 => {
-                let security = handshake::security(admission.client_side.mode);
-                Pop3::new(Rc::clone(&settings), admission.language, greeted, security, Duration::ZERO)
-            }
-            // The supervisor serves no policy that has them.
-            Protocol::Imap | Protocol::Sieve => return Err((End::Internal, counters)),
-        };
         let buffers = Rc::clone(&worker.buffers);
         let driver = Driver::new(buffers, Rc::clone(&worker.memory), started, machine, client, server);
         let mut session = Box::new(Self {
@@ -91,7 +85,9 @@ impl Session<Pop3> {
             driver,
             user: String::new(),
             changed: Vec::new(),
+            selection: Selection(0),
             copies: Copies::default(),
+            unrecorded: Vec::new(),
             mails: 0,
             hands: Vec::new(),
             storing: Vec::new(),
@@ -203,8 +199,7 @@ impl<M: Machine> Session<M> {
                 self.note(Level::Debug, "command refused", &detail);
             }
             Event::Forgotten { number } => self.forget(number),
-            // POP3 has one maildrop, which `LoggedIn` is about.
-            Event::Selected { .. } => {}
+            Event::Selected { mailbox, uid_validity } => self.selected(mailbox, uid_validity),
             // Handled by `relay`, which it ends or halts.
             Event::Close(_) | Event::StartTls | Event::CopyFailed(_) => {}
         }
@@ -214,6 +209,8 @@ impl<M: Machine> Session<M> {
     fn open(&mut self, (message, fds): Letter) {
         let mut fds = fds.into_iter();
         match message {
+            // A mailbox that was left meanwhile is none of ours any more.
+            ToWorker::Changed { selection, .. } if selection != self.selection => {}
             ToWorker::Changed { session: _, selection: _, entries, more } => {
                 self.changed_elsewhere(entries, more)
             }
@@ -269,9 +266,21 @@ impl<M: Machine> Session<M> {
     fn logged_in(&mut self, user: &[u8]) {
         self.user = lossy(user);
         self.log_login(self.user.clone(), true);
+        // IMAP is told again of each mailbox; the supervisor wants to know whose it is.
         if self.settings.rules.download.scan {
             self.worker.tell(FromWorker::LoggedIn { session: self.id, user: self.user.clone() });
         }
+    }
+
+    /// IMAP: a mailbox was opened. A name or a number by which it cannot be known again has no changed mails.
+    fn selected(&mut self, mailbox: Vec<u8>, uid_validity: u32) {
+        self.selection = Selection(self.selection.0.wrapping_add(1));
+        self.changed.clear();
+        if mailbox.is_empty() || mailbox.len() > MAX_MAILBOX || uid_validity == 0 {
+            return self.driver.tell(Input::Changed(&[]));
+        }
+        let (session, selection) = (self.id, self.selection);
+        self.worker.tell(FromWorker::Selected { session, selection, mailbox, uid_validity });
     }
 
     fn changed_elsewhere(&mut self, entries: Vec<ChangedMail>, more: bool) {

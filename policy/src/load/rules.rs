@@ -8,7 +8,9 @@ use crate::conditions::Conditions;
 use crate::diagnostic::At;
 use crate::host::{is_host_name, socket_address};
 use crate::list::{IMAP_COMMANDS, NameList, POP3_COMMANDS, UNKNOWN, matches};
-use crate::model::{CommandAcl, Engine, MailFilter, PlugTo, Scanning, SessionAcl, SessionRules};
+use crate::model::{
+    ClientId, CommandAcl, Engine, ImapRules, MailFilter, PlugTo, Scanning, SessionAcl, SessionRules,
+};
 use crate::names::{Language, Protocol};
 use crate::read::{Item, Table, nearest};
 use crate::tls::{ClientTls, ServerMode, ServerTls};
@@ -110,26 +112,55 @@ fn command_acl(table: &mut Table<'_>, sections: &Sections<'_>, name: String) -> 
     let download_item = table.take("download");
     let mut download = download_item.as_ref().and_then(|item| item.table("command-acl.download"));
     let scan = !download.as_mut().is_some_and(|table| table.flag("no-mail-scanning", false));
+    let upload_item = table.take("upload");
+    let mut upload = upload_item.as_ref().and_then(|item| item.table("command-acl.upload"));
+    let scan_upload = !upload.as_mut().is_some_and(|table| table.flag("no-mail-scanning", false));
     let commands = table.take("commands");
     let capabilities = table.take("capabilities").and_then(|item| item.some_strings());
     let capabilities = capabilities
         .map_or_else(|| NameList::new(["*"]), |items| NameList::new(items.iter().map(|(_, name)| *name)));
     let no_limit = |duration: Duration| (!duration.is_zero()).then_some(duration);
     let usize_of = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    // IMAP's lines and pauses are longer than POP3's, unless one length is written for both.
+    let mut by_protocol = |name: &'static str, pop3: u64, imap: usize, least: u64| {
+        let written = table.has(name);
+        let pop3 = usize_of(table.size(name, pop3, least..=MIB));
+        (pop3, if written { pop3 } else { imap })
+    };
+    let defaults = ImapRules::default();
+    let cmd_line_len = by_protocol("cmd-line-len", 8 * KIB, defaults.cmd_line_len, LEAST_COMMAND_LINE);
+    let resp_line_len = by_protocol("resp-line-len", 8 * KIB, defaults.resp_line_len, LEAST_RESPONSE_LINE);
+    let written = table.has("idle-timeout");
+    // RFC 1939 section 3 wants ten minutes at least; an operator may know better, a second is a mistake.
+    let idle_timeout = table.duration("idle-timeout", Duration::from_secs(600), Duration::from_secs(10));
+    let imap = ImapRules {
+        cmd_line_len: cmd_line_len.1,
+        resp_line_len: resp_line_len.1,
+        idle_timeout: if written { idle_timeout } else { defaults.idle_timeout },
+        idle_heartbeat: table.duration("idle-heartbeat", defaults.idle_heartbeat, Duration::from_secs(10)),
+        strict: table.choice("metadata", false, &[("lazy", false), ("strict", true)]),
+        client_id: table.choice(
+            "client-id",
+            ClientId::Pass,
+            &[("pass", ClientId::Pass), ("replace", ClientId::Replace), ("strip", ClientId::Strip)],
+        ),
+        refuse_content_search: table.choice("content-search", false, &[("pass", false), ("refuse", true)]),
+    };
     let session = SessionRules {
         name,
-        commands: command_list(commands, scan),
+        commands: command_list(commands, scan && scan_upload),
         capabilities,
         max_time: no_limit(table.duration("max-time", Duration::ZERO, Duration::ZERO)),
-        // RFC 1939 section 3 wants ten minutes at least; an operator may know better, a second is a mistake.
-        idle_timeout: table.duration("idle-timeout", Duration::from_secs(600), Duration::from_secs(10)),
+        idle_timeout,
         max_bytes_in: table.size("max-bytes-in", 0, 0..=u64::MAX),
         max_bytes_out: table.size("max-bytes-out", 0, 0..=u64::MAX),
-        cmd_line_len: usize_of(table.size("cmd-line-len", 8 * KIB, LEAST_COMMAND_LINE..=MIB)),
-        resp_line_len: usize_of(table.size("resp-line-len", 8 * KIB, LEAST_RESPONSE_LINE..=MIB)),
+        cmd_line_len: cmd_line_len.0,
+        resp_line_len: resp_line_len.0,
         monitor: monitors(table),
         scan_patience: table.duration("scan-patience", Duration::from_secs(45), Duration::from_secs(1)),
         download: scanning(download, sections, scan),
+        upload: scanning(upload, sections, scan_upload),
+        imap,
         server_tls,
         require_server_certificate: tls::required(table, "require-server-certificate"),
     };

@@ -3,10 +3,10 @@ use super::Form::{Inner, List};
 use super::{ANY_COUNT, Entry, Kind, REMOVE, Section, TEXTS, YES_NO, later, later_word, now, word};
 
 const ACTION: Kind = Kind::Word(&[word("accept"), word("deny")]);
-const ONLY_POP3: &str = "this version speaks POP3: write protocol = [\"pop3\"], or leave it out";
+const NO_SIEVE: &str = "this version speaks POP3 and IMAP: remove it";
 /// The condition `protocol`.
 pub(super) const PROTOCOLS: Kind =
-    Kind::List(&Kind::Word(&[word("pop3"), later_word("imap", ONLY_POP3), later_word("sieve", ONLY_POP3)]));
+    Kind::List(&Kind::Word(&[word("pop3"), word("imap"), later_word("sieve", NO_SIEVE)]));
 /// Before the login nobody has a name.
 const BEFORE_LOGIN: &str =
     "remove it; this version decides before the login, by listener, tenant, address, time and certificate";
@@ -175,39 +175,51 @@ const COMMAND_ACL: &[Entry] = &[
     ),
     now("capabilities", Kind::Patterns, "[\"*\"]", "Capabilities of the server that are passed on."),
     later("compress", YES_NO, "false", "COMPRESS=DEFLATE towards the client.", REMOVE),
-    later(
+    now(
         "client-id",
         Kind::Word(&[word("pass"), word("replace"), word("strip")]),
         "\"pass\"",
-        "What becomes of IMAP's ID.",
-        REMOVE,
+        "What becomes of IMAP's ID on its way to the server; what only proxies may say never passes.",
     ),
     later("read-only", YES_NO, "false", "Mailboxes open read-only.", REMOVE),
-    later(
+    now(
         "content-search",
         Kind::Word(&[word("pass"), word("refuse")]),
         "\"pass\"",
-        "Whether the server may be asked to search in content.",
-        REMOVE,
+        "IMAP: whether the server may be asked to search in content, which finds text of replaced mail too.",
     ),
     now("max-time", Kind::Duration, "\"0\"", "A session's longest life; 0: no limit."),
-    now("idle-timeout", Kind::Duration, "\"10m\"", "Without a command or an answer; at least 10 s."),
-    later("idle-heartbeat", Kind::Duration, "\"2m\"", "Between signs of life during IMAP's IDLE.", REMOVE),
+    now(
+        "idle-timeout",
+        Kind::Duration,
+        "",
+        "Without a command or an answer; at least 10 s. Unless written, 10 minutes for POP3 and 31 for IMAP, where IDLE does not count.",
+    ),
+    now(
+        "idle-heartbeat",
+        Kind::Duration,
+        "\"2m\"",
+        "Between signs of life during IMAP's IDLE; at least 10 s.",
+    ),
     now("max-bytes-in", Kind::Size, "0", "Octets from the server in a session; 0: no limit."),
     now("max-bytes-out", Kind::Size, "0", "Octets to the server in a session; 0: no limit."),
-    now("cmd-line-len", Kind::Size, "\"8KiB\"", "Longest command with CRLF; 255 to 1 MiB."),
+    now(
+        "cmd-line-len",
+        Kind::Size,
+        "",
+        "Longest command with CRLF, literals apart; 255 to 1 MiB. Unless written, 8 KiB for POP3 and 64 KiB for IMAP.",
+    ),
     now(
         "resp-line-len",
         Kind::Size,
-        "\"8KiB\"",
-        "Longest line of an answer with CRLF, mails apart; 512 to 1 MiB.",
+        "",
+        "Longest line of an answer with CRLF, mails apart; 512 to 1 MiB. Unless written, 8 KiB for POP3 and 1 MiB for IMAP.",
     ),
-    later(
+    now(
         "metadata",
         Kind::Word(&[word("lazy"), word("strict")]),
         "\"lazy\"",
-        "Whether sizes and headers wait for the judgement of the mail.",
-        REMOVE,
+        "IMAP: \"strict\": sizes, headers and structures wait for the judgement of the mail, as its content does.",
     ),
     later("strict-limit", ANY_COUNT, "200", "Mails of a maildrop that `strict` judges first.", REMOVE),
     now(
@@ -229,13 +241,7 @@ const COMMAND_ACL: &[Entry] = &[
         "The language of answers and notices; unless written, that of the session-acl.",
     ),
     now("download", Kind::Table("command-acl.download"), "", "Mail from the server to the client."),
-    later(
-        "upload",
-        Kind::Table("command-acl.upload"),
-        "",
-        "Mail from the client to the server (IMAP APPEND).",
-        REMOVE,
-    ),
+    now("upload", Kind::Table("command-acl.upload"), "", "Mail from the client to the server (IMAP APPEND)."),
 ];
 
 const NO_MAIL_SCANNING: Entry = now("no-mail-scanning", YES_NO, "false", "true: mail passes unseen.");

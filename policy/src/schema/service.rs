@@ -6,10 +6,9 @@ const LANGUAGES: &[Word] = &[word("en"), word("cs"), word("de"), word("fr"), wor
 /// The language of answers and notices.
 pub(super) const LANGUAGE: Kind = Kind::Word(LANGUAGES);
 const PROCESSES: Kind = Kind::Either(&[Kind::Count(1, 1024), Kind::Word(&[word("auto")])]);
-const ONLY_POP3: &str = "this version speaks POP3: write protocol = \"pop3\"";
+const NO_SIEVE: &str = "this version speaks POP3 and IMAP";
 /// What a listener speaks.
-pub(super) const PROTOCOL: Kind =
-    Kind::Word(&[word("pop3"), later_word("imap", ONLY_POP3), later_word("sieve", ONLY_POP3)]);
+pub(super) const PROTOCOL: Kind = Kind::Word(&[word("pop3"), word("imap"), later_word("sieve", NO_SIEVE)]);
 
 const TOP: &[Entry] = &[
     now(

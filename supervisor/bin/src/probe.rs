@@ -3,6 +3,7 @@
 use crate::args::{Probe, StartTls};
 use crate::config;
 use policy::load::LoadOptions;
+use policy::names::Protocol;
 use policy::tls::{ServerTls, Trust, Verify, Versions};
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -11,9 +12,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tls::{Connector, Failure, Keyholder, NoKeys, Secured, ServerFiles};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use worker_proto::pop3::upgrade::{STLS, Step, Upgrade};
+use worker_proto::upgrade::{Step, Upgrade};
 
 /// For a connection and for a handshake.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -128,45 +129,28 @@ impl Target<'_> {
     async fn upgrade(&self, stream: &mut TcpStream) -> Result<(), String> {
         match self.starttls {
             None => Ok(()),
-            Some(StartTls::Pop3) => stls(stream).await,
-            Some(StartTls::Imap) => starttls(stream).await,
+            Some(StartTls::Pop3) => upgrade(Protocol::Pop3, stream).await,
+            Some(StartTls::Imap) => upgrade(Protocol::Imap, stream).await,
         }
     }
 }
 
-async fn stls(stream: &mut TcpStream) -> Result<(), String> {
-    let (mut dialogue, mut piece) = (Upgrade::default(), [0; 1024]);
+async fn upgrade(protocol: Protocol, stream: &mut TcpStream) -> Result<(), String> {
+    let (mut dialogue, mut piece) = (Upgrade::new(protocol), [0; 1024]);
     loop {
         let count = stream.read(&mut piece).await.map_err(|error| error.to_string())?;
         let came = piece.get(..count).filter(|came| !came.is_empty()).ok_or("it hangs up")?;
         dialogue = match dialogue.feed(came).map_err(|fault| fault.what.to_owned())? {
             Step::More(next) => next,
             Step::Ask(next) => {
-                stream.write_all(STLS).await.map_err(|error| error.to_string())?;
+                let question = Upgrade::question(protocol);
+                stream.write_all(question).await.map_err(|error| error.to_string())?;
                 next
             }
             Step::Start => return Ok(()),
-            Step::Refused => return Err("it refuses STLS".to_owned()),
+            Step::Refused => return Err("it refuses TLS".to_owned()),
         };
     }
-}
-
-/// RFC 9051 section 6.2.1.
-async fn starttls(stream: &mut TcpStream) -> Result<(), String> {
-    let mut lines = BufReader::new(&mut *stream);
-    let mut line = String::new();
-    lines.read_line(&mut line).await.map_err(|error| error.to_string())?;
-    lines.write_all(b"a STARTTLS\r\n").await.map_err(|error| error.to_string())?;
-    while !line.starts_with("a ") {
-        line.clear();
-        if lines.read_line(&mut line).await.map_err(|error| error.to_string())? == 0 {
-            return Err("it hangs up".to_owned());
-        }
-    }
-    if !lines.buffer().is_empty() {
-        return Err("octets behind the answer to STARTTLS".to_owned());
-    }
-    if line.starts_with("a OK") { Ok(()) } else { Err("it refuses STARTTLS".to_owned()) }
 }
 
 fn authorities(policy: &ServerTls) -> Result<Vec<Vec<u8>>, String> {

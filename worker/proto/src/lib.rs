@@ -7,5 +7,7 @@ pub mod capability;
 pub mod imap;
 pub mod line;
 pub mod machine;
+mod mail_limits;
 pub mod pop3;
 pub mod quirks;
+pub mod upgrade;

@@ -17,6 +17,8 @@ pub struct Settings {
     pub login: Login,
     /// `without-quarantine = "refuse-delete"`.
     pub refuse_delete: bool,
+    /// `copy-cache`, octets.
+    pub copy_cache: u64,
 }
 
 /// Whose greeting the client gets.

@@ -12,7 +12,7 @@ use nix::sys::socket::{MsgFlags, recv};
 use nix::sys::uio::{pread, pwrite};
 use nix::unistd::write;
 use policy::list::NameList;
-use policy::model::{Login, Scanning, SessionRules};
+use policy::model::{ImapRules, Login, Scanning, SessionRules};
 use policy::names::Language;
 use policy::names::Protocol;
 use policy::slice::WorkerSlice;
@@ -40,6 +40,8 @@ pub(crate) fn run<F: Future<Output = ()>>(test: F) {
 
 /// What a tenant's worker knows: rule 0 scans with one engine, rule 1 does not scan.
 pub(crate) fn slice() -> WorkerSlice {
+    let scanning =
+        Scanning { scan: true, max_mail: 64 << 20, mail_line_len: 65536, engines: vec![1], mail_filter: 0 };
     let rules = SessionRules {
         monitor: false,
         name: "mail".into(),
@@ -52,13 +54,9 @@ pub(crate) fn slice() -> WorkerSlice {
         cmd_line_len: 8192,
         resp_line_len: 8192,
         scan_patience: Duration::from_secs(45),
-        download: Scanning {
-            scan: true,
-            max_mail: 64 << 20,
-            mail_line_len: 65536,
-            engines: vec![1],
-            mail_filter: 0,
-        },
+        download: scanning.clone(),
+        upload: scanning,
+        imap: ImapRules::default(),
         server_tls: 0,
         require_server_certificate: Vec::new(),
     };

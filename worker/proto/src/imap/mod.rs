@@ -1,14 +1,32 @@
 //! IMAP4rev1 and rev2 (RFC 3501, 9051) and the extensions that pass: bytes become frames ([`frame`]), frames become
 //! commands and responses ([`command`], [`response`]), and what goes on is written anew from those ([`mod@write`]).
 //! Strict with clients; with servers, what [`crate::quirks`] names is tolerated.
+mod answer;
 pub mod capability;
+mod client;
 pub mod command;
+mod common;
 pub mod content;
 pub mod cursor;
+mod fetch;
 pub mod fetch_item;
 pub mod frame;
+mod guard;
+mod login;
+mod machine;
 pub mod mailbox;
+mod outbox;
+mod outstanding;
+mod receiving;
 pub mod response;
+mod selected;
 pub mod sequence_set;
+mod server;
+mod upload;
+mod uploading;
+mod upstream;
 pub mod verb;
 pub mod write;
+
+pub use answer::farewell;
+pub use machine::Imap;

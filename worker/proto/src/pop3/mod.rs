@@ -7,7 +7,6 @@
 pub mod command;
 pub mod multiline;
 pub mod reply;
-pub mod upgrade;
 
 mod answer;
 mod authorization;
@@ -16,7 +15,7 @@ mod greeting;
 mod listing;
 mod maildrop;
 mod retrieval;
-mod sasl;
+pub(crate) mod sasl;
 mod state;
 mod transaction;
 mod update;

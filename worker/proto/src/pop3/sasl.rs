@@ -4,7 +4,7 @@ use crate::capability::Mechanism;
 use zeroize::Zeroizing;
 
 /// The name that a client's response carries; `first`: it is the client's first one.
-pub(super) fn user(mechanism: Mechanism, first: bool, response: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn user(mechanism: Mechanism, first: bool, response: &[u8]) -> Option<Vec<u8>> {
     let response = decode(response)?;
     let field = |separator: u8, index: usize| response.split(move |byte| *byte == separator).nth(index);
     let name = match mechanism {

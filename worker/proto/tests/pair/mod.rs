@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test support: a surprise is a failed test")]
 use policy::list::NameList;
-use policy::model::{Login, Scanning, SessionRules};
+use policy::model::{ImapRules, Login, Scanning, SessionRules};
 use policy::names::Language;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -77,6 +77,8 @@ pub(crate) struct Pair {
 }
 
 pub(crate) fn settings() -> Settings {
+    let scanning =
+        Scanning { scan: true, max_mail: 1 << 20, mail_line_len: 1000, engines: Vec::new(), mail_filter: 0 };
     Settings {
         rules: SessionRules {
             monitor: false,
@@ -90,13 +92,9 @@ pub(crate) fn settings() -> Settings {
             cmd_line_len: 8192,
             resp_line_len: 8192,
             scan_patience: Duration::from_secs(45),
-            download: Scanning {
-                scan: true,
-                max_mail: 1 << 20,
-                mail_line_len: 1000,
-                engines: Vec::new(),
-                mail_filter: 0,
-            },
+            download: scanning.clone(),
+            upload: scanning,
+            imap: ImapRules::default(),
             server_tls: 0,
             require_server_certificate: Vec::new(),
         },
@@ -107,6 +105,7 @@ pub(crate) fn settings() -> Settings {
             failure_delay: Duration::from_secs(2),
         },
         refuse_delete: true,
+        copy_cache: 1 << 20,
     }
 }
 

@@ -1,0 +1,102 @@
+//! Commands that would remove mails which were served changed: while their originals are nowhere else, they stay (the rule
+//! "nothing lost"). Which mails a command means the server may have to say.
+use super::client::{meets, uid_set};
+use super::command::search::Key;
+use super::command::{Body, Command};
+use super::machine::Core;
+use super::outstanding::Purpose;
+use super::upstream::tag;
+use super::verb::Verb;
+use super::write::{Literals, Writer};
+use crate::machine::Output;
+use zeroize::Zeroizing;
+
+/// Changed mails of one mailbox that are asked about in one command.
+const ASKED: usize = 500;
+
+/// Whether a command may go on.
+pub(super) enum Guarded {
+    /// It removes nothing, or nothing of these.
+    Free,
+    /// It would remove one.
+    Refused,
+    /// The server says, by a search with these keys, whether it would.
+    Ask(Vec<u8>),
+}
+
+impl Core {
+    /// Holds a command against the mails that were served changed.
+    pub(super) fn guard(&self, command: &Command<'_>) -> Guarded {
+        let Some(selected) = &self.selected else { return Guarded::Free };
+        if !self.common.settings.refuse_delete || !selected.has_changed() {
+            return Guarded::Free;
+        }
+        let changed = selected.changed();
+        let asked = |keys: &[u8]| {
+            if changed.len() > ASKED {
+                return Guarded::Refused;
+            }
+            Guarded::Ask([keys, b" UID ", &uid_set(&changed)].concat())
+        };
+        match (&command.body, command.verb) {
+            (Body::UidExpunge(set), _) if set.is_saved_result() => asked(b"DELETED $"),
+            (Body::UidExpunge(set), _) if meets(set, &changed) => {
+                asked(&[b"DELETED UID ", set.text()].concat())
+            }
+            (Body::Copy(copy), Verb::UidMove) if copy.set.is_saved_result() => asked(b"$"),
+            (Body::Copy(copy), Verb::UidMove) if meets(&copy.set, &changed) => {
+                asked(&[b"UID ", copy.set.text()].concat())
+            }
+            (Body::Copy(copy), Verb::Move) => asked(copy.set.text()),
+            (Body::Replace(replace), Verb::UidReplace) if meets(&replace.replaced, &changed) => {
+                Guarded::Refused
+            }
+            (Body::Replace(_), Verb::Replace) => Guarded::Refused,
+            (_, Verb::Expunge) => asked(b"DELETED"),
+            (_, Verb::Close) if selected.read_write => asked(b"DELETED"),
+            _removes_none => Guarded::Free,
+        }
+    }
+
+    /// Whether a command searches in content, and may not.
+    pub(super) fn refuses_search(&self, command: &Command<'_>) -> bool {
+        let keys = match &command.body {
+            Body::Search(search) => &search.keys,
+            Body::Sort(sort) => &sort.keys,
+            Body::Thread(thread) => &thread.keys,
+            _other => return false,
+        };
+        self.common.settings.rules.imap.refuse_content_search && keys.iter().any(searches_content)
+    }
+
+    /// Asks the server which of them the command means; the command waits.
+    pub(super) fn ask(&mut self, command: &Command<'_>, keys: &[u8], out: &mut Output) {
+        let mut text = Zeroizing::new(Vec::new());
+        let mut stops = Vec::new();
+        // What is held is written for this connection later; a name that needs a literal is sent with LITERAL+ or refused.
+        command.write(b"", &mut Writer::to_server(&mut text, &mut stops, Literals::Plus, self.common.utf8));
+        let number = self.upstream.next_number();
+        out.server.extend_from_slice(&tag(number));
+        out.server.extend_from_slice(b" UID SEARCH ");
+        out.server.extend_from_slice(keys);
+        out.server.extend_from_slice(b"\r\n");
+        self.sent(number, command.tag, command.verb, Purpose::Ask { command: text, found: false });
+    }
+}
+
+fn searches_content(key: &Key<'_>) -> bool {
+    match key {
+        Key::Text(word, _) => matches!(*word, "BODY" | "TEXT"),
+        Key::Not(key) => searches_content(key),
+        Key::Or(one, other) => searches_content(one) || searches_content(other),
+        Key::And(keys) => keys.iter().any(searches_content),
+        Key::Plain(_)
+        | Key::Date(..)
+        | Key::Number(..)
+        | Key::Atom(..)
+        | Key::Header(..)
+        | Key::Uid(_)
+        | Key::Set(_)
+        | Key::ModSeq(..) => false,
+    }
+}

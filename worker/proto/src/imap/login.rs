@@ -1,0 +1,46 @@
+//! How a login ended: told at once, or after `failure-delay`; too many failures end the session.
+use super::common::Broken;
+use super::machine::{Core, Phase};
+use super::response::{Status, StatusKind};
+use crate::machine::{Close, Event, Output};
+use std::time::Duration;
+use texts::Answer;
+
+impl Core {
+    /// The server answered a login.
+    pub(super) fn login_answered(
+        &mut self,
+        tag: &[u8],
+        user: Vec<u8>,
+        status: &Status<'_>,
+        out: &mut Output,
+    ) -> Result<(), Broken> {
+        if status.kind == StatusKind::Ok {
+            self.phase = Phase::After;
+            out.events.push(Event::LoggedIn { user });
+            self.pass_status(Some(tag), status, out);
+            return Ok(());
+        }
+        out.events.push(Event::LoginFailed { user });
+        self.common.failures += 1;
+        let words = self.status_octets(Some(tag), status);
+        let due = self.common.now.saturating_add(self.common.settings.login.failure_delay);
+        self.delayed = Some(Box::new((due, words)));
+        self.delayed_login(out);
+        Ok(())
+    }
+
+    /// When the client may hear of a failed login.
+    pub(super) fn login_due(&self) -> Option<Duration> {
+        self.delayed.as_ref().map(|delayed| delayed.0)
+    }
+
+    /// Tells the client of a failed login, if it is time.
+    pub(super) fn delayed_login(&mut self, out: &mut Output) {
+        let Some(delayed) = self.delayed.take_if(|delayed| delayed.0 <= self.common.now) else { return };
+        self.outbox.say(out, |octets| octets.extend_from_slice(&delayed.1));
+        if self.common.failures >= self.common.settings.login.failure_limit {
+            self.close(Close::LoginFailures, Some(Answer::SessionDenied), out);
+        }
+    }
+}

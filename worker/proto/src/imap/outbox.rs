@@ -1,0 +1,154 @@
+//! What the client gets, in its order. An answer that waits for a judgement holds back what is behind it; while nothing
+//! waits, octets pass straight through.
+use super::answer::say_text;
+use super::common::Common;
+use super::fetch::{Job, PIECE, Pending, Serving};
+use crate::machine::{CopyFault, Output};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// Answers that may wait behind one that is not ready, octets.
+const QUEUED: usize = 1024 * 1024;
+
+/// What is queued for the client.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    queue: VecDeque<Entry>,
+    /// Octets in `Entry::Octets`.
+    octets: usize,
+    serving: Option<Box<Serving>>,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Octets(Vec<u8>),
+    Pending(Box<Pending>),
+    /// The end of a FETCH: the tag, and the server's words behind it.
+    End {
+        tag: Box<[u8]>,
+        words: Vec<u8>,
+        job: Rc<Job>,
+    },
+}
+
+impl Outbox {
+    /// Whether nothing is queued.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.serving.is_none()
+    }
+
+    /// Whether the server should wait.
+    pub(super) const fn is_full(&self) -> bool {
+        self.octets > QUEUED
+    }
+
+    /// Whether something can be said as soon as the client takes it.
+    pub(super) fn has_more(&self) -> bool {
+        self.serving.is_some()
+            || match self.queue.front() {
+                Some(Entry::Pending(pending)) => pending.is_ready(),
+                Some(Entry::Octets(_) | Entry::End { .. }) => true,
+                None => false,
+            }
+    }
+
+    /// Whether what comes next waits for a judgement, and nothing is in the middle of being said.
+    pub(super) fn is_held(&self) -> bool {
+        !self.is_empty() && !self.has_more()
+    }
+
+    /// Whether an answer is cut in its middle.
+    pub(super) const fn is_in_answer(&self) -> bool {
+        self.serving.is_some()
+    }
+
+    /// Where whole lines are to be written, in their order.
+    pub(super) fn say(&mut self, out: &mut Output, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.is_empty() {
+            return write(&mut out.client);
+        }
+        if !matches!(self.queue.back(), Some(Entry::Octets(_))) {
+            self.queue.push_back(Entry::Octets(Vec::new()));
+        }
+        if let Some(Entry::Octets(octets)) = self.queue.back_mut() {
+            let before = octets.len();
+            write(octets);
+            self.octets += octets.len() - before;
+        }
+    }
+
+    /// Queues an answer.
+    pub(super) fn push(&mut self, pending: Pending) {
+        self.queue.push_back(Entry::Pending(Box::new(pending)));
+    }
+
+    /// Queues the end of a FETCH, whose words depend on how its mails fared.
+    pub(super) fn push_end(&mut self, tag: Box<[u8]>, words: Vec<u8>, job: Rc<Job>) {
+        self.queue.push_back(Entry::End { tag, words, job });
+    }
+
+    /// The answer that waits for this mail.
+    pub(super) fn pending(&mut self, mail: u32) -> Option<&mut Pending> {
+        self.queue.iter_mut().find_map(|entry| match entry {
+            Entry::Pending(pending) if pending.mail == mail && mail != 0 => Some(&mut **pending),
+            Entry::Pending(_) | Entry::Octets(_) | Entry::End { .. } => None,
+        })
+    }
+
+    /// Answers that wait.
+    pub(super) fn pendings(&self) -> usize {
+        self.queue.iter().filter(|entry| matches!(entry, Entry::Pending(_))).count()
+    }
+
+    /// Says what can be said, up to about a piece. `done` hears of every answer before it is begun.
+    pub(super) fn drain(
+        &mut self,
+        common: &Common,
+        out: &mut Output,
+        mut begins: impl FnMut(&Pending),
+    ) -> Result<(), CopyFault> {
+        while out.client.len() < PIECE {
+            if let Some(serving) = &mut self.serving {
+                if !serving.write(common.utf8, &mut out.client)? {
+                    return Ok(());
+                }
+                self.serving = None;
+            }
+            match self.queue.front() {
+                Some(Entry::Pending(pending)) if !pending.is_ready() => return Ok(()),
+                Some(_) => {}
+                None => {
+                    self.queue = VecDeque::new();
+                    return Ok(());
+                }
+            }
+            match self.queue.pop_front() {
+                Some(Entry::Octets(octets)) => {
+                    self.octets = self.octets.saturating_sub(octets.len());
+                    out.client.extend_from_slice(&octets);
+                }
+                Some(Entry::Pending(pending)) => {
+                    begins(&pending);
+                    self.serving = pending.begin(common, &mut out.client).map(Box::new);
+                }
+                Some(Entry::End { tag, words, job }) => end(&tag, &words, &job, common, &mut out.client),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The tagged answer to a FETCH. NO where nothing could be answered of any mail; one bad mail of many never fails all.
+fn end(tag: &[u8], words: &[u8], job: &Job, common: &Common, out: &mut Vec<u8>) {
+    if let Some(code) = job.failed.get() {
+        return say_text(Some(tag), &["NO ", code].concat(), "an item cannot be answered", out);
+    }
+    if job.deferred.get() > 0 && job.answered.get() == 0 {
+        let text = texts::mail_deferred(common.language, None, common.utf8);
+        return say_text(Some(tag), "NO [UNAVAILABLE] ", &text, out);
+    }
+    out.extend_from_slice(tag);
+    out.push(b' ');
+    out.extend_from_slice(words);
+}

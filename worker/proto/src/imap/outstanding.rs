@@ -1,0 +1,238 @@
+//! Commands that the server has not answered yet, oldest first, and which untagged data each of them may bring. Data that nobody
+//! asked for does not reach the client.
+use super::fetch::Job;
+use super::response::data::Kind as Data;
+use super::verb::Verb;
+use crate::capability::Mechanism;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use zeroize::Zeroizing;
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Sent {
+    /// Of our tag.
+    pub(super) number: u32,
+    /// The client's.
+    pub(super) tag: Box<[u8]>,
+    pub(super) verb: Verb,
+    pub(super) purpose: Purpose,
+}
+
+/// What its answer leads to, besides that it is passed on.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    /// Nothing.
+    Relay,
+    /// A login; the name, and the SASL exchange if it is one.
+    Login { user: Vec<u8>, sasl: Option<Exchange> },
+    /// SELECT, EXAMINE: what was learnt of the mailbox so far.
+    Select { mailbox: Vec<u8>, uid_validity: u32, read_write: bool },
+    /// The mailbox is closed.
+    Close,
+    /// The client is in IDLE, once the server said `+`.
+    Idle { begun: bool },
+    /// ENABLE.
+    Enable { utf8: bool },
+    /// FETCH.
+    Fetch(Rc<Job>),
+    /// Ours: mails whose metadata was left out of an answer are asked for. With the words of the end that waits for it.
+    Pull { job: Rc<Job>, words: Vec<u8> },
+    /// Ours: \Seen is set.
+    Mark,
+    /// Ours: which of the mails that were served changed would this command remove?
+    Ask { command: Zeroizing<Vec<u8>>, found: bool },
+    /// APPEND, REPLACE.
+    Upload,
+}
+
+/// AUTHENTICATE.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exchange {
+    pub(super) mechanism: Mechanism,
+    /// The client's next line is its first.
+    pub(super) first: bool,
+}
+
+impl Purpose {
+    /// Whether other commands wait until it is answered, since they may mean something else then.
+    const fn is_alone(&self) -> bool {
+        match self {
+            Self::Login { .. }
+            | Self::Select { .. }
+            | Self::Close
+            | Self::Idle { .. }
+            | Self::Enable { .. }
+            | Self::Ask { .. }
+            | Self::Upload => true,
+            Self::Relay | Self::Fetch(_) | Self::Pull { .. } | Self::Mark => false,
+        }
+    }
+
+    /// Whether the client sent it.
+    pub(super) const fn is_clients(&self) -> bool {
+        !matches!(self, Self::Pull { .. } | Self::Mark | Self::Ask { .. })
+    }
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Outstanding(VecDeque<Sent>);
+
+impl Outstanding {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn push(&mut self, sent: Sent) {
+        self.0.push_back(sent);
+    }
+
+    /// Takes out what has this number.
+    pub(super) fn take(&mut self, number: u32) -> Option<Sent> {
+        let at = self.0.iter().position(|sent| sent.number == number)?;
+        let sent = self.0.remove(at);
+        if self.0.is_empty() {
+            self.0 = VecDeque::new();
+        }
+        sent
+    }
+
+    /// The one that others wait for.
+    pub(super) fn alone(&mut self) -> Option<&mut Sent> {
+        self.0.iter_mut().find(|sent| sent.purpose.is_alone())
+    }
+
+    pub(super) fn has_alone(&self) -> bool {
+        self.0.iter().any(|sent| sent.purpose.is_alone())
+    }
+
+    /// The oldest FETCH of which content comes from the server now.
+    pub(super) fn pulled(&self) -> Option<&Rc<Job>> {
+        self.0.iter().find_map(|sent| match &sent.purpose {
+            Purpose::Fetch(job) if job.content && job.cached.borrow().is_none() => Some(job),
+            Purpose::Pull { job, .. } => Some(job),
+            Purpose::Fetch(_)
+            | Purpose::Relay
+            | Purpose::Login { .. }
+            | Purpose::Select { .. }
+            | Purpose::Close
+            | Purpose::Idle { .. }
+            | Purpose::Enable { .. }
+            | Purpose::Mark
+            | Purpose::Ask { .. }
+            | Purpose::Upload => None,
+        })
+    }
+
+    /// The oldest FETCH that asks for no content.
+    pub(super) fn metadata(&self) -> Option<&Rc<Job>> {
+        self.fetches().find(|job| !job.content)
+    }
+
+    /// Every FETCH of the client.
+    pub(super) fn fetches(&self) -> impl Iterator<Item = &Rc<Job>> {
+        self.0.iter().filter_map(|sent| match &sent.purpose {
+            Purpose::Fetch(job) => Some(job),
+            Purpose::Relay
+            | Purpose::Login { .. }
+            | Purpose::Select { .. }
+            | Purpose::Close
+            | Purpose::Idle { .. }
+            | Purpose::Enable { .. }
+            | Purpose::Pull { .. }
+            | Purpose::Mark
+            | Purpose::Ask { .. }
+            | Purpose::Upload => None,
+        })
+    }
+
+    /// The client's tag of the command with this number.
+    pub(super) fn tag(&self, number: u32) -> Option<&[u8]> {
+        self.0.iter().find(|sent| sent.number == number).map(|sent| &*sent.tag)
+    }
+
+    pub(super) fn is_logging_out(&self) -> bool {
+        self.0.iter().any(|sent| sent.verb == Verb::Logout)
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.0.iter().any(|sent| matches!(sent.purpose, Purpose::Close))
+    }
+
+    /// Whether the client is in IDLE, or about to be.
+    pub(super) fn is_in_idle(&self) -> bool {
+        self.0.iter().any(|sent| matches!(sent.purpose, Purpose::Idle { .. }))
+    }
+
+    /// Whether one of the client's commands brings data of this kind.
+    pub(super) fn brings(&self, kind: Data) -> bool {
+        self.0.iter().any(|sent| sent.purpose.is_clients() && brings(sent.verb, kind))
+    }
+
+    /// Whether a search of ours is answered next.
+    pub(super) fn asks(&mut self) -> Option<&mut bool> {
+        self.0.iter_mut().find_map(|sent| match &mut sent.purpose {
+            Purpose::Ask { found, .. } => Some(found),
+            Purpose::Relay
+            | Purpose::Login { .. }
+            | Purpose::Select { .. }
+            | Purpose::Close
+            | Purpose::Idle { .. }
+            | Purpose::Enable { .. }
+            | Purpose::Fetch(_)
+            | Purpose::Pull { .. }
+            | Purpose::Mark
+            | Purpose::Upload => None,
+        })
+    }
+}
+
+/// Which commands bring which data (RFC 9051 section 7, and the documents of the extensions).
+fn brings(verb: Verb, kind: Data) -> bool {
+    match kind {
+        Data::Id => verb == Verb::Id,
+        // The name under which a mailbox was opened or made may be told (RFC 9051 section 6.3.9.7, OLDNAME).
+        Data::List => matches!(
+            verb,
+            Verb::List
+                | Verb::Select
+                | Verb::Examine
+                | Verb::Create
+                | Verb::Delete
+                | Verb::Rename
+                | Verb::Subscribe
+                | Verb::Unsubscribe
+        ),
+        // RFC 5258 section 3.1: LSUB may be answered to a LIST of subscriptions by old servers.
+        Data::Lsub => matches!(verb, Verb::Lsub | Verb::List),
+        Data::Status => matches!(verb, Verb::Status | Verb::List),
+        Data::Search => matches!(verb, Verb::Search | Verb::UidSearch),
+        Data::Esearch => matches!(
+            verb,
+            Verb::Search
+                | Verb::UidSearch
+                | Verb::Sort
+                | Verb::UidSort
+                | Verb::Thread
+                | Verb::UidThread
+                | Verb::Fetch
+                | Verb::UidFetch
+        ),
+        Data::Sort => matches!(verb, Verb::Sort | Verb::UidSort),
+        Data::Thread => matches!(verb, Verb::Thread | Verb::UidThread),
+        Data::Quota => matches!(verb, Verb::GetQuota | Verb::GetQuotaRoot | Verb::SetQuota),
+        Data::QuotaRoot => verb == Verb::GetQuotaRoot,
+        Data::Acl => matches!(verb, Verb::GetAcl | Verb::SetAcl | Verb::DeleteAcl),
+        Data::ListRights => verb == Verb::ListRights,
+        Data::MyRights => matches!(verb, Verb::MyRights | Verb::List),
+        Data::Metadata => verb == Verb::GetMetadata,
+        Data::Namespace => verb == Verb::Namespace,
+        // FLAGS tells of the open mailbox, ENVELOPE and BODY stand in FETCH.
+        Data::Flags | Data::Envelope | Data::Body => false,
+    }
+}

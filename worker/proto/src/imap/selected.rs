@@ -1,0 +1,113 @@
+//! The mailbox that is open: which of its mails were served changed, and the scanned copies that the session keeps.
+use crate::machine::{Changed, ScannedCopy};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+
+/// Copies that one session keeps, whatever their size: each is a descriptor, and a worker has many sessions.
+const COPIES: usize = 8;
+
+/// The mailbox that is open.
+#[derive(Debug, Default)]
+pub(super) struct Selected {
+    /// `\Seen` may be set.
+    pub(super) read_write: bool,
+    /// By UID: octets as served.
+    changed: HashMap<u32, u64>,
+    /// The newest last.
+    copies: VecDeque<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    uid: u32,
+    /// Message number, while it is certain.
+    number: Option<u32>,
+    copy: Rc<dyn ScannedCopy>,
+    changed: bool,
+}
+
+impl Selected {
+    /// It was opened; nothing is known of it.
+    pub(super) fn new(read_write: bool) -> Self {
+        Self { read_write, ..Self::default() }
+    }
+
+    /// What the index knows of it.
+    pub(super) fn learn(&mut self, changed: &[Changed]) {
+        for Changed { uidl, length } in changed {
+            if let Some(uid) = std::str::from_utf8(uidl).ok().and_then(|uid| uid.parse().ok()) {
+                self.replaced(uid, *length);
+            }
+        }
+    }
+
+    /// This mail is served changed from now on.
+    pub(super) fn replaced(&mut self, uid: u32, length: u64) {
+        self.changed.insert(uid, length);
+    }
+
+    /// Whether any mail of it was served changed.
+    pub(super) fn has_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// Octets of a mail that is served changed.
+    pub(super) fn length(&self, uid: u32) -> Option<u64> {
+        self.changed.get(&uid).copied()
+    }
+
+    /// UIDs of mails that are served changed, ascending.
+    pub(super) fn changed(&self) -> Vec<u32> {
+        let mut uids: Vec<u32> = self.changed.keys().copied().collect();
+        uids.sort_unstable();
+        uids
+    }
+
+    /// A copy, by UID.
+    pub(super) fn copy_of(&self, uid: u32) -> Option<(u32, Rc<dyn ScannedCopy>, bool)> {
+        let kept = self.copies.iter().find(|kept| kept.uid == uid)?;
+        Some((kept.uid, Rc::clone(&kept.copy), kept.changed))
+    }
+
+    /// A copy, by message number.
+    pub(super) fn copy_at(&self, number: u32) -> Option<(u32, Rc<dyn ScannedCopy>, bool)> {
+        let kept = self.copies.iter().find(|kept| kept.number == Some(number))?;
+        Some((kept.uid, Rc::clone(&kept.copy), kept.changed))
+    }
+
+    /// Keeps a copy, and forgets the oldest that no longer fit into `bound` octets beside it.
+    pub(super) fn keep(
+        &mut self,
+        uid: u32,
+        number: Option<u32>,
+        copy: Rc<dyn ScannedCopy>,
+        changed: bool,
+        bound: u64,
+    ) {
+        self.copies.retain(|kept| kept.uid != uid);
+        let mut others: u64 = self.copies.iter().map(|kept| kept.copy.length()).fold(0, u64::saturating_add);
+        while others > bound || self.copies.len() >= COPIES {
+            let Some(oldest) = self.copies.pop_front() else { break };
+            others = others.saturating_sub(oldest.copy.length());
+        }
+        self.copies.push_back(Kept { uid, number, copy, changed });
+    }
+
+    /// The rules changed: what was judged by the old ones is judged again.
+    pub(super) fn forget_copies(&mut self) {
+        self.copies = VecDeque::new();
+    }
+
+    /// A message is gone, those behind it move up (RFC 9051 section 7.5.1).
+    pub(super) fn expunged(&mut self, number: u32) {
+        self.copies.retain(|kept| kept.number != Some(number));
+        for kept in &mut self.copies {
+            kept.number = kept.number.map(|at| if at > number { at - 1 } else { at });
+        }
+    }
+
+    /// Messages are gone, nobody says which numbers they had (RFC 7162 section 3.2.10).
+    pub(super) fn vanished(&mut self) {
+        self.copies.iter_mut().for_each(|kept| kept.number = None);
+    }
+}
