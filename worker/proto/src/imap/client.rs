@@ -74,6 +74,13 @@ impl Core {
             return Decision::Keep { synchronising };
         }
         if self.upload.is_none() && self.passing.is_none() {
+            // Behind a login that is not answered yet nobody knows what is permitted.
+            if self.must_wait(head.verb) {
+                let Frame { text, elided } = frame;
+                let announced = Some((size, synchronising, binary));
+                self.held = Some(Box::new(Held { text: text.to_vec(), elided: elided.to_vec(), announced }));
+                return Decision::Wait;
+            }
             if self.phase != Phase::After || !self.common.verbs.contains(head.verb) {
                 if synchronising {
                     let refused =
@@ -82,12 +89,6 @@ impl Core {
                     return Decision::Abandon;
                 }
                 return Decision::Skip;
-            }
-            if self.must_wait(head.verb) {
-                let Frame { text, elided } = frame;
-                let announced = Some((size, synchronising, binary));
-                self.held = Some(Box::new(Held { text: text.to_vec(), elided: elided.to_vec(), announced }));
-                return Decision::Wait;
             }
         }
         self.upload_announced(frame, &head, size, synchronising, out)
@@ -160,15 +161,15 @@ impl Core {
                 return Ok(Decision::Nothing);
             }
         };
-        if let Some(why) = self.objection(&command) {
-            self.refuse_command(Some(command.tag), command.verb.name().as_bytes(), why, out);
-            return Ok(Decision::Nothing);
-        }
         if self.must_wait(command.verb) {
             let Frame { text, elided } = frame;
             self.held =
                 Some(Box::new(Held { text: text.to_vec(), elided: elided.to_vec(), announced: None }));
             return Ok(Decision::Wait);
+        }
+        if let Some(why) = self.objection(&command) {
+            self.refuse_command(Some(command.tag), command.verb.name().as_bytes(), why, out);
+            return Ok(Decision::Nothing);
         }
         self.run(&command, out);
         Ok(Decision::Nothing)

@@ -271,7 +271,7 @@ impl Imap {
             }
             break;
         }
-        if self.core.common.client_ended && self.core.is_idle() {
+        if self.core.common.client_ended && self.core.needs_no_answer() {
             self.core.close(Close::ClientClosed, None, out);
         }
         Ok(())
@@ -472,6 +472,15 @@ impl Core {
             && self.held.is_none()
             && self.upload.is_none()
             && self.sending.is_none()
+            && self.passing.is_none()
+    }
+
+    /// Whether a client that sends no more gets nothing more either: it will never say DONE, nor send the rest of a mail.
+    fn needs_no_answer(&self) -> bool {
+        let cut_off = self.uploading.is_some()
+            || self.upload.as_ref().is_some_and(|upload| upload.whole.is_none())
+            || self.passing.is_some();
+        self.is_idle() || self.is_in_idle() || cut_off
     }
 
     /// Says what can be said.
