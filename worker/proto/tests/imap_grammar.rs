@@ -228,6 +228,7 @@ fn malformed_commands_are_told_from_unknown_ones() {
         ("a APPEND x CATENATE (URL \"/x\")", "a literal was expected at 11"),
         ("a SEARCH FUZZY BODY x", "a search key was expected at 9"),
         ("a SEARCH BEFORE 1-Foo-1994", "a date was expected at 16"),
+        ("a SEARCH MODSEQ \"/flags/ä\" all 1", "the name of a flag was expected at 27"),
         ("a IDLE x", "the end was expected at 6"),
     ] {
         table.row(line, &command(line), why);
@@ -257,6 +258,7 @@ fn responses_pass_as_they_are() {
         "* OK [CLOSED] closed",
         "a NO [X-NEW some thing] text",
         "* OK [this is text",
+        "* OK [x* OK [CAPABILITY,IMAP4rev1] text",
         "+ idling",
         "+ ",
         "* CAPABILITY IMAP4rev1 STARTTLS AUTH=PLAIN",

@@ -100,8 +100,8 @@ pub enum SectionText<'f> {
     Mime,
 }
 
-/// Names of header fields.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Names of header fields. Equal are those with the same names, in any case.
+#[derive(Clone, Debug)]
 pub struct Fields<'f> {
     text: Cow<'f, [u8]>,
     from: Side,
@@ -437,26 +437,9 @@ impl<'f> Section<'f> {
         writer.raw(b"]");
     }
 
-    /// Whether a response with this section answers an item with the other: names of fields have no case.
+    /// Whether a response with this section answers an item with the other.
     pub fn answers(&self, asked: &Section<'_>) -> bool {
-        self.part.text() == asked.part.text()
-            && match (&self.text, &asked.text) {
-                (SectionText::Fields(here), SectionText::Fields(there))
-                | (SectionText::FieldsNot(here), SectionText::FieldsNot(there)) => here.same(there),
-                (SectionText::All, SectionText::All)
-                | (SectionText::Header, SectionText::Header)
-                | (SectionText::Text, SectionText::Text)
-                | (SectionText::Mime, SectionText::Mime) => true,
-                (
-                    SectionText::All
-                    | SectionText::Header
-                    | SectionText::Text
-                    | SectionText::Mime
-                    | SectionText::Fields(_)
-                    | SectionText::FieldsNot(_),
-                    _other,
-                ) => false,
-            }
+        self == asked
     }
 
     /// The same, owning its text.
@@ -472,6 +455,16 @@ impl<'f> Section<'f> {
         Section { part: self.part.into_owned(), text }
     }
 }
+
+impl PartialEq for Fields<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        let (here, there) = (self.names(), other.names());
+        here.len() == there.len()
+            && here.iter().zip(&there).all(|(here, there)| here.bytes().eq_ignore_ascii_case(there.bytes()))
+    }
+}
+
+impl Eq for Fields<'_> {}
 
 impl<'f> Fields<'f> {
     fn parse(cursor: &mut Cursor<'f>) -> Parsed<Self> {
@@ -509,12 +502,6 @@ impl<'f> Fields<'f> {
             writer.astring(name);
         }
         writer.raw(b")");
-    }
-
-    fn same(&self, other: &Fields<'_>) -> bool {
-        let (here, there) = (self.names(), other.names());
-        here.len() == there.len()
-            && here.iter().zip(&there).all(|(here, there)| here.bytes().eq_ignore_ascii_case(there.bytes()))
     }
 
     fn into_owned(self) -> Fields<'static> {

@@ -276,6 +276,9 @@ impl<'f> Key<'f> {
             let mut entry = None;
             if cursor.peek() == Some(b'"') {
                 let name = cursor.string()?;
+                if !name.bytes().iter().all(|byte| matches!(byte, b' '..=b'~')) {
+                    return Err(cursor.wrong("the name of a flag was expected"));
+                }
                 cursor.space()?;
                 let Some(kind) = eat_one_of(cursor, &["priv", "shared", "all"]) else {
                     return Err(cursor.wrong("priv, shared or all was expected"));

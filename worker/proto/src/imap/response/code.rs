@@ -46,6 +46,9 @@ pub(super) fn parse<'f>(cursor: &mut Cursor<'f>) -> Parsed<Option<Code<'f>>> {
     let mut inside = cursor.clone();
     inside.expect(b'[', "`[` was expected")?;
     let Ok(name) = inside.atom() else { return Ok(None) };
+    if !matches!(inside.peek(), Some(b' ' | b']')) {
+        return Ok(None);
+    }
     let is = |word: &str| name.eq_ignore_ascii_case(word.as_bytes());
     let code = if is("ALERT") {
         Code::Alert
