@@ -78,7 +78,7 @@ fn no_login_in_clear_text_where_tls_is_required_and_capa_says_so() {
         Mailward::start(&in_front(server.address(), "tls = \"starttls-required\"", &pki.sign(&[NAME])));
     let (mut client, _) = Client::connect(mailward.address());
     for login in ["USER user", "PASS secret", "AUTH PLAIN AHVzZXIAc2VjcmV0"] {
-        assert_eq!(client.command(login), "-ERR use STLS first", "{login}");
+        assert_eq!(client.command(login), "-ERR begin TLS first", "{login}");
     }
     let capa = String::from_utf8(client.multiline("CAPA").1.unwrap()).unwrap();
     assert!(capa.contains("STLS\r\n") && !capa.contains("USER"), "{capa}");

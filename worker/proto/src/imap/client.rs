@@ -9,7 +9,7 @@ use super::fetch::Job;
 use super::frame::{Announced, Elided, Frame};
 use super::guard::Guarded;
 use super::machine::{Core, Decision, Phase};
-use super::outstanding::{Exchange, Purpose, Sent};
+use super::outstanding::{Exchange, Idle, Pull, Purpose, Sent};
 use super::sequence_set::SequenceSet;
 use super::verb::Verb;
 use super::write::Writer;
@@ -32,6 +32,19 @@ const PROXY_FIELDS: &[&str] = &[
     "x-session-id",
     "x-session-ext-id",
 ];
+
+/// Why the rest of a command is passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// A literal over its bound.
+    TooLong,
+    /// A mail over `max-mail`.
+    TooLarge,
+    /// Ours: not permitted.
+    Not(Answer),
+    /// The server answered it before it was complete.
+    Answered,
+}
 
 /// A command, or the announcement of a mail, that waits for the answers to those before it.
 pub(super) struct Held {
@@ -56,57 +69,86 @@ impl std::fmt::Debug for Held {
 
 impl Core {
     /// The announcement of a literal.
-    pub(super) fn client_literal(&mut self, announced: &Announced<'_>, out: &mut Output) -> Decision {
+    pub(super) fn client_literal(
+        &mut self,
+        announced: &Announced<'_>,
+        out: &mut Output,
+    ) -> Result<Decision, Broken> {
         let Announced { frame, size, synchronising, binary } = *announced;
         let head = match Head::parse(frame) {
             Ok(head) => head,
             Err(refusal) if synchronising => {
                 self.refuse(&refusal, out);
-                return Decision::Abandon;
+                return Ok(Decision::Abandon);
             }
             // It is refused when it is complete.
-            Err(_) => return Decision::Skip,
+            Err(_) => return Ok(Decision::Skip),
         };
-        if self.refused {
-            return if synchronising { self.give_up_command(&head, out) } else { Decision::Skip };
+        if self.refused.is_some() {
+            return Ok(if synchronising { self.give_up_command(&head, out) } else { Decision::Skip });
         }
         if !head.announces_message(self.common.utf8) {
-            return Decision::Keep { synchronising };
+            return Ok(Decision::Keep { synchronising });
         }
-        if self.upload.is_none() && self.passing.is_none() {
+        if !self.is_receiving_upload() {
             // Behind a login that is not answered yet nobody knows what is permitted.
             if self.must_wait(head.verb) {
                 let Frame { text, elided } = frame;
                 let announced = Some((size, synchronising, binary));
                 self.held = Some(Box::new(Held { text: text.to_vec(), elided: elided.to_vec(), announced }));
-                return Decision::Wait;
+                return Ok(Decision::Wait);
             }
-            if self.phase != Phase::After || !self.common.verbs.contains(head.verb) {
+            if let Some(why) = self.upload_objection(frame) {
                 if synchronising {
-                    let refused =
-                        if self.phase == Phase::After { Answer::NotPermitted } else { Answer::LogInFirst };
-                    self.refuse_command(Some(head.tag), head.name, refused, out);
-                    return Decision::Abandon;
+                    self.refuse_command(Some(head.tag), head.name, why, out);
+                    return Ok(Decision::Abandon);
                 }
-                return Decision::Skip;
+                // It comes whatever is said; the command is refused when it is complete.
+                self.refused = Some(Refused::Not(why));
+                return Ok(Decision::Skip);
             }
         }
         self.upload_announced(frame, &head, size, synchronising, out)
     }
 
+    /// Why a command that brings mails is not permitted, as far as it came.
+    fn upload_objection(&self, frame: Frame<'_>) -> Option<Answer> {
+        let Ok(command) = Command::parse_announced(frame, self.common.utf8) else {
+            return Some(Answer::MalformedArgument);
+        };
+        self.objection(&command).or(match self.guard(&command) {
+            Guarded::Refused => Some(Answer::DeleteReplaced),
+            Guarded::Free | Guarded::Ask(_) => None,
+        })
+    }
+
+    /// Whether what the client sends is more of a command that brings mails.
+    pub(super) fn is_receiving_upload(&self) -> bool {
+        self.passing.is_some() || self.upload.as_ref().is_some_and(|upload| upload.whole.is_none())
+    }
+
     /// The rest of a refused command does not come: the client waits for `+` and hears NO.
     fn give_up_command(&mut self, head: &Head<'_>, out: &mut Output) -> Decision {
-        self.refused = false;
-        self.upload = None;
-        let tag = head.tag.to_vec();
-        self.common_say(Some(&tag), Answer::LineTooLong, out);
+        self.upload_forgotten(out);
+        self.say_refused(head.tag, head.name, out);
         Decision::Abandon
     }
 
+    /// Says why the command that came was refused.
+    fn say_refused(&mut self, tag: &[u8], name: &[u8], out: &mut Output) {
+        match self.refused.take() {
+            Some(Refused::TooLong) => self.common_say(Some(tag), Answer::LineTooLong, out),
+            Some(Refused::TooLarge) => self.say_too_large(tag, out),
+            Some(Refused::Not(why)) => self.refuse_command(Some(tag), name, why, out),
+            // The server said it.
+            Some(Refused::Answered) | None => {}
+        }
+    }
+
     /// A synchronising literal is over its bound.
-    pub(super) fn refuse_held_literal(&mut self, out: &mut Output) {
-        self.refused = false;
-        self.common_say(None, Answer::LineTooLong, out);
+    pub(super) fn refuse_held_literal(&mut self, frame: Frame<'_>, out: &mut Output) {
+        let tag = Head::parse(frame).ok().map(|head| head.tag);
+        self.common_say(tag, Answer::LineTooLong, out);
     }
 
     pub(super) fn say_go_ahead(&mut self, out: &mut Output) {
@@ -117,8 +159,9 @@ impl Core {
     pub(super) fn client_frame(&mut self, frame: Frame<'_>, out: &mut Output) -> Result<Decision, Broken> {
         if let Some(sent) = self.outstanding.alone() {
             match &mut sent.purpose {
-                Purpose::Idle { .. } => return self.done(frame, out),
+                Purpose::Idle(_) => return self.done(frame, out),
                 Purpose::Login { user, sasl: Some(exchange) } => {
+                    exchange.challenged = false;
                     let first = std::mem::take(&mut exchange.first);
                     if let Some(name) = sasl::user(exchange.mechanism, first, frame.text) {
                         *user = name;
@@ -145,13 +188,15 @@ impl Core {
         if self.phase == Phase::Before && is_http(frame.text) {
             return Err(Broken::client("a request of HTTP"));
         }
-        if std::mem::take(&mut self.refused) {
+        if self.refused.is_some() {
             self.upload_forgotten(out);
-            let tag = Head::parse(frame).ok().map(|head| head.tag.to_vec());
-            self.common_say(tag.as_deref(), Answer::LineTooLong, out);
+            if let Ok(head) = Head::parse(frame) {
+                self.say_refused(head.tag, head.name, out);
+            }
+            self.refused = None;
             return Ok(Decision::Nothing);
         }
-        if self.upload.is_some() || self.passing.is_some() {
+        if self.is_receiving_upload() {
             return self.upload_complete(frame, out);
         }
         let command = match Command::parse(frame, self.common.utf8) {
@@ -189,7 +234,7 @@ impl Core {
         match held.announced {
             Some((size, synchronising, binary)) => {
                 let announced = Announced { frame, size, synchronising, binary };
-                Ok(self.client_literal(&announced, out))
+                self.client_literal(&announced, out)
             }
             None => self.client_frame(frame, out),
         }
@@ -197,7 +242,9 @@ impl Core {
 
     /// Whether a command has to wait: for one that changes what it means, or since it does so itself.
     fn must_wait(&self, verb: Verb) -> bool {
-        let busy = self.outstanding.has_alone()
+        let busy = !self.pulls.is_empty()
+            || self.delayed.is_some()
+            || self.outstanding.has_alone()
             || self.upstream.is_waiting()
             || self.opening.is_some()
             || self.upload.is_some()
@@ -261,7 +308,7 @@ impl Core {
     }
 
     /// Why a well-formed command is not sent on.
-    fn objection(&self, command: &Command<'_>) -> Option<Answer> {
+    pub(super) fn objection(&self, command: &Command<'_>) -> Option<Answer> {
         let verb = command.verb;
         // What is hidden is refused too.
         if !self.common.verbs.contains(verb) || command.uses().beyond(self.common.capabilities).is_some() {
@@ -301,10 +348,11 @@ impl Core {
                 let Some(mechanism) = Mechanism::named(mechanism) else { return };
                 let initial = initial.as_ref().map(|initial| initial.0);
                 let user = initial.and_then(|line| sasl::user(mechanism, true, line)).unwrap_or_default();
-                Purpose::Login { user, sasl: Some(Exchange { mechanism, first: initial.is_none() }) }
+                let exchange = Exchange { mechanism, first: initial.is_none(), challenged: false };
+                Purpose::Login { user, sasl: Some(exchange) }
             }
             Body::Select(select) => {
-                self.selected = None;
+                self.no_mailbox();
                 let mailbox = if select.mailbox.is_inbox() { b"INBOX" } else { select.mailbox.bytes() };
                 let read_write = command.verb == Verb::Select;
                 Purpose::Select { mailbox: mailbox.to_vec(), uid_validity: 0, read_write }
@@ -319,7 +367,7 @@ impl Core {
                     out.client.extend_from_slice(b" OK begin TLS\r\n");
                     return;
                 }
-                Verb::Idle => Purpose::Idle { begun: false },
+                Verb::Idle => Purpose::Idle(Idle::Asked),
                 Verb::Close | Verb::Unselect => Purpose::Close,
                 _ => Purpose::Relay,
             },
@@ -386,9 +434,9 @@ impl Core {
         let Body::Fetch(fetch) = &command.body else { return };
         let rules = &self.common.settings.rules;
         let job = Rc::new(if rules.download.scan {
-            Job::new(&fetch.items, command.verb == Verb::UidFetch, rules.imap.strict)
+            Job::new(&fetch.items, &fetch.set, command.verb == Verb::UidFetch, rules.imap.strict)
         } else {
-            Job::passing(&fetch.items, command.verb == Verb::UidFetch)
+            Job::passing(&fetch.items, &fetch.set, command.verb == Verb::UidFetch)
         });
         let plain = fetch.changed_since.is_none() && !fetch.vanished && fetch.page.is_none();
         if job.content
@@ -413,7 +461,11 @@ impl Core {
     }
 
     /// Asks for mails whose metadata was left out of an answer, since they are served changed.
-    pub(super) fn pull(&mut self, tag: &[u8], verb: Verb, job: Rc<Job>, words: Vec<u8>, out: &mut Output) {
+    pub(super) fn pull(&mut self, out: &mut Output) {
+        if self.upstream.is_waiting() || self.sending.is_some() {
+            return;
+        }
+        let Some(Pull { tag, verb, job, words }) = self.pulls.pop_front() else { return };
         let uids = std::mem::take(&mut *job.pulls.borrow_mut());
         let set = uid_set(&uids);
         let number = self.upstream.next_number();
@@ -424,7 +476,13 @@ impl Core {
         writer.raw(&set);
         writer.word(" (UID BODY.PEEK[])");
         writer.end();
-        self.sent(number, tag, verb, Purpose::Pull { job, words });
+        self.sent(number, &tag, verb, Purpose::Pull { job, words });
+    }
+
+    /// Nothing is open any more, and what was learnt of its mails is about no other's.
+    pub(super) fn no_mailbox(&mut self) {
+        self.selected = None;
+        self.late.clear();
     }
 
     /// Sets \Seen of the mails whose content was served.
@@ -451,16 +509,15 @@ impl Core {
         if !frame.text.eq_ignore_ascii_case(b"DONE") {
             return Err(Broken::client("something else than DONE ends IDLE"));
         }
-        let begun = self
-            .outstanding
-            .alone()
-            .is_some_and(|sent| matches!(sent.purpose, Purpose::Idle { begun: true }));
-        if !begun {
-            // Before the server agreed: it hears both in their order.
-            self.done_early = true;
-            return Ok(Decision::Nothing);
+        if let Some(Purpose::Idle(idle)) = self.outstanding.alone().map(|sent| &mut sent.purpose) {
+            if *idle == Idle::Begun {
+                *idle = Idle::Done;
+                out.server.extend_from_slice(b"DONE\r\n");
+            } else {
+                // The server has not agreed: it hears both in their order.
+                *idle = Idle::DoneEarly;
+            }
         }
-        out.server.extend_from_slice(b"DONE\r\n");
         Ok(Decision::Nothing)
     }
 

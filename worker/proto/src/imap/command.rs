@@ -182,14 +182,31 @@ impl<'f> Head<'f> {
 }
 
 impl<'f> Command<'f> {
-    /// Reads a frame. `utf8`: names and strings may be in UTF-8 (RFC 6855). A frame that is not yet complete is one too, if it ends
-    /// with the announcement of a message that is appended.
+    /// Reads a frame. `utf8`: names and strings may be in UTF-8 (RFC 6855).
     ///
     /// # Errors
     /// A [`Refusal`] that says why it is not sent on.
     pub fn parse(frame: Frame<'f>, utf8: bool) -> Result<Self, Refusal<'f>> {
+        Self::parse_body(frame, |verb, arguments| Body::parse(verb, arguments, utf8))
+    }
+
+    /// Reads APPEND or REPLACE as far as it came: up to the announcement of a message, which may be `UTF8 (~{n}`.
+    ///
+    /// # Errors
+    /// A [`Refusal`] that says why it is not sent on.
+    pub fn parse_announced(frame: Frame<'f>, utf8: bool) -> Result<Self, Refusal<'f>> {
+        Self::parse_body(frame, |verb, arguments| match verb {
+            Verb::Append => Append::parse(arguments, utf8, true).map(Body::Append),
+            _ => Replace::parse(arguments, utf8, true).map(Body::Replace),
+        })
+    }
+
+    fn parse_body(
+        frame: Frame<'f>,
+        parse: impl FnOnce(Verb, &mut Cursor<'f>) -> Parsed<Body<'f>>,
+    ) -> Result<Self, Refusal<'f>> {
         let Head { tag, verb, name, mut arguments } = Head::parse(frame)?;
-        let body = Body::parse(verb, &mut arguments, utf8).and_then(|body| arguments.end().map(|()| body));
+        let body = parse(verb, &mut arguments).and_then(|body| arguments.end().map(|()| body));
         match body {
             Ok(body) => Ok(Self { tag, verb, body }),
             Err(wrong) => Err(Refusal { tag: Some(tag), name, why: Why::Malformed(wrong) }),

@@ -6,6 +6,7 @@ use super::common::Common;
 use super::content::{self, Answer, Refusal};
 use super::fetch_item::{FetchItem, Section};
 use super::response::fetch::Fetch as Response;
+use super::sequence_set::SequenceSet;
 use super::write::Writer;
 use crate::machine::{CopyFault, ScannedCopy};
 use policy::names::Language;
@@ -20,6 +21,9 @@ pub(super) const PIECE: usize = 64 * 1024;
 pub(super) struct Job {
     /// What it asks for.
     pub(super) items: Vec<FetchItem<'static>>,
+    /// Which messages; `by_uid`: by UIDs.
+    set: SequenceSet<'static>,
+    by_uid: bool,
     /// It is a UID FETCH, or asks for UID.
     pub(super) uid: bool,
     /// It asks for content, so that everything that tells about content comes from copies too.
@@ -42,10 +46,12 @@ pub(super) struct Job {
 
 impl Job {
     /// Takes a FETCH apart. `strict`: what tells about content waits for the judgement as content does.
-    pub(super) fn new(items: &[FetchItem<'_>], uid: bool, strict: bool) -> Self {
+    pub(super) fn new(items: &[FetchItem<'_>], set: &SequenceSet<'_>, uid: bool, strict: bool) -> Self {
         let content = items.iter().any(|item| is_content(item, strict));
         Self {
             items: items.iter().cloned().map(FetchItem::into_owned).collect(),
+            set: set.clone().into_owned(),
+            by_uid: uid,
             uid: uid || items.contains(&FetchItem::Uid),
             content,
             passes: false,
@@ -59,8 +65,8 @@ impl Job {
     }
 
     /// A FETCH whose answer passes as the server gives it.
-    pub(super) fn passing(items: &[FetchItem<'_>], uid: bool) -> Self {
-        let mut job = Self::new(items, uid, false);
+    pub(super) fn passing(items: &[FetchItem<'_>], set: &SequenceSet<'_>, uid: bool) -> Self {
+        let mut job = Self::new(items, set, uid, false);
         job.content = false;
         job.sets_seen = false;
         job.passes = true;
@@ -88,6 +94,12 @@ impl Job {
         let whole = FetchItem::Section { section: Section::default(), partial: None, peek: true };
         add(whole, self.content && self.cached.borrow().is_none());
         items
+    }
+
+    /// Whether this message may be one of those that it names: only the server knows what `*` and `$` are.
+    pub(super) fn may_mean(&self, number: u32, uid: u32) -> bool {
+        let wanted = if self.by_uid { uid } else { number };
+        self.set.is_saved_result() || self.set.contains(wanted, wanted)
     }
 
     /// Whether the client asked for what a response brings.
@@ -216,7 +228,7 @@ impl Pending {
         writer.word("* ");
         Response::write_head(number, &mut writer);
         writer.raw(&meta);
-        Some(Serving { first: meta.is_empty(), next: 0, answer: None, job, copy })
+        Some(Serving { uid, first: meta.is_empty(), next: 0, answer: None, job, copy })
     }
 }
 
@@ -255,6 +267,7 @@ fn without_content(number: u32, uid: u32, meta: &[u8], out: &mut Vec<u8>) {
 /// An answer that is being written out of a copy.
 #[derive(Debug)]
 pub(super) struct Serving {
+    uid: u32,
     first: bool,
     /// Index of the next item that the copy answers.
     next: usize,
@@ -276,6 +289,10 @@ impl Serving {
             }
             let job = Rc::clone(&self.job);
             let Some(item) = job.from_copy().nth(self.next) else {
+                if self.first {
+                    // Nothing could be answered, and an empty list is none.
+                    out.extend_from_slice(format!("UID {}", self.uid).as_bytes());
+                }
                 out.extend_from_slice(b")\r\n");
                 job.answered.set(job.answered.get() + 1);
                 return Ok(true);

@@ -217,6 +217,11 @@ impl Framer {
         }
     }
 
+    /// What came of the frame whose literal waits for a decision.
+    pub fn undecided_frame(&self) -> Frame<'_> {
+        Frame { text: &self.text, elided: &self.elided }
+    }
+
     fn undecided(&self) -> Option<Elided> {
         if self.state == State::Undecided { self.elided.last().copied() } else { None }
     }

@@ -7,7 +7,7 @@ use super::machine::Core;
 use super::outstanding::Purpose;
 use super::upstream::tag;
 use super::verb::Verb;
-use super::write::{Literals, Writer};
+use super::write::Writer;
 use crate::machine::Output;
 use zeroize::Zeroizing;
 
@@ -73,8 +73,14 @@ impl Core {
     pub(super) fn ask(&mut self, command: &Command<'_>, keys: &[u8], out: &mut Output) {
         let mut text = Zeroizing::new(Vec::new());
         let mut stops = Vec::new();
-        // What is held is written for this connection later; a name that needs a literal is sent with LITERAL+ or refused.
-        command.write(b"", &mut Writer::to_server(&mut text, &mut stops, Literals::Plus, self.common.utf8));
+        command.write(
+            b"",
+            &mut Writer::to_server(&mut text, &mut stops, self.common.literals, self.common.utf8),
+        );
+        if !stops.is_empty() {
+            // A name for which the server would have to be waited for in the middle: rare enough to be refused.
+            return self.common_say(Some(command.tag), texts::Answer::DeleteReplaced, out);
+        }
         let number = self.upstream.next_number();
         out.server.extend_from_slice(&tag(number));
         out.server.extend_from_slice(b" UID SEARCH ");

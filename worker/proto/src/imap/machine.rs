@@ -1,12 +1,12 @@
 //! The machine: bytes of both peers into frames, frames to `client.rs` and `server.rs`, and what the driver says.
 use super::answer::farewell;
 use super::capability::CapabilitySet;
-use super::client::Held;
+use super::client::{Held, Refused};
 use super::common::{Broken, Common};
 use super::fetch::{Outcome, PIECE};
 use super::frame::{Bounds, FrameError, Framer, Step};
 use super::outbox::Outbox;
-use super::outstanding::{Outstanding, Purpose};
+use super::outstanding::{Outstanding, Pull, Purpose};
 use super::receiving::{Receiving, Spool};
 use super::selected::Selected;
 use super::upload::{Passing, Scanned, Sending, Upload};
@@ -19,6 +19,7 @@ use crate::machine::{
     Settings, Side, Verdict,
 };
 use policy::names::Language;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 use texts::Answer;
@@ -55,8 +56,6 @@ pub(super) enum Phase {
     Before,
     /// The server took the login.
     After,
-    /// LOGOUT was sent on.
-    Logout,
     /// `Close` was said, or a fault found.
     Ended,
 }
@@ -72,7 +71,7 @@ pub(super) struct Core {
     /// A command, or the announcement of a literal, that waits for answers to those before it.
     pub(super) held: Option<Box<Held>>,
     /// The command that is being received was refused already; what is left of it is passed over.
-    pub(super) refused: bool,
+    pub(super) refused: Option<Refused>,
     /// The mailbox that is open.
     pub(super) selected: Option<Box<Selected>>,
     /// The end of a SELECT waits for what the index knows of the mailbox: the tag and the words.
@@ -87,6 +86,8 @@ pub(super) struct Core {
     pub(super) late: Vec<(u32, u32)>,
     /// The server agreed to UTF8=ACCEPT.
     pub(super) utf8_enabled: bool,
+    /// Mails that are to be asked for.
+    pub(super) pulls: VecDeque<Pull>,
     /// UIDs whose \Seen is to be set.
     pub(super) marks: Vec<u32>,
     pub(super) upload: Option<Box<Upload>>,
@@ -96,8 +97,6 @@ pub(super) struct Core {
     pub(super) uploading: Option<Spool>,
     /// What becomes of a literal that waited for the server.
     pub(super) decided: Option<Decision>,
-    /// DONE came before the server agreed to IDLE.
-    pub(super) done_early: bool,
     /// The answer to a failed login waits until then: its words.
     pub(super) delayed: Option<Box<(Duration, Vec<u8>)>>,
     /// STARTTLS was taken: what follows is a handshake.
@@ -148,7 +147,7 @@ impl Imap {
                 upstream: Upstream::default(),
                 outbox: Outbox::default(),
                 held: None,
-                refused: false,
+                refused: None,
                 selected: None,
                 opening: None,
                 receiving: None,
@@ -156,13 +155,13 @@ impl Imap {
                 mail_octets: 0,
                 late: Vec::new(),
                 utf8_enabled: false,
+                pulls: VecDeque::new(),
                 marks: Vec::new(),
                 upload: None,
                 sending: None,
                 passing: None,
                 uploading: None,
                 decided: None,
-                done_early: false,
                 delayed: None,
                 upgrading: false,
             },
@@ -288,6 +287,9 @@ impl Imap {
             }
             let decision = self.core.resume(out)?;
             self.decide(decision, out)?;
+            if self.core.upgrading && !self.client_inbox.is_empty() {
+                return Err(Broken::client("octets behind STARTTLS"));
+            }
             return Ok(true);
         }
         if self.client_inbox.is_empty() || !self.core.accepts_client() {
@@ -314,7 +316,7 @@ impl Imap {
             };
             let decision = match step {
                 Step::More => break,
-                Step::Announced(announced) => self.core.client_literal(&announced, out),
+                Step::Announced(announced) => self.core.client_literal(&announced, out)?,
                 Step::Piece(piece) => {
                     self.core.client_piece(piece, out);
                     continue;
@@ -350,13 +352,13 @@ impl Imap {
                         self.core.say_go_ahead(out);
                     }
                 } else if synchronising {
-                    self.core.refuse_held_literal(out);
+                    self.core.refuse_held_literal(self.client.undecided_frame(), out);
                     self.client.abandon();
                 } else if self.core.phase == Phase::Before {
                     // It comes whatever we say, and nobody logged in for it.
                     return Err(Broken::client("a literal over the bound before the login"));
                 } else {
-                    self.core.refused = true;
+                    self.core.refused = Some(Refused::TooLong);
                     self.client.skip();
                 }
             }
@@ -424,10 +426,13 @@ impl Core {
     fn accepts_client(&self) -> bool {
         let waits = self.held.is_some()
             || self.upgrading
+            || self.delayed.is_some()
+            || self.outstanding.holds_client()
+            || self.outstanding.is_logging_out()
             || self.upstream.is_waiting()
             || self.passing.as_ref().is_some_and(|passing| passing.waits.is_some());
         match self.phase {
-            Phase::Greeting | Phase::Logout | Phase::Ended => false,
+            Phase::Greeting | Phase::Ended => false,
             Phase::Before | Phase::After => {
                 !waits && self.outstanding.len() < COMMANDS && !self.outbox.is_full()
             }
@@ -445,7 +450,7 @@ impl Core {
     /// Whether the next line of the client is no command: DONE, or an answer in a SASL exchange.
     fn expects_plain_line(&mut self) -> bool {
         self.outstanding.alone().is_some_and(|sent| {
-            matches!(sent.purpose, Purpose::Idle { .. } | Purpose::Login { sasl: Some(_), .. })
+            matches!(sent.purpose, Purpose::Idle(_) | Purpose::Login { sasl: Some(_), .. })
         })
     }
 
@@ -458,7 +463,7 @@ impl Core {
             Phase::Before => {
                 Bounds { line: if plain { sasl } else { BEFORE_LOGIN.line.max(sasl) }, ..BEFORE_LOGIN }
             }
-            Phase::Greeting | Phase::After | Phase::Logout | Phase::Ended => {
+            Phase::Greeting | Phase::After | Phase::Ended => {
                 let line = rules.imap.cmd_line_len;
                 Bounds { line, literal: line as u64, literals: line as u64 }
             }
@@ -473,6 +478,7 @@ impl Core {
             && self.upload.is_none()
             && self.sending.is_none()
             && self.passing.is_none()
+            && self.pulls.is_empty()
     }
 
     /// Whether a client that sends no more gets nothing more either: it will never say DONE, nor send the rest of a mail.
@@ -480,7 +486,7 @@ impl Core {
         let cut_off = self.uploading.is_some()
             || self.upload.as_ref().is_some_and(|upload| upload.whole.is_none())
             || self.passing.is_some();
-        self.is_idle() || self.is_in_idle() || cut_off
+        self.is_idle() || self.outstanding.waits_for_client() || cut_off
     }
 
     /// Says what can be said.
@@ -504,6 +510,7 @@ impl Core {
         if let Err(fault) = drained {
             return self.fail(fault, out);
         }
+        self.pull(out);
         self.mark_seen(out);
         if !out.client.is_empty() {
             self.common.spoke = self.common.now;
@@ -630,8 +637,10 @@ impl Core {
         } else if self.is_before_login() && now >= self.common.login_deadline() {
             self.close(Close::LoginDeadline, Some(Answer::LoginTooLong), out);
         } else if let Some(due) = self.sign_of_life() {
-            if now >= due && !self.is_in_answer() {
-                out.client.extend_from_slice(b"* OK Still here\r\n");
+            if now >= due {
+                if !self.is_in_answer() {
+                    out.client.extend_from_slice(b"* OK Still here\r\n");
+                }
                 self.common.spoke = now;
             }
         } else if now >= self.common.idle_deadline() {
@@ -699,7 +708,7 @@ impl Machine for Imap {
         self.core.common.security = Security::Secured;
         self.core.common.utf8 = false;
         self.core.upgrading = false;
-        self.core.refused = false;
+        self.core.refused = None;
         self.core.held = None;
         Self { client: Framer::new(Side::Client, BEFORE_LOGIN), client_inbox: Inbox::default(), ..self }
     }

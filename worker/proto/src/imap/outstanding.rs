@@ -30,8 +30,8 @@ pub(super) enum Purpose {
     Select { mailbox: Vec<u8>, uid_validity: u32, read_write: bool },
     /// The mailbox is closed.
     Close,
-    /// The client is in IDLE, once the server said `+`.
-    Idle { begun: bool },
+    /// IDLE.
+    Idle(Idle),
     /// ENABLE.
     Enable { utf8: bool },
     /// FETCH.
@@ -52,6 +52,21 @@ pub(super) struct Exchange {
     pub(super) mechanism: Mechanism,
     /// The client's next line is its first.
     pub(super) first: bool,
+    /// The server asked, and the client has not answered.
+    pub(super) challenged: bool,
+}
+
+/// How far IDLE is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Idle {
+    /// The server has not agreed.
+    Asked,
+    /// Nor has it, and the client said DONE already.
+    DoneEarly,
+    /// The client idles.
+    Begun,
+    /// DONE went to the server.
+    Done,
 }
 
 impl Purpose {
@@ -61,7 +76,7 @@ impl Purpose {
             Self::Login { .. }
             | Self::Select { .. }
             | Self::Close
-            | Self::Idle { .. }
+            | Self::Idle(_)
             | Self::Enable { .. }
             | Self::Ask { .. }
             | Self::Upload => true,
@@ -73,6 +88,16 @@ impl Purpose {
     pub(super) const fn is_clients(&self) -> bool {
         !matches!(self, Self::Pull { .. } | Self::Mark | Self::Ask { .. })
     }
+}
+
+/// Mails whose metadata was left out of the answer to a FETCH, until they can be asked for.
+#[derive(Debug)]
+pub(super) struct Pull {
+    pub(super) tag: Box<[u8]>,
+    pub(super) verb: Verb,
+    pub(super) job: Rc<Job>,
+    /// The server's words at its end.
+    pub(super) words: Vec<u8>,
 }
 
 /// All of them.
@@ -111,9 +136,18 @@ impl Outstanding {
         self.0.iter().any(|sent| sent.purpose.is_alone())
     }
 
-    /// The oldest FETCH of which content comes from the server now.
-    pub(super) fn pulled(&self) -> Option<&Rc<Job>> {
-        self.0.iter().find_map(|sent| match &sent.purpose {
+    /// Whether content comes from the server now.
+    pub(super) fn pulls(&self) -> bool {
+        self.pulling().next().is_some()
+    }
+
+    /// The FETCH that asked for the content of this message: the oldest, if several did. Servers may answer out of order.
+    pub(super) fn pulled(&self, number: u32, uid: u32) -> Option<&Rc<Job>> {
+        self.pulling().find(|job| job.may_mean(number, uid))
+    }
+
+    fn pulling(&self) -> impl Iterator<Item = &Rc<Job>> {
+        self.0.iter().filter_map(|sent| match &sent.purpose {
             Purpose::Fetch(job) if job.content && job.cached.borrow().is_none() => Some(job),
             Purpose::Pull { job, .. } => Some(job),
             Purpose::Fetch(_)
@@ -121,7 +155,7 @@ impl Outstanding {
             | Purpose::Login { .. }
             | Purpose::Select { .. }
             | Purpose::Close
-            | Purpose::Idle { .. }
+            | Purpose::Idle(_)
             | Purpose::Enable { .. }
             | Purpose::Mark
             | Purpose::Ask { .. }
@@ -142,7 +176,7 @@ impl Outstanding {
             | Purpose::Login { .. }
             | Purpose::Select { .. }
             | Purpose::Close
-            | Purpose::Idle { .. }
+            | Purpose::Idle(_)
             | Purpose::Enable { .. }
             | Purpose::Pull { .. }
             | Purpose::Mark
@@ -166,7 +200,31 @@ impl Outstanding {
 
     /// Whether the client is in IDLE, or about to be.
     pub(super) fn is_in_idle(&self) -> bool {
-        self.0.iter().any(|sent| matches!(sent.purpose, Purpose::Idle { .. }))
+        self.0.iter().any(|sent| matches!(sent.purpose, Purpose::Idle(_)))
+    }
+
+    /// Whether a login is under way.
+    pub(super) fn is_logging_in(&self) -> bool {
+        self.0.iter().any(|sent| matches!(sent.purpose, Purpose::Login { .. }))
+    }
+
+    /// Whether only the client can go on: DONE, or its turn in a SASL exchange.
+    pub(super) fn waits_for_client(&self) -> bool {
+        self.0.iter().any(|sent| match &sent.purpose {
+            Purpose::Idle(idle) => matches!(idle, Idle::Asked | Idle::Begun),
+            Purpose::Login { sasl: Some(exchange), .. } => exchange.challenged,
+            _no_dialogue => false,
+        })
+    }
+
+    /// Whether the client's next line would be out of turn: what follows DONE, or an answer that nobody asked for. Read
+    /// as a command it would be something else than the client meant.
+    pub(super) fn holds_client(&self) -> bool {
+        self.0.iter().any(|sent| match &sent.purpose {
+            Purpose::Idle(idle) => matches!(idle, Idle::DoneEarly | Idle::Done),
+            Purpose::Login { sasl: Some(exchange), .. } => !exchange.challenged,
+            _no_dialogue => false,
+        })
     }
 
     /// Whether one of the client's commands brings data of this kind.
@@ -182,7 +240,7 @@ impl Outstanding {
             | Purpose::Login { .. }
             | Purpose::Select { .. }
             | Purpose::Close
-            | Purpose::Idle { .. }
+            | Purpose::Idle(_)
             | Purpose::Enable { .. }
             | Purpose::Fetch(_)
             | Purpose::Pull { .. }

@@ -89,7 +89,7 @@ impl Core {
         let Some(FetchData::Content(name, _)) = last else {
             return Err(Broken::server("a literal out of place"));
         };
-        if is_whole(&name) && self.outstanding.pulled().is_some() {
+        if is_whole(&name) && self.outstanding.pulls() {
             if self.receiving.is_some() {
                 return Err(Broken::server("content twice in one response"));
             }
@@ -209,7 +209,13 @@ impl Core {
             Some(spool) => Some(spool),
             None => self.inline_mail(&items, out)?,
         };
-        let pulled = spool.is_some().then(|| self.outstanding.pulled().map(Rc::clone)).flatten();
+        let pulled = if spool.is_some() {
+            let uid = uid.ok_or(Broken::server("no UID in an answer that has to have it"))?;
+            let job = self.outstanding.pulled(fetch.number, uid).map(Rc::clone);
+            Some(job.ok_or(Broken::server("content that no command asked for"))?)
+        } else {
+            None
+        };
         let cached = uid.and_then(|uid| {
             let job = self
                 .outstanding
@@ -286,7 +292,7 @@ impl Core {
             _other => None,
         });
         let Some(content) = content else { return Ok(None) };
-        if self.outstanding.pulled().is_none() {
+        if !self.outstanding.pulls() {
             return Err(Broken::server("content that no command asked for"));
         }
         let Some(content) = content else { return Ok(None) };
@@ -336,7 +342,7 @@ impl Core {
             FetchData::BodyStructure(_) => told(FetchItem::BodyStructure),
             FetchData::BinarySize(..) => Admitted::Drop,
             FetchData::Content(name, content) => {
-                if is_whole(name) && (pending || self.outstanding.pulled().is_some()) {
+                if is_whole(name) && (pending || self.outstanding.pulls()) {
                     return Ok(Admitted::Drop);
                 }
                 if !self.asks_for(name) {

@@ -4,7 +4,7 @@
 use super::common::Broken;
 use super::frame::{Announced, Frame};
 use super::machine::{Core, Phase};
-use super::outstanding::{Purpose, Sent};
+use super::outstanding::{Idle, Pull, Purpose, Sent};
 use super::response::code::Code;
 use super::response::data::Kind;
 use super::response::fetch::announces_content;
@@ -87,17 +87,18 @@ impl Core {
         if self.passing_may_go_on(out) {
             return Ok(());
         }
-        let done_early = std::mem::take(&mut self.done_early);
         match self.outstanding.alone().map(|sent| &mut sent.purpose) {
-            Some(Purpose::Idle { begun }) if !*begun => {
-                *begun = true;
+            Some(Purpose::Idle(idle @ (Idle::Asked | Idle::DoneEarly))) => {
+                let done = *idle == Idle::DoneEarly;
+                *idle = if done { Idle::Done } else { Idle::Begun };
                 self.outbox.say(out, |octets| octets.extend_from_slice(b"+ idling\r\n"));
-                if done_early {
+                if done {
                     out.server.extend_from_slice(b"DONE\r\n");
                 }
                 Ok(())
             }
-            Some(Purpose::Login { sasl: Some(_), .. }) => {
+            Some(Purpose::Login { sasl: Some(exchange), .. }) if !exchange.challenged => {
+                exchange.challenged = true;
                 let challenge = text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte));
                 self.outbox.say(out, |octets| {
                     // Text for people is no challenge: some servers write it in front of an empty one.
@@ -116,7 +117,7 @@ impl Core {
             StatusKind::Preauth => return Err(Broken::server("PREAUTH behind the greeting")),
             StatusKind::Bye => {
                 self.pass_status(None, status, out);
-                if self.phase != Phase::Logout && !self.outstanding.is_logging_out() {
+                if !self.outstanding.is_logging_out() {
                     self.core_drained(out);
                     self.close(Close::ServerClosed, None, out);
                 }
@@ -144,13 +145,11 @@ impl Core {
     /// The answer to a command.
     fn tagged(&mut self, tag: &[u8], status: &Status<'_>, out: &mut Output) -> Result<(), Broken> {
         let sent = upstream::number(tag).and_then(|number| self.outstanding.take(number));
-        let Some(Sent { tag, verb, purpose, .. }) = sent else {
+        let Some(Sent { number, tag, verb, purpose }) = sent else {
             return Err(Broken::server("an answer to a command that was not sent"));
         };
         let ok = status.kind == StatusKind::Ok;
-        if self.upstream.is_waiting() {
-            self.upstream.give_up();
-        }
+        self.upstream.answered(number);
         match purpose {
             Purpose::Mark => return Ok(()),
             Purpose::Login { user, .. } => return self.login_answered(&tag, user, status, out),
@@ -167,11 +166,13 @@ impl Core {
                 }
                 return Ok(());
             }
-            Purpose::Close if ok => self.selected = None,
+            Purpose::Close if ok => self.no_mailbox(),
             Purpose::Enable { utf8 } if ok => self.common.utf8 |= utf8 && self.utf8_enabled,
             Purpose::Fetch(job) if !job.pulls.borrow().is_empty() => {
                 let words = self.status_octets(None, status);
-                self.pull(&tag, verb, job, words.get(2..).unwrap_or_default().to_vec(), out);
+                let words = words.get(2..).unwrap_or_default().to_vec();
+                self.pulls.push_back(Pull { tag, verb, job, words });
+                self.pull(out);
                 return Ok(());
             }
             Purpose::Fetch(job) if ok && job.content => {
@@ -200,7 +201,7 @@ impl Core {
             | Purpose::Select { .. }
             | Purpose::Close
             | Purpose::Enable { .. }
-            | Purpose::Idle { .. }
+            | Purpose::Idle(_)
             | Purpose::Fetch(_) => {}
         }
         self.pass_status(Some(&tag), status, out);
@@ -223,7 +224,9 @@ impl Core {
         match &data {
             Data::Capability(words) => {
                 self.note_capabilities(*words);
-                let line = self.common.announce(*words, self.phase != Phase::Before);
+                // Servers may tell of what a login brings before they say that it succeeded.
+                let logged_in = self.phase != Phase::Before || self.outstanding.is_logging_in();
+                let line = self.common.announce(*words, logged_in);
                 self.outbox.say(out, |octets| {
                     octets.extend_from_slice(b"* ");
                     octets.extend_from_slice(&line);

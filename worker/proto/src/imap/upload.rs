@@ -35,6 +35,8 @@ pub(super) struct Sending {
     steps: VecDeque<Step>,
     /// Where in the copy that is being sent.
     at: u64,
+    /// The server answered before all of it was sent.
+    answered: bool,
 }
 
 #[derive(Debug)]
@@ -89,7 +91,7 @@ impl Sending {
             push(&mut steps, literals, utf8, |writer| message.write_tail(writer));
         }
         push(&mut steps, literals, utf8, |writer| writer.end());
-        Some(Self { steps, at: 0 })
+        Some(Self { steps, at: 0, answered: false })
     }
 
     /// Whether the server must say `+` first.
@@ -104,12 +106,19 @@ impl Sending {
         }
     }
 
+    /// The server answered. What it counts on to come has to come all the same, or it would read the next command as octets of a
+    /// mail. Whether there is nothing of that kind.
+    pub(super) fn answered(&mut self) -> bool {
+        self.answered = true;
+        self.waits() || self.steps.is_empty()
+    }
+
     /// Writes on until `out.server` has about `bound` octets. Whether all is written.
     pub(super) fn write(&mut self, out: &mut Output, bound: usize) -> Result<bool, CopyFault> {
         while out.server.len() < bound {
             match self.steps.front() {
                 None => return Ok(true),
-                Some(Step::Wait) => return Ok(false),
+                Some(Step::Wait) => return Ok(self.answered),
                 Some(Step::Octets(octets)) => {
                     out.server.extend_from_slice(octets);
                     self.steps.pop_front();
@@ -165,6 +174,8 @@ pub(super) struct Passing {
     pub(super) waits: Option<bool>,
     /// The command was sent under this number.
     pub(super) number: u32,
+    /// The server answered it while its mail was on the way: the rest still has to come, since the server counts on it.
+    pub(super) answered: bool,
 }
 
 impl Passing {
@@ -177,7 +188,7 @@ impl Passing {
         (literals, utf8): (Literals, bool),
         out: &mut Output,
     ) -> Option<Self> {
-        let command = Command::parse(frame, utf8).ok()?;
+        let command = Command::parse_announced(frame, utf8).ok()?;
         let messages = match &command.body {
             Body::Append(append) => append.messages.as_slice(),
             Body::Replace(replace) => std::slice::from_ref(&replace.message),
@@ -185,7 +196,7 @@ impl Passing {
         };
         let message = messages.last()?;
         // A name that needs a literal of its own would need a wait of its own: it is sent without, or not at all.
-        let mut stops = Vec::new();
+        let (start, mut stops) = (out.server.len(), Vec::new());
         let number = match &passing {
             Some(passing) => passing.number,
             None => upstream.next_number(),
@@ -199,10 +210,11 @@ impl Passing {
             }
         }
         if !stops.is_empty() {
+            out.server.truncate(start);
             return None;
         }
         message.write_head(size, &mut Writer::to_server(&mut out.server, &mut stops, literals, utf8));
         let waits = (!stops.is_empty()).then_some(synchronising);
-        Some(Self { waits, number })
+        Some(Self { waits, number, answered: false })
     }
 }

@@ -1,5 +1,6 @@
 //! APPEND and REPLACE, step by step: announced, spooled, judged, sent on; or passed through where uploads are not scanned.
 use super::answer::say_text;
+use super::client::Refused;
 use super::command::Head;
 use super::common::Broken;
 use super::frame::Frame;
@@ -19,19 +20,20 @@ impl Core {
         size: u64,
         synchronising: bool,
         out: &mut Output,
-    ) -> Decision {
+    ) -> Result<Decision, Broken> {
         let rules = &self.common.settings.rules.upload;
-        let max_mail = rules.max_mail;
-        if size > max_mail {
+        if size > rules.max_mail {
+            if self.passing.is_some() {
+                return Err(Broken::client("a mail over max-mail behind others that went on already"));
+            }
             // Said before its octets come, where they do not come anyway.
-            let tag = head.tag.to_vec();
             self.upload_forgotten(out);
             if synchronising {
-                self.say_too_large(&tag, out);
-                return Decision::Abandon;
+                self.say_too_large(head.tag, out);
+                return Ok(Decision::Abandon);
             }
-            self.refused = true;
-            return Decision::Skip;
+            self.refused = Some(Refused::TooLarge);
+            return Ok(Decision::Skip);
         }
         if !rules.scan {
             return self.pass_announced(frame, head, size, synchronising, out);
@@ -46,10 +48,10 @@ impl Core {
         if synchronising {
             self.say_go_ahead(out);
         }
-        Decision::Stream
+        Ok(Decision::Stream)
     }
 
-    fn say_too_large(&mut self, tag: &[u8], out: &mut Output) {
+    pub(super) fn say_too_large(&mut self, tag: &[u8], out: &mut Output) {
         let text = texts::answer(self.common.language, texts::Answer::OverOctets, self.common.utf8);
         self.outbox.say(out, |octets| say_text(Some(tag), "NO [LIMIT] ", text, octets));
     }
@@ -61,10 +63,13 @@ impl Core {
         size: u64,
         synchronising: bool,
         out: &mut Output,
-    ) -> Decision {
+    ) -> Result<Decision, Broken> {
         let (literals, utf8) = (self.common.literals, self.common.utf8);
         let passing = self.passing.take();
         let begun = passing.is_some();
+        if passing.as_ref().is_some_and(|passing| passing.answered) {
+            return Err(Broken::server("an answer to half an APPEND"));
+        }
         let passing = Passing::announce(
             passing,
             frame,
@@ -74,12 +79,16 @@ impl Core {
             out,
         );
         let Some(passing) = passing else {
-            self.refuse_command(Some(head.tag), head.name, texts::Answer::MalformedArgument, out);
-            if synchronising {
-                return Decision::Abandon;
+            if begun {
+                return Err(Broken::client("a malformed APPEND"));
             }
-            self.refused = true;
-            return Decision::Skip;
+            let why = texts::Answer::MalformedArgument;
+            if synchronising {
+                self.refuse_command(Some(head.tag), head.name, why, out);
+                return Ok(Decision::Abandon);
+            }
+            self.refused = Some(Refused::Not(why));
+            return Ok(Decision::Skip);
         };
         if !begun {
             self.sent(passing.number, head.tag, head.verb, Purpose::Upload);
@@ -90,7 +99,7 @@ impl Core {
             self.say_go_ahead(out);
         }
         // Where the server must be asked first, nothing more of the client is read until it answered.
-        if waits { Decision::Wait } else { Decision::Stream }
+        Ok(if waits { Decision::Wait } else { Decision::Stream })
     }
 
     /// The server takes the mail that was announced.
@@ -124,7 +133,9 @@ impl Core {
 
     /// The command is complete.
     pub(super) fn upload_complete(&mut self, frame: Frame<'_>, out: &mut Output) -> Result<Decision, Broken> {
-        let well_formed = super::command::Command::parse(frame, self.common.utf8).is_ok();
+        let command = super::command::Command::parse(frame, self.common.utf8);
+        let well_formed = command.is_ok();
+        let objection = command.ok().and_then(|command| self.objection(&command));
         if self.passing.take().is_some() {
             if !well_formed {
                 // The server has the mail already, and what follows it is nothing that could be sent on.
@@ -136,10 +147,11 @@ impl Core {
             out.server.extend_from_slice(b"\r\n");
             return Ok(Decision::Nothing);
         }
-        if !well_formed {
+        if !well_formed || objection.is_some() {
             let tag = self.upload.as_ref().map(|upload| upload.tag.clone());
             self.upload_forgotten(out);
-            self.refuse_command(tag.as_deref(), b"APPEND", texts::Answer::MalformedArgument, out);
+            let why = objection.unwrap_or(texts::Answer::MalformedArgument);
+            self.refuse_command(tag.as_deref(), b"APPEND", why, out);
             return Ok(Decision::Nothing);
         }
         if let Some(upload) = &mut self.upload {
@@ -206,17 +218,20 @@ impl Core {
 
     /// The server answered: what was not sent yet is not sent.
     pub(super) fn upload_answered(&mut self) {
-        self.sending = None;
-        if let Some(passing) = self.passing.take() {
-            // Refused before the mail came: a client that waits sends another command, of any other the mail is dropped.
-            self.decided = match passing.waits {
-                Some(true) => Some(Decision::Abandon),
-                Some(false) => {
-                    self.refused = true;
-                    Some(Decision::Skip)
-                }
-                None => None,
-            };
+        self.sending.take_if(|sending| sending.answered());
+        let Some(passing) = &mut self.passing else { return };
+        // Refused before the mail came: a client that waits sends another command, of any other the mail is dropped.
+        match passing.waits {
+            Some(true) => self.decided = Some(Decision::Abandon),
+            Some(false) => {
+                self.refused = Some(Refused::Answered);
+                self.decided = Some(Decision::Skip);
+            }
+            None => {
+                passing.answered = true;
+                return;
+            }
         }
+        self.passing = None;
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct Upstream {
     number: u32,
     /// Pieces of one command, each behind a literal's announcement. They may hold a password.
     held: VecDeque<Zeroizing<Vec<u8>>>,
+    /// The number of the command to which they belong.
+    waiting: u32,
 }
 
 impl Upstream {
@@ -47,6 +49,7 @@ impl Upstream {
         let mut stops = Vec::new();
         write(&tag(number), &mut Writer::to_server(&mut out.server, &mut stops, literals, utf8));
         if let Some(first) = stops.first().copied() {
+            self.waiting = number;
             let ends = stops.iter().skip(1).copied().chain([out.server.len()]);
             let pieces = stops.iter().copied().zip(ends);
             self.held = pieces
@@ -70,9 +73,11 @@ impl Upstream {
         }
     }
 
-    /// The server refused the command in the middle: what is left of it is not sent.
-    pub(super) fn give_up(&mut self) {
-        self.held = VecDeque::new();
+    /// The server answered this command. If it did so in its middle, what is left of it is not sent.
+    pub(super) fn answered(&mut self, number: u32) {
+        if number == self.waiting {
+            self.held = VecDeque::new();
+        }
     }
 }
 
@@ -119,6 +124,7 @@ mod tests {
         upstream.go_on(&mut out);
         assert_eq!(out.server, b"m1 LOGIN {2}\r\nme {5}\r\n");
         assert!(upstream.is_waiting());
+        upstream.answered(7);
         upstream.go_on(&mut out);
         assert!(out.server.ends_with(b"{5}\r\npa\"ss\r\n") && !upstream.is_waiting());
         out.server.clear();

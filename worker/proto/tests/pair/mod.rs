@@ -2,16 +2,67 @@
 //! does around the machine, without sockets. Used by every test file of this package.
 #![allow(dead_code, reason = "each test file uses its part")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test support: a surprise is a failed test")]
+use mime::part_map::PartMap;
+use mime::recogniser::Limits;
 use policy::list::NameList;
 use policy::model::{ImapRules, Login, Scanning, SessionRules};
 use policy::names::Language;
 use std::collections::{HashMap, VecDeque};
+use std::fmt::Debug;
 use std::rc::Rc;
 use std::time::Duration;
+use worker_proto::imap::Imap;
 use worker_proto::machine::{
-    Changed, Event, Fault, Greeted, Input, Machine, Output, Security, Settings, Side, Verdict,
+    Changed, CopyFault, Event, Fault, Greeted, Input, Machine, Output, ScannedCopy, Security, Settings, Side,
+    Verdict,
 };
 use worker_proto::pop3::Pop3;
+
+/// A machine that can be started.
+pub(crate) trait Start: Machine + Debug {
+    fn start(settings: Rc<Settings>, language: Language, greeted: Greeted, security: Security) -> Self;
+}
+
+impl Start for Pop3 {
+    fn start(settings: Rc<Settings>, language: Language, greeted: Greeted, security: Security) -> Self {
+        Self::new(settings, language, greeted, security, Duration::ZERO)
+    }
+}
+
+impl Start for Imap {
+    fn start(settings: Rc<Settings>, language: Language, greeted: Greeted, security: Security) -> Self {
+        Self::new(settings, language, greeted, security, Duration::ZERO)
+    }
+}
+
+/// A scanned copy in memory.
+#[derive(Debug)]
+pub(crate) struct Copy {
+    mail: Vec<u8>,
+    map: PartMap,
+}
+
+impl Copy {
+    pub(crate) fn of(mail: &[u8]) -> Rc<Self> {
+        let map = PartMap::of(mail, &Limits::default()).unwrap_or_else(|_| PartMap::tolerant(mail));
+        Rc::new(Self { mail: mail.to_vec(), map })
+    }
+}
+
+impl ScannedCopy for Copy {
+    fn length(&self) -> u64 {
+        self.mail.len() as u64
+    }
+    fn parts(&self) -> &PartMap {
+        &self.map
+    }
+    fn read_at(&self, at: u64, into: &mut [u8]) -> Result<usize, CopyFault> {
+        let rest = self.mail.get(usize::try_from(at).unwrap()..).ok_or(CopyFault::Unreadable)?;
+        let count = rest.len().min(into.len());
+        into.get_mut(..count).unwrap().copy_from_slice(rest.get(..count).unwrap());
+        Ok(count)
+    }
+}
 
 /// How bytes are cut on their way.
 #[derive(Clone, Copy, Debug)]
@@ -57,8 +108,13 @@ pub(crate) struct Record {
     pub(crate) fault: Option<Fault>,
 }
 
-pub(crate) struct Pair {
-    machine: Option<Pop3>,
+/// POP3's.
+pub(crate) type Pair = Peers<Pop3>;
+/// IMAP's.
+pub(crate) type ImapPair = Peers<Imap>;
+
+pub(crate) struct Peers<M> {
+    machine: Option<M>,
     out: Output,
     pub(crate) now: Duration,
     cut: Cut,
@@ -71,8 +127,13 @@ pub(crate) struct Pair {
     pub(crate) held: HashMap<u32, (Verdict, Vec<u8>)>,
     /// The index of changed mails takes no more.
     pub(crate) unrecorded: bool,
+    /// The scanner does not answer by itself: mails that it has, by number.
+    pub(crate) busy: bool,
+    pub(crate) scanning: VecDeque<(u32, Vec<u8>)>,
     copy: Vec<u8>,
     spool: Vec<u8>,
+    /// What is to be performed, the mail beside it where one is complete.
+    todo: VecDeque<(Event, Vec<u8>)>,
     pub(crate) record: Record,
 }
 
@@ -109,7 +170,7 @@ pub(crate) fn settings() -> Settings {
     }
 }
 
-impl Pair {
+impl<M: Start> Peers<M> {
     pub(crate) fn new(settings: Settings, language: Language, cut: Cut) -> Self {
         Self::secured_as(settings, language, Greeted::ByServer, Security::Clear, cut)
     }
@@ -123,7 +184,7 @@ impl Pair {
         cut: Cut,
     ) -> Self {
         let mut pair = Self {
-            machine: Some(Pop3::new(Rc::new(settings), language, greeted, security, Duration::ZERO)),
+            machine: Some(M::start(Rc::new(settings), language, greeted, security)),
             out: Output::default(),
             now: Duration::ZERO,
             cut,
@@ -133,8 +194,11 @@ impl Pair {
             judgements: VecDeque::new(),
             held: HashMap::new(),
             unrecorded: false,
+            busy: false,
+            scanning: VecDeque::new(),
             copy: Vec::new(),
             spool: Vec::new(),
+            todo: VecDeque::new(),
             record: Record::default(),
         };
         pair.handle(Input::Begin);
@@ -188,12 +252,44 @@ impl Pair {
         self.machine.is_none() || self.record.events.iter().any(|event| matches!(event, Event::Close(_)))
     }
 
+    /// Other rules apply.
+    pub(crate) fn reload(&mut self, settings: Settings) {
+        self.handle(Input::Settings(Rc::new(settings), Language::En));
+        self.run();
+    }
+
+    /// The scanner answers about a mail that it has, the how manieth.
+    pub(crate) fn judge(&mut self, at: usize) {
+        let (number, mail) = self.scanning.remove(at).unwrap();
+        self.judged(number, mail);
+        self.run();
+    }
+
+    /// A judgement comes that nobody waits for any more.
+    pub(crate) fn scanned(&mut self, number: u32, mail: &[u8], changed: bool) {
+        self.handle(Input::Scanned { number, copy: Copy::of(mail), changed });
+        self.run();
+    }
+
+    pub(crate) fn machine(&self) -> Option<&M> {
+        self.machine.as_ref()
+    }
+
     /// Feeds whatever the machine wants until nothing moves.
     fn run(&mut self) {
         loop {
+            if let Some((event, mail)) = self.todo.pop_front() {
+                self.perform(event, mail);
+                continue;
+            }
             let Some(machine) = &self.machine else { return };
             if machine.wants_copy() {
                 self.feed_copy();
+                continue;
+            }
+            if let Some(side) = [Side::Client, Side::Server].into_iter().find(|side| machine.has_more(*side))
+            {
+                self.handle(Input::Room(side));
                 continue;
             }
             let wants = [Side::Server, Side::Client].into_iter().find(|side| {
@@ -234,28 +330,41 @@ impl Pair {
         }
         self.record.client.append(&mut self.out.client);
         self.record.server.append(&mut self.out.server);
-        self.spool.append(&mut self.out.spool);
+        let spool = std::mem::take(&mut self.out.spool);
+        let mut marks = std::mem::take(&mut self.out.spool_marks).into_iter();
+        let mut from = 0;
         for event in std::mem::take(&mut self.out.events) {
-            self.perform(event);
+            let mut mail = Vec::new();
+            if matches!(event, Event::MailBegin { .. } | Event::MailEnd { .. }) {
+                let at = marks.next().unwrap();
+                self.spool.extend_from_slice(spool.get(from..at).unwrap());
+                mail = std::mem::take(&mut self.spool);
+                from = at;
+            }
+            self.todo.push_back((event, mail));
         }
+        self.spool.extend_from_slice(spool.get(from..).unwrap());
     }
 
-    fn perform(&mut self, event: Event) {
+    fn perform(&mut self, event: Event, mail: Vec<u8>) {
         let wanted = if let Event::WantMail { number, .. } = &event { Some(*number) } else { None };
         let ended = if let Event::MailEnd { number, .. } = &event { Some(*number) } else { None };
         let replaced = if let Event::Replaced { number, .. } = &event { Some(*number) } else { None };
-        let logged_in = matches!(event, Event::LoggedIn { .. });
+        let asked = matches!(event, Event::Selected { .. })
+            || (matches!(event, Event::LoggedIn { .. }) && !M::KEEPS_COPIES);
         self.record.events.push(event);
-        if logged_in {
+        if asked {
             let changed = std::mem::take(&mut self.changed);
             self.handle(Input::Changed(&changed));
         }
-        if let Some(number) = replaced
-            && let Some((verdict, copy)) = self.held.get(&number).cloned()
-        {
-            let verdict = if self.unrecorded { Verdict::Defer { case: None } } else { verdict };
-            self.copy = copy;
-            self.handle(Input::Judged(number, verdict));
+        if let Some(number) = replaced {
+            if M::KEEPS_COPIES {
+                self.handle(Input::Recorded { number, safe: !self.unrecorded });
+            } else if let Some((verdict, copy)) = self.held.get(&number).cloned() {
+                let verdict = if self.unrecorded { Verdict::Defer { case: None } } else { verdict };
+                self.copy = copy;
+                self.handle(Input::Judged(number, verdict));
+            }
         }
         if let Some(number) = wanted {
             match self.held.get(&number).cloned() {
@@ -267,22 +376,30 @@ impl Pair {
             }
         }
         if let Some(number) = ended {
-            let mail = std::mem::take(&mut self.spool);
             self.record.spooled.push(mail.clone());
-            let (verdict, copy) = match self.judgements.pop_front().unwrap_or(Judgement::Clean) {
-                Judgement::Clean => (Verdict::Deliver { length: mail.len() as u64, changed: false }, mail),
-                Judgement::Changed(copy) => {
-                    (Verdict::Deliver { length: copy.len() as u64, changed: true }, copy)
-                }
-                Judgement::Deny(reason) => (Verdict::Deny { reason, case: "7".into() }, Vec::new()),
-                Judgement::Defer(case) => (Verdict::Defer { case: Some(case) }, Vec::new()),
-            };
-            if matches!(verdict, Verdict::Deliver { .. }) {
-                self.held.insert(number, (verdict.clone(), copy.clone()));
+            if self.busy {
+                self.scanning.push_back((number, mail));
+            } else {
+                self.judged(number, mail);
             }
-            self.copy = copy;
-            self.handle(Input::Judged(number, verdict));
         }
+    }
+
+    fn judged(&mut self, number: u32, mail: Vec<u8>) {
+        let (verdict, copy) = match self.judgements.pop_front().unwrap_or(Judgement::Clean) {
+            Judgement::Clean => (Verdict::Deliver { length: mail.len() as u64, changed: false }, mail),
+            Judgement::Changed(copy) => (Verdict::Deliver { length: copy.len() as u64, changed: true }, copy),
+            Judgement::Deny(reason) => (Verdict::Deny { reason, case: "7".into() }, Vec::new()),
+            Judgement::Defer(case) => (Verdict::Defer { case: Some(case) }, Vec::new()),
+        };
+        if let Verdict::Deliver { changed, .. } = verdict {
+            if M::KEEPS_COPIES {
+                return self.handle(Input::Scanned { number, copy: Copy::of(&copy), changed });
+            }
+            self.held.insert(number, (verdict.clone(), copy.clone()));
+        }
+        self.copy = copy;
+        self.handle(Input::Judged(number, verdict));
     }
 }
 
