@@ -52,6 +52,8 @@ pub struct Part<'a> {
     pub viruses: &'a [&'a str],
     /// Every type that it could be, and by which source.
     pub types: &'a [(TypeSource, &'a str)],
+    /// The types of what is inside, if it is an archive: for rules that take something away.
+    pub inner: &'a [(TypeSource, &'a str)],
     /// Every name that it bears; members of archives too.
     pub filenames: &'a [&'a str],
     /// Content, name and declaration contradict each other.
@@ -186,9 +188,12 @@ impl DocAcl {
 impl DocAcl {
     /// The types of a part that count for this rule, by the most trusted source first.
     pub fn types_of<'a>(&self, part: &Part<'a>) -> Vec<&'a str> {
+        // What a rule lets pass, or takes for text to be filtered, is the part itself.
+        let takes_away = matches!(self.action, PartAction::Replace | PartAction::Defer | PartAction::Deny);
+        let inner = if takes_away { part.inner } else { &[] };
         let by = |wanted: &TypeSource| {
             let wanted = *wanted;
-            part.types.iter().filter(move |(source, _)| *source == wanted).map(|(_, name)| *name)
+            part.types.iter().chain(inner).filter(move |(source, _)| *source == wanted).map(|(_, name)| *name)
         };
         self.sources.iter().flat_map(by).collect()
     }

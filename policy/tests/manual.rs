@@ -62,6 +62,8 @@ action = \"replace\"
 <doc-acl>
 [document-types]
 <document-types>
+[html-filter.safe]
+<html-filter>
 [[mail-acl]]
 virus = [\"encrypted\"]
 action = \"replace\"
@@ -125,6 +127,7 @@ fn section_of(line: &str) -> Option<&'static str> {
         ("## `[[doc-acl]]`", "doc-acl"),
         ("### Notices", ""),
         ("## `[document-types]`", "document-types"),
+        ("## `[html-filter.NAME]`", "html-filter"),
         ("## `[[mail-acl]]`", "mail-acl"),
         ("## `[mail-filter.NAME]`", "mail-filter"),
         ("## `[antivirus.NAME]`", "clamd"),

@@ -73,8 +73,13 @@ impl Inspection<'_> {
     pub(crate) fn reason(&self) -> String {
         let viruses = self.answers.iter().filter_map(|answer| answer.virus.clone());
         let details = self.answers.iter().map(|answer| answer.detail.clone());
-        let parts: Vec<String> =
-            viruses.chain(details).chain([self.why.to_owned()]).filter(|part| !part.is_empty()).collect();
+        let in_parts = self.found.iter().map(|found| found.detail.clone());
+        let mut parts: Vec<String> = Vec::new();
+        for part in viruses.chain(details).chain(in_parts).chain([self.why.to_owned()]) {
+            if !part.is_empty() && !parts.contains(&part) {
+                parts.push(part);
+            }
+        }
         if parts.is_empty() { self.statuses.to_string() } else { parts.join("; ") }
     }
 

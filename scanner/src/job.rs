@@ -2,6 +2,7 @@
 //! rewrite if they say so, answer once.
 use crate::antivirus::signatures::{self, Signatures};
 use crate::antivirus::{Finding, builtin, clamd};
+use crate::archive::{Inside, Opener};
 use crate::content::Content;
 use crate::documents::{self, Document};
 use crate::inspection::Inspection;
@@ -86,6 +87,15 @@ pub(crate) async fn judge(
         }
         Outcome::Replace(instead) => Some(notice(&job, &inspection, mail.bytes(), instead, &rule)),
     };
+    // A filter that found nothing to take out has changed nothing; only what replaces always does.
+    let (outcome, copy) = match (outcome, copy) {
+        (Outcome::Change(changes), Some(copy))
+            if copy == mail.bytes() && changes.iter().all(|change| change.notice().is_none()) =>
+        {
+            (Outcome::Accept, None)
+        }
+        unchanged => unchanged,
+    };
     let mut map = None;
     let mut disposition = match (&outcome, copy) {
         (Outcome::Accept, _) => {
@@ -168,12 +178,16 @@ async fn inspect<'m>(
     // A mail that was cut off while it was spooled is over a limit; that it breaks off says nothing about it.
     let cut = job.scan.found.contains(Status::Limit);
     let mut statuses = if cut { job.scan.found } else { job.scan.found.union(parts.found) };
-    let documents = describe(&parts, mail.bytes(), &job.slice.extra_types);
-    let mut found: Vec<Finding> = parts.leaves.iter().map(|_| Finding::nothing()).collect();
+    let alone = waiting.iter().all(|asked| matches!(asked.how, How::Inside)) && !waiting.is_empty();
+    let asked = waiting.iter().any(|asked| matches!(asked.how, How::Inside));
+    let inside = open(job, &parts, filter, asked).await;
+    let documents = describe(&parts, &inside, mail.bytes(), &job.slice.extra_types);
+    let mut found: Vec<Finding> = inside.iter().map(|inside| inside.found(alone)).collect();
+    statuses = found.iter().map(|found| found.statuses).fold(statuses, StatusSet::union);
     let mut answers = Vec::with_capacity(waiting.len());
     let mut astray = false;
     for asked in waiting {
-        let (answer, in_parts) = asked.finish(&views, &parts, job.signatures, filter).await;
+        let (answer, in_parts) = asked.finish(&views, &parts, &inside, job.signatures).await;
         statuses = statuses.union(answer.statuses);
         let located = in_parts.iter().any(|found| found.statuses.contains(Status::Infected));
         astray |= answer.statuses.contains(Status::Infected) && !located;
@@ -189,13 +203,26 @@ async fn inspect<'m>(
     Inspection { statuses, answers, why, recognised, unread: false, leaves, documents, found, astray }
 }
 
+/// What is inside each leaf; `asked`: the builtin engine looks at it too.
+async fn open(job: &Job<'_>, parts: &Parts<'_>, filter: &MailFilter, asked: bool) -> Vec<Inside> {
+    let look = |octets: &[u8]| builtin::look(job.signatures, octets);
+    let mut opener = Opener::new(filter, &job.slice.extra_types, asked.then_some(&look));
+    let mut inside = Vec::with_capacity(parts.leaves.len());
+    for leaf in &parts.leaves {
+        tokio::task::yield_now().await;
+        inside.push(opener.open(&leaf.octets));
+    }
+    inside
+}
+
 /// What each leaf is.
-fn describe(parts: &Parts<'_>, mail: &[u8], extra: &[ExtraType]) -> Vec<Document> {
+fn describe(parts: &Parts<'_>, inside: &[Inside], mail: &[u8], extra: &[ExtraType]) -> Vec<Document> {
     let header = |leaf: &Leaf<'_>| leaf.place.as_ref().and_then(|place| mail.get(place.header.clone()));
     parts
         .leaves
         .iter()
-        .map(|leaf| documents::describe(leaf, header(leaf).unwrap_or_default(), extra))
+        .zip(inside)
+        .map(|(leaf, inside)| documents::describe(leaf, inside, header(leaf).unwrap_or_default(), extra))
         .collect()
 }
 
@@ -221,7 +248,8 @@ fn ask(job: &Job<'_>, demanded: Demanded, views: &Rc<Views>) -> Asked {
         return Asked { name: String::new(), limit: None, begun, how: How::Known(unknown) };
     };
     let how = match (grant.state, connection, &engine.kind) {
-        (EngineState::Inside, _, EngineKind::Builtin { .. }) => How::Inside,
+        // What it would say is known, but not in which part; it costs little to look again.
+        (EngineState::Inside | EngineState::Known, _, EngineKind::Builtin { .. }) => How::Inside,
         (EngineState::Up, Some(connection), EngineKind::Clamd { .. }) => {
             How::Outside(outside(engine.clone(), connection, Rc::clone(views)))
         }
@@ -304,14 +332,14 @@ impl Asked {
         self,
         views: &Views,
         parts: &Parts<'_>,
+        inside: &[Inside],
         signatures: &Signatures,
-        filter: &MailFilter,
     ) -> (EngineAnswer, Vec<Finding>) {
         let mut in_parts = Vec::new();
         let (finding, took) = match self.how {
             How::Known(finding) => (finding, Duration::ZERO),
             How::Inside => {
-                let finding = builtin::scan(views, parts, signatures, filter, &mut in_parts).await;
+                let finding = builtin::scan(views, parts, inside, signatures, &mut in_parts).await;
                 (finding, self.begun.elapsed())
             }
             How::Outside(task) => match task.await {

@@ -4,7 +4,7 @@
 //! ```text
 //! serve.rs       policy, signatures, one lease after another
 //! job.rs         THE STORY of one mail: verify, take apart, ask the engines, judge, rewrite, answer
-//! documents/     what each leaf is                           rules.rs    what becomes of it and of the mail
+//! documents/     what each leaf is      archive/ what is in it   rules.rs    what becomes of it and of the mail
 //! rewrite/       the copy that has other octets              inspection.rs  what was found out
 //! content.rs     the mail as bytes that cannot change        parts.rs    its leaves, decoded
 //! readings/      what other readers of a doubtful mail open  views.rs    what engines are shown
@@ -16,6 +16,7 @@
 //! that it was given and nothing else: the worker and the supervisor check what they can, and the process is replaced.
 
 pub mod antivirus;
+pub mod archive;
 pub mod confinement;
 mod content;
 pub mod documents;

@@ -5,6 +5,7 @@ use crate::job::Job;
 use crate::rewrite::words;
 use mail_parser::{HeaderValue, MessageParser};
 use policy::conditions::Facts;
+use policy::html::{Family, HtmlFilter};
 use policy::judge::{self, Mail, Part};
 use policy::model::{DocAcl, MailAcl, MailAction, PartAction, TypeSource};
 use policy::names::Direction;
@@ -44,6 +45,8 @@ pub(crate) struct Change {
 pub(crate) enum Instead {
     /// A notice in its place, by this rule.
     Tombstone { notice: Notice, rule: String },
+    /// HTML without what the filter takes out.
+    Filtered { filter: Box<HtmlFilter>, rule: String },
     /// The same content, declared as this type.
     Retyped(String),
 }
@@ -53,7 +56,7 @@ impl Change {
     pub(crate) fn notice(&self) -> Option<Notice> {
         match &self.what {
             Instead::Tombstone { notice, .. } => Some(notice.clone()),
-            Instead::Retyped(_) => None,
+            Instead::Filtered { .. } | Instead::Retyped(_) => None,
         }
     }
 }
@@ -103,7 +106,7 @@ pub(crate) fn decide(job: &Job<'_>, inspection: &Inspection<'_>, mail: &[u8]) ->
     } else {
         (by_mail, None)
     };
-    let (outcome, rule) = strongest(inspection, &parts.enforced, by_mail);
+    let (outcome, rule) = strongest(inspection, &job.slice.html_filters, &parts.enforced, by_mail);
     let outcome = match &outcome {
         Outcome::Accept | Outcome::Change(_) if withheld => Outcome::Replace(Notice::default()),
         // Nothing is put into the place of what a client uploads: it is told (D16).
@@ -152,12 +155,15 @@ fn judge_parts<'a>(job: &Job<'a>, inspection: &Inspection<'_>, facts: &Facts<'_>
     for (document, found) in inspection.documents.iter().zip(&inspection.found) {
         let types: Vec<(TypeSource, &str)> =
             document.types.iter().map(|(source, name)| (*source, name.as_str())).collect();
+        let inner: Vec<(TypeSource, &str)> =
+            document.inner.iter().map(|(source, name)| (*source, name.as_str())).collect();
         let filenames: Vec<&str> = document.names.iter().map(String::as_str).collect();
         let part = Part {
             direction: context.direction,
             statuses: inspection.statuses_of(found),
             viruses: &found.virus.as_deref().into_iter().collect::<Vec<_>>(),
             types: &types,
+            inner: &inner,
             filenames: &filenames,
             mismatch: document.mismatch,
             polyglot: document.polyglot,
@@ -187,7 +193,12 @@ struct ByMail<'a> {
 }
 
 /// The strongest of all decisions, and the rule that made it.
-fn strongest(inspection: &Inspection<'_>, parts: &[Option<&DocAcl>], mail: ByMail<'_>) -> (Outcome, String) {
+fn strongest(
+    inspection: &Inspection<'_>,
+    filters: &[HtmlFilter],
+    parts: &[Option<&DocAcl>],
+    mail: ByMail<'_>,
+) -> (Outcome, String) {
     let mail_rule = mail.rule.map(|rule| rule.name.clone()).unwrap_or_default();
     let of_part =
         |wanted| parts.iter().flatten().find(|rule| rule.action == wanted).map(|rule| rule.name.clone());
@@ -223,6 +234,12 @@ fn strongest(inspection: &Inspection<'_>, parts: &[Option<&DocAcl>], mail: ByMai
                 let notice = words::shipped(statuses);
                 (PartAction::Replace, Instead::Tombstone { notice, rule: mail_rule.clone() }, &mail_rule)
             }
+            Some(rule) if rule.action == PartAction::HtmlFilter => {
+                match filtered(inspection, filters, leaf, rule) {
+                    Some(what) => (PartAction::HtmlFilter, what, &rule.name),
+                    None => continue,
+                }
+            }
             Some(rule) if rule.force_type => match inspection.retyped(leaf, rule) {
                 Some(name) => (PartAction::Accept, Instead::Retyped(name), &rule.name),
                 None => continue,
@@ -241,6 +258,28 @@ fn strongest(inspection: &Inspection<'_>, parts: &[Option<&DocAcl>], mail: ByMai
         return (Outcome::Replace(notice.unwrap_or(Notice::Shipped(Shipped::Removed))), rule);
     }
     (Outcome::Change(changes), rule)
+}
+
+/// What an HTML filter makes of a leaf: of HTML what it may have in it, of a document with macros nothing. `None`: it is
+/// neither.
+fn filtered(
+    inspection: &Inspection<'_>,
+    filters: &[HtmlFilter],
+    leaf: usize,
+    rule: &DocAcl,
+) -> Option<Instead> {
+    let document = inspection.documents.get(leaf)?;
+    let is = |wanted: &str| document.types.iter().any(|(_, name)| name == wanted);
+    let removed =
+        || Instead::Tombstone { notice: Notice::Shipped(Shipped::Removed), rule: rule.name.clone() };
+    // A filter that is not there cannot have let anything through.
+    let Some(filter) = filters.iter().find(|filter| filter.name == rule.html_filter) else {
+        return Some(removed());
+    };
+    if is("text/html") || is("application/xhtml+xml") || is("application/hta") {
+        return Some(Instead::Filtered { filter: Box::new(filter.clone()), rule: rule.name.clone() });
+    }
+    (is(crate::documents::magic::MACROS) && filter.macros == Family::Remove).then(removed)
 }
 
 /// What rules can ask of a mail's own header.

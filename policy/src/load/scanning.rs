@@ -168,7 +168,6 @@ pub(super) fn html_filters(document: &mut Document<'_>) -> Named<HtmlFilter> {
         }
         let links = table.take("links").and_then(|item| item.choice("html-filter", LINKS));
         filter.links = links.unwrap_or(filter.links);
-        super::later::tell(sink, &at, "html-filter");
         table.finish();
         filters.push(sink, "html-filter", name.to_owned(), Place::read(sink, errors, at), filter);
     }

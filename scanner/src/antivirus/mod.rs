@@ -1,5 +1,4 @@
 //! Antivirus engines. Each gives one answer for one mail; no engine's clean hides another's finding.
-pub mod archive;
 pub mod builtin;
 pub mod clamd;
 pub mod probe;

@@ -72,7 +72,7 @@ fn locked_archive() -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::antivirus::{Finding, archive};
+    use crate::archive::Opener;
     use mime::recogniser::{Limits, recognise};
     use policy::status::{Status, StatusSet};
 
@@ -81,8 +81,7 @@ mod tests {
         let mail = mail(Purpose::ProbeEncrypted).unwrap();
         assert!(recognise(&mail, &Limits::default()).is_ok());
         let filter = crate::notice::test_filter();
-        let mut budget = 1 << 20;
-        let finding = archive::open(&locked_archive(), 1, &filter, &mut budget, &mut |_| Finding::clean());
+        let finding = Opener::new(&filter, &[], None).open(&locked_archive()).finding;
         assert_eq!(finding.statuses, StatusSet::of(Status::Encrypted), "{finding:?}");
     }
 

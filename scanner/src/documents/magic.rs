@@ -8,6 +8,7 @@ use policy::model::ExtraType;
 /// Nothing is known about it.
 pub const UNKNOWN: &str = "application/octet-stream";
 const TEXT: &str = "text/plain";
+const PROGRAM: &str = "application/vnd.microsoft.portable-executable";
 /// How far into a text its kind is looked for.
 const HEAD: usize = 4096;
 /// Documents with macros bear this type besides their own.
@@ -70,6 +71,8 @@ fn main(octets: &[u8]) -> String {
             // Two letters at the start of a text are no bitmap.
             _ => TEXT,
         }),
+        // Too short for its own header, and a program to whoever starts it.
+        None if guessed == UNKNOWN && octets.starts_with(b"MZ") => PROGRAM,
         None if guessed == UNKNOWN => MARKS.iter().find(marked).map_or(UNKNOWN, |(_, _, name)| name),
         None => guessed,
     };
@@ -252,7 +255,7 @@ fn others(octets: &[u8], main: &str) -> Vec<&'static str> {
 }
 
 /// An end of a central directory that points at one, as readers of ZIP archives look for it.
-fn ends_as_zip(octets: &[u8]) -> bool {
+pub(crate) fn ends_as_zip(octets: &[u8]) -> bool {
     const END: usize = 22;
     let from = octets.len().saturating_sub(END + usize::from(u16::MAX));
     let tail = octets.get(from..).unwrap_or_default();

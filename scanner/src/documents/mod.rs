@@ -5,6 +5,7 @@ pub mod magic;
 mod names;
 mod relation;
 
+use crate::archive::Inside;
 use crate::parts::Leaf;
 use policy::model::{ExtraType, TypeSource};
 
@@ -13,6 +14,8 @@ use policy::model::{ExtraType, TypeSource};
 pub struct Document {
     /// Every type, and by which source.
     pub types: Vec<(TypeSource, String)>,
+    /// The types of what is inside an archive.
+    pub inner: Vec<(TypeSource, String)>,
     /// Every name, in every form in which some program takes it.
     pub names: Vec<String>,
     /// Content, name and declaration contradict each other.
@@ -23,9 +26,9 @@ pub struct Document {
     pub size: u64,
 }
 
-/// Says what a leaf is; `header` is its header block, empty where it has no place.
-pub fn describe(leaf: &Leaf<'_>, header: &[u8], extra: &[ExtraType]) -> Document {
-    let names = names::all(&leaf.names, header);
+/// Says what a leaf is; `inside` is what it holds, `header` its header block, empty where it has no place.
+pub fn describe(leaf: &Leaf<'_>, inside: &Inside, header: &[u8], extra: &[ExtraType]) -> Document {
+    let mut names = names::all(&leaf.names, header);
     let magic = magic::look(&leaf.octets, extra);
     let by_name = extension::types(&names, extra);
     let declared = relation::alias(&leaf.declared).to_owned();
@@ -37,17 +40,31 @@ pub fn describe(leaf: &Leaf<'_>, header: &[u8], extra: &[ExtraType]) -> Document
         types.push((TypeSource::ContentType, leaf.declared.clone()));
     }
     types.push((TypeSource::ContentType, declared));
-    Document { types, names, mismatch, polyglot: magic.polyglot, size: leaf.octets.len() as u64 }
+    if inside.macros {
+        types.push((TypeSource::Magic, magic::MACROS.to_owned()));
+    }
+    // Names of members stand for the leaf too, once its own have said what it is.
+    names.extend(inside.names.iter().cloned());
+    Document {
+        types,
+        inner: inside.types.clone(),
+        names,
+        mismatch,
+        polyglot: magic.polyglot,
+        size: leaf.octets.len() as u64,
+    }
 }
 
-/// What is inside a container, by content and by name: for rules that take something away.
-pub fn describe_member(name: &str, octets: &[u8], extra: &[ExtraType]) -> Document {
-    let names = names::forms(name);
-    let magic = magic::look(octets, extra);
-    let by_name = extension::types(&names, extra);
-    let magic_types = magic.types.into_iter().map(|name| (TypeSource::Magic, name));
-    let types = magic_types.chain(by_name.into_iter().map(|name| (TypeSource::Extension, name))).collect();
-    Document { types, names, mismatch: false, polyglot: magic.polyglot, size: octets.len() as u64 }
+/// Every form of a name.
+pub(crate) fn forms(name: &str) -> Vec<String> {
+    names::forms(name)
+}
+
+/// The types of what is inside a container, by content and by name: for rules that take something away.
+pub(crate) fn types_of_member(name: &str, octets: &[u8], extra: &[ExtraType]) -> Vec<(TypeSource, String)> {
+    let by_content = magic::look(octets, extra).types.into_iter().map(|name| (TypeSource::Magic, name));
+    let by_name = extension::types(&names::forms(name), extra).into_iter();
+    by_content.chain(by_name.map(|name| (TypeSource::Extension, name))).collect()
 }
 
 #[cfg(test)]
@@ -58,7 +75,7 @@ mod tests {
     fn document(declared: &str, name: &str, octets: &[u8]) -> Document {
         let names = if name.is_empty() { Vec::new() } else { vec![name.to_owned()] };
         let leaf = Leaf { octets: Cow::Borrowed(octets), declared: declared.to_owned(), names, place: None };
-        describe(&leaf, b"", &[])
+        describe(&leaf, &Inside::default(), b"", &[])
     }
 
     const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0";

@@ -252,3 +252,55 @@ fn a_mail_that_is_nothing_but_a_small_bad_part_gets_the_whole_notice() {
         judged.leaf(0)
     );
 }
+
+fn archive(name: &str, content: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    writer.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+    writer.write_all(content).unwrap();
+    writer.finish().unwrap().into_inner()
+}
+
+#[test]
+fn what_is_inside_an_archive_meets_the_rules_too() {
+    let boxed = archive("setup.exe", &[7; 500]);
+    assert_eq!(judged(PROGRAMS, &mail("application/zip", "a.zip", &boxed)).verdict.rule, "programs");
+    let virus = judged("", &mail("application/zip", "a.zip", &archive("note.txt", &eicar())));
+    assert_eq!(virus.verdict.rule, "standard-bad-part");
+    assert!(virus.leaf(1).starts_with("# removed - Case: "), "{}", virus.leaf(1));
+    let macros = "[[doc-acl]]\nname = \"macros\"\nmime-type = [\"application/vnd.ms-office.vbaproject\"]\naction = \"replace\"\n";
+    let document = archive("word/vbaProject.bin", &[7; 900]);
+    assert_eq!(judged(macros, &mail("application/octet-stream", "a.docm", &document)).verdict.rule, "macros");
+}
+
+#[test]
+fn a_locked_archive_is_replaced_by_a_notice_that_says_so() {
+    let mut locked = archive("a.txt", &[7; 900].map(|octet: u8| octet));
+    let directory = memchr::memmem::find(&locked, b"PK\x01\x02").unwrap();
+    for at in [6, directory + 8] {
+        locked[at] |= 1;
+    }
+    locked.splice(0..0, []);
+    let judged = judged("", &mail("application/zip", "a.zip", &locked));
+    assert_eq!(judged.verdict.statuses, StatusSet::of(Status::Encrypted));
+    assert_eq!(judged.verdict.rule, "standard-locked");
+    assert_eq!(judged.verdict.reason, "a locked ZIP archive");
+}
+
+#[test]
+fn html_is_filtered_in_its_place_and_passes_untouched_where_there_is_nothing_to_filter() {
+    let rule = "[html-filter.safe]\nlinks = \"keep\"\n[[doc-acl]]\nname = \"html\"\nmime-type = [\"text/html\"]\n\
+                action = \"html-filter\"\nhtml-filter = \"safe\"\n";
+    let html = |body: &str| {
+        format!("From: a@example.org\r\nMIME-Version: 1.0\r\nContent-Type: text/html; charset=\"utf-8\"\r\n\r\n{body}\r\n").into_bytes()
+    };
+    let mail =
+        html(&"<p onclick=\"steal()\">Hello <b>there</b>.</p>\r\n<script>steal()</script>\r\n".repeat(6));
+    let judged = judged(rule, &mail);
+    assert_eq!(judged.verdict.rule, "html");
+    let text = String::from_utf8_lossy(judged.copy()).into_owned();
+    assert!(text.contains("Hello <b>there</b>") && !text.contains("steal"), "{text}");
+    assert_eq!(judged.copy().len(), mail.len(), "{text}");
+    let plain = "From: a@example.org\r\nSubject: s\r\n\r\nNo HTML at all.\r\n";
+    assert_eq!(self::judged(rule, plain.as_bytes()).verdict.disposition, Disposition::Pass);
+}

@@ -2,15 +2,18 @@
 //! which differs from it; called by the job once the rules have decided.
 //!
 //! In a mail that the recogniser accepted nothing moves: a tombstone (`tombstone.rs`) has the octets and lines of what
-//! it stands for, and says what `words.rs` gives it. A mail of which nothing has a place beyond doubt gets another body
+//! it stands for, and says what `words.rs` gives it; filtered HTML has them where it fits (`fit.rs`). A mail of which nothing has a place beyond doubt gets another body
 //! (`notice.rs` of the crate).
+mod fit;
 mod retype;
 pub mod tombstone;
 pub mod words;
 
+use crate::html;
 use crate::inspection::Inspection;
 use crate::rules::{Change, Instead};
 use policy::names::Language;
+use policy::notice::{Notice, Shipped};
 use std::ops::Range;
 use tombstone::Form;
 use words::Told;
@@ -44,8 +47,26 @@ pub(crate) fn change(
 }
 
 fn edit(mail: &[u8], inspection: &Inspection<'_>, change: &Change, about: &About<'_>) -> Option<Edit> {
-    let place = inspection.leaves.get(change.leaf)?.place.as_ref()?;
+    let leaf = inspection.leaves.get(change.leaf)?;
+    let place = leaf.place.as_ref()?;
     match &change.what {
+        Instead::Filtered { filter, rule } => {
+            let body = mail.get(place.body.clone())?;
+            let charset = charset(mail.get(place.header.clone())?);
+            let filtered = html::filter(&leaf.octets, charset.as_deref(), filter);
+            let said = match filtered.changed {
+                false => Some(body.to_vec()),
+                true => fit::fit(body, place.encoding, &filtered.bytes),
+            };
+            match said {
+                Some(octets) => Some(Edit { range: place.body.clone(), octets }),
+                None => {
+                    let notice = Notice::Shipped(Shipped::Removed);
+                    let what = Instead::Tombstone { notice, rule: rule.clone() };
+                    edit(mail, inspection, &Change { leaf: change.leaf, what }, about)
+                }
+            }
+        }
         Instead::Tombstone { notice, rule } => {
             let document = inspection.documents.get(change.leaf)?;
             let found = inspection.found.get(change.leaf)?;
@@ -70,6 +91,15 @@ fn edit(mail: &[u8], inspection: &Inspection<'_>, change: &Change, about: &About
         }
         Instead::Retyped(name) => retype::edit(mail, place.header.clone(), name),
     }
+}
+
+/// The charset that a header block declares, if it declares one; quoted or not.
+fn charset(header: &[u8]) -> Option<String> {
+    const NAME: &str = "charset=";
+    let text = String::from_utf8_lossy(header).to_ascii_lowercase();
+    let value = text.get(text.find(NAME)? + NAME.len()..)?.trim_start_matches(['"', ' ']);
+    let end = value.find(['"', ';', ' ', '\r', '\t']).unwrap_or(value.len());
+    value.get(..end).filter(|value| !value.is_empty()).map(str::to_owned)
 }
 
 /// The mail with the edits made. `None`: they overlap or lie outside it.

@@ -45,7 +45,7 @@ pub fn shipped(statuses: StatusSet) -> Notice {
 /// The words of a tombstone.
 pub fn of(notice: &Notice, told: &Told<'_>) -> Words {
     let label = |label| texts::label_ascii(told.language, label);
-    let short = format!("{}, {} {}", label(Label::PartShort), label(Label::Case), told.case);
+    let short = format!("{} - {} {}", label(Label::PartShort), label(Label::Case), told.case);
     let long = match notice {
         Notice::Shipped(shipped) => {
             let head = match shipped {
