@@ -308,6 +308,7 @@ impl Core {
     }
 
     /// Why a well-formed command is not sent on.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all others need a login and no more")]
     pub(super) fn objection(&self, command: &Command<'_>) -> Option<Answer> {
         let verb = command.verb;
         // What is hidden is refused too.
@@ -327,21 +328,19 @@ impl Core {
                 Some(Answer::TlsFirst)
             }
             Verb::Login => None,
-            Verb::Authenticate => match &command.body {
-                Body::Authenticate { mechanism, .. }
-                    if !may_authenticate(mechanism, &self.common.settings.rules.capabilities) =>
-                {
-                    Some(Answer::MechanismNotAvailable)
-                }
-                _any => None,
-            },
-            _ if before => Some(Answer::LogInFirst),
-            _ => self.refuses_search(command).then_some(Answer::NotPermitted),
+            Verb::Authenticate => {
+                let list = &self.common.settings.rules.capabilities;
+                let hidden = matches!(&command.body, Body::Authenticate { mechanism, .. } if !may_authenticate(mechanism, list));
+                hidden.then_some(Answer::MechanismNotAvailable)
+            }
+            _of_mailboxes if before => Some(Answer::LogInFirst),
+            _of_mailboxes => self.refuses_search(command).then_some(Answer::NotPermitted),
         }
     }
 
     /// Sends a command on, or answers it.
     fn run(&mut self, command: &Command<'_>, out: &mut Output) {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "most commands are sent on and no more")]
         let purpose = match &command.body {
             Body::Login { user, .. } => Purpose::Login { user: user.bytes().to_vec(), sasl: None },
             Body::Authenticate { mechanism, initial } => {
@@ -360,16 +359,14 @@ impl Core {
             Body::Id(fields) => return self.id(command, fields.as_ref(), out),
             Body::Enable(names) => return self.enable(command, names, out),
             Body::Fetch(_) => return self.fetch(command, out),
-            _ => match command.verb {
+            _relayed => match command.verb {
                 Verb::StartTls => {
-                    self.upgrading = true;
-                    out.client.extend_from_slice(command.tag);
-                    out.client.extend_from_slice(b" OK begin TLS\r\n");
+                    self.upgrading = Some(command.tag.into());
                     return;
                 }
                 Verb::Idle => Purpose::Idle(Idle::Asked),
                 Verb::Close | Verb::Unselect => Purpose::Close,
-                _ => Purpose::Relay,
+                _relayed => Purpose::Relay,
             },
         };
         match self.guard(command) {

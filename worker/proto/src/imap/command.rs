@@ -16,7 +16,7 @@ use super::mailbox::Mailbox;
 use super::sequence_set::SequenceSet;
 use super::verb::Verb;
 use crate::machine::Side;
-use append::{Append, Replace};
+use append::{Append, Message, Replace};
 use mailboxes::{Create, List, Select, Status};
 use messages::{Copy, Fetch, Store};
 use rights::{GetMetadata, SetAcl, SetMetadata, SetQuota};
@@ -195,9 +195,12 @@ impl<'f> Command<'f> {
     /// # Errors
     /// A [`Refusal`] that says why it is not sent on.
     pub fn parse_announced(frame: Frame<'f>, utf8: bool) -> Result<Self, Refusal<'f>> {
-        Self::parse_body(frame, |verb, arguments| match verb {
-            Verb::Append => Append::parse(arguments, utf8, true).map(Body::Append),
-            _ => Replace::parse(arguments, utf8, true).map(Body::Replace),
+        Self::parse_body(frame, |verb, arguments| {
+            if verb == Verb::Append {
+                Append::parse(arguments, utf8, true).map(Body::Append)
+            } else {
+                Replace::parse(arguments, utf8, true).map(Body::Replace)
+            }
         })
     }
 
@@ -215,6 +218,17 @@ impl<'f> Command<'f> {
 }
 
 impl<'f> Body<'f> {
+    /// The messages that it brings.
+    pub(super) const fn messages(&self) -> &[Message<'f>] {
+        if let Self::Append(append) = self {
+            append.messages.as_slice()
+        } else if let Self::Replace(replace) = self {
+            std::slice::from_ref(&replace.message)
+        } else {
+            &[]
+        }
+    }
+
     fn parse(verb: Verb, cursor: &mut Cursor<'f>, utf8: bool) -> Parsed<Self> {
         let first = |cursor: &mut Cursor<'f>| {
             cursor.space()?;

@@ -16,6 +16,9 @@ use std::rc::Rc;
 /// Octets written in one call.
 pub(super) const PIECE: usize = 64 * 1024;
 
+/// A copy that is there already: of the mail with this UID, and whether it was changed.
+pub(super) type Known = (u32, Rc<dyn ScannedCopy>, bool);
+
 /// One FETCH of the client.
 #[derive(Debug)]
 pub(super) struct Job {
@@ -33,7 +36,7 @@ pub(super) struct Job {
     /// One of its items sets \Seen.
     pub(super) sets_seen: bool,
     /// The copy that answers it, and of which mail: the server is asked for the rest only.
-    pub(super) cached: RefCell<Option<(u32, Rc<dyn ScannedCopy>, bool)>>,
+    pub(super) cached: RefCell<Option<Known>>,
     /// Mails about whose content something was answered.
     pub(super) answered: Cell<u32>,
     /// Mails of which nothing could be answered now.
@@ -108,18 +111,17 @@ impl Job {
     }
 
     /// The items that a copy answers.
-    pub(super) fn from_copy(&self) -> impl Iterator<Item = &FetchItem<'static>> {
+    pub(super) fn answered_by_copy(&self) -> impl Iterator<Item = &FetchItem<'static>> {
         self.items.iter().filter(|item| tells_of_content(item))
     }
 }
 
 /// Whether an item may only be answered from a scanned copy.
 fn is_content(item: &FetchItem<'_>, strict: bool) -> bool {
-    match item {
-        FetchItem::BinarySize(_) => true,
-        item if item.is_top_header() => strict,
-        item if item.is_content() => true,
-        item => strict && tells_of_content(item),
+    if item.is_top_header() {
+        strict
+    } else {
+        item.is_content() || matches!(item, FetchItem::BinarySize(_)) || (strict && tells_of_content(item))
     }
 }
 
@@ -288,7 +290,7 @@ impl Serving {
                 self.answer = None;
             }
             let job = Rc::clone(&self.job);
-            let Some(item) = job.from_copy().nth(self.next) else {
+            let Some(item) = job.answered_by_copy().nth(self.next) else {
                 if self.first {
                     // Nothing could be answered, and an empty list is none.
                     out.extend_from_slice(format!("UID {}", self.uid).as_bytes());

@@ -59,12 +59,13 @@ impl Core {
     }
 
     /// Whether a command searches in content, and may not.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "three commands search")]
     pub(super) fn refuses_search(&self, command: &Command<'_>) -> bool {
         let keys = match &command.body {
             Body::Search(search) => &search.keys,
             Body::Sort(sort) => &sort.keys,
             Body::Thread(thread) => &thread.keys,
-            _other => return false,
+            _searches_nothing => return false,
         };
         self.common.settings.rules.imap.refuse_content_search && keys.iter().any(searches_content)
     }

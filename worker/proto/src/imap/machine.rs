@@ -35,7 +35,8 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 /// Octets of a command line and of a literal before the login.
 const BEFORE_LOGIN: Bounds = Bounds { line: 8 * 1024, literal: 4 * 1024, literals: 8 * 1024 };
 /// A line of a SASL exchange before TLS and behind it: room for tickets and tokens.
-const SASL_LINE: [usize; 2] = [12 * 1024, 64 * 1024];
+const SASL_LINE_CLEAR: usize = 12 * 1024;
+const SASL_LINE: usize = 64 * 1024;
 
 /// IMAP between a client and a server.
 #[derive(Debug)]
@@ -99,8 +100,8 @@ pub(super) struct Core {
     pub(super) decided: Option<Decision>,
     /// The answer to a failed login waits until then: its words.
     pub(super) delayed: Option<Box<(Duration, Vec<u8>)>>,
-    /// STARTTLS was taken: what follows is a handshake.
-    pub(super) upgrading: bool,
+    /// STARTTLS was taken, under this tag: what follows is a handshake.
+    pub(super) upgrading: Option<Box<[u8]>>,
 }
 
 impl Imap {
@@ -163,7 +164,7 @@ impl Imap {
                 uploading: None,
                 decided: None,
                 delayed: None,
-                upgrading: false,
+                upgrading: None,
             },
         }
     }
@@ -287,7 +288,7 @@ impl Imap {
             }
             let decision = self.core.resume(out)?;
             self.decide(decision, out)?;
-            if self.core.upgrading && !self.client_inbox.is_empty() {
+            if self.core.upgrading.is_some() && !self.client_inbox.is_empty() {
                 return Err(Broken::client("octets behind STARTTLS"));
             }
             return Ok(true);
@@ -331,11 +332,11 @@ impl Imap {
                 }
             };
             self.decide(decision, out)?;
-            if self.core.upgrading {
+            if self.core.upgrading.is_some() {
                 break;
             }
         }
-        if self.core.upgrading && !rest.is_empty() {
+        if self.core.upgrading.is_some() && !rest.is_empty() {
             // Whoever put these behind STARTTLS wants them read as if they had come through TLS (CVE-2011-0411).
             return Err(Broken::client("octets behind STARTTLS"));
         }
@@ -425,7 +426,7 @@ impl Core {
     /// Whether the client's next command could be dealt with.
     fn accepts_client(&self) -> bool {
         let waits = self.held.is_some()
-            || self.upgrading
+            || self.upgrading.is_some()
             || self.delayed.is_some()
             || self.outstanding.holds_client()
             || self.outstanding.is_logging_out()
@@ -457,7 +458,7 @@ impl Core {
     fn client_bounds(&self, plain: bool) -> Bounds {
         let rules = &self.common.settings.rules;
         let secured = self.common.security == Security::Secured;
-        let sasl = SASL_LINE[usize::from(secured)];
+        let sasl = if secured { SASL_LINE } else { SASL_LINE_CLEAR };
         match self.phase {
             // AUTHENTICATE may carry the first line of its exchange.
             Phase::Before => {
@@ -674,10 +675,12 @@ impl Machine for Imap {
         if self.core.phase == Phase::Ended {
             return Ok(self);
         }
-        let was_upgrading = self.core.upgrading;
+        let was_upgrading = self.core.upgrading.is_some();
         match self.input(input, out) {
             Ok(()) => {
-                if self.core.upgrading && !was_upgrading {
+                if let Some(tag) = self.core.upgrading.as_ref().filter(|_| !was_upgrading) {
+                    out.client.extend_from_slice(tag);
+                    out.client.extend_from_slice(b" OK begin TLS\r\n");
                     out.events.push(Event::StartTls);
                 }
                 Ok(self)
@@ -707,7 +710,7 @@ impl Machine for Imap {
         }
         self.core.common.security = Security::Secured;
         self.core.common.utf8 = false;
-        self.core.upgrading = false;
+        self.core.upgrading = None;
         self.core.refused = None;
         self.core.held = None;
         Self { client: Framer::new(Side::Client, BEFORE_LOGIN), client_inbox: Inbox::default(), ..self }

@@ -84,6 +84,17 @@ impl Purpose {
         }
     }
 
+    /// In a dialogue, IDLE or a SASL exchange: whether the client is to say something.
+    const fn is_clients_turn(&self) -> Option<bool> {
+        if let Self::Idle(idle) = self {
+            Some(matches!(idle, Idle::Asked | Idle::Begun))
+        } else if let Self::Login { sasl: Some(exchange), .. } = self {
+            Some(exchange.challenged)
+        } else {
+            None
+        }
+    }
+
     /// Whether the client sent it.
     pub(super) const fn is_clients(&self) -> bool {
         !matches!(self, Self::Pull { .. } | Self::Mark | Self::Ask { .. })
@@ -210,21 +221,13 @@ impl Outstanding {
 
     /// Whether only the client can go on: DONE, or its turn in a SASL exchange.
     pub(super) fn waits_for_client(&self) -> bool {
-        self.0.iter().any(|sent| match &sent.purpose {
-            Purpose::Idle(idle) => matches!(idle, Idle::Asked | Idle::Begun),
-            Purpose::Login { sasl: Some(exchange), .. } => exchange.challenged,
-            _no_dialogue => false,
-        })
+        self.0.iter().any(|sent| sent.purpose.is_clients_turn() == Some(true))
     }
 
     /// Whether the client's next line would be out of turn: what follows DONE, or an answer that nobody asked for. Read
     /// as a command it would be something else than the client meant.
     pub(super) fn holds_client(&self) -> bool {
-        self.0.iter().any(|sent| match &sent.purpose {
-            Purpose::Idle(idle) => matches!(idle, Idle::DoneEarly | Idle::Done),
-            Purpose::Login { sasl: Some(exchange), .. } => !exchange.challenged,
-            _no_dialogue => false,
-        })
+        self.0.iter().any(|sent| sent.purpose.is_clients_turn() == Some(false))
     }
 
     /// Whether one of the client's commands brings data of this kind.

@@ -287,9 +287,9 @@ impl Core {
 
     /// A mail that stands in its response as a string. NIL is none: the message is gone.
     fn inline_mail(&mut self, items: &[FetchData<'_>], out: &mut Output) -> Result<Option<Spool>, Broken> {
-        let content = items.iter().find_map(|item| match item {
-            FetchData::Content(name, Content::Inline(content)) if is_whole(name) => Some(content),
-            _other => None,
+        let content = items.iter().find_map(|item| {
+            let FetchData::Content(name, Content::Inline(content)) = item else { return None };
+            is_whole(name).then_some(content)
         });
         let Some(content) = content else { return Ok(None) };
         if !self.outstanding.pulls() {

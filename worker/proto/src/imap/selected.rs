@@ -1,4 +1,5 @@
 //! The mailbox that is open: which of its mails were served changed, and the scanned copies that the session keeps.
+use super::fetch::Known;
 use crate::machine::{Changed, ScannedCopy};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -64,13 +65,13 @@ impl Selected {
     }
 
     /// A copy, by UID.
-    pub(super) fn copy_of(&self, uid: u32) -> Option<(u32, Rc<dyn ScannedCopy>, bool)> {
+    pub(super) fn copy_of(&self, uid: u32) -> Option<Known> {
         let kept = self.copies.iter().find(|kept| kept.uid == uid)?;
         Some((kept.uid, Rc::clone(&kept.copy), kept.changed))
     }
 
     /// A copy, by message number.
-    pub(super) fn copy_at(&self, number: u32) -> Option<(u32, Rc<dyn ScannedCopy>, bool)> {
+    pub(super) fn copy_at(&self, number: u32) -> Option<Known> {
         let kept = self.copies.iter().find(|kept| kept.number == Some(number))?;
         Some((kept.uid, Rc::clone(&kept.copy), kept.changed))
     }

@@ -298,10 +298,14 @@ impl Core {
     /// Whether it answers a search of ours. What it found is noted.
     fn answers_question(&mut self, data: &Data<'_>) -> bool {
         let Some(found) = self.outstanding.asks() else { return false };
-        let value = match data {
-            Data::Other(value) if value.kind() == Kind::Search => value,
-            Data::Esearch { result, .. } => result,
-            _other => return false,
+        let value = if let Data::Esearch { result, .. } = data {
+            result
+        } else if let Data::Other(value) = data
+            && value.kind() == Kind::Search
+        {
+            value
+        } else {
+            return false;
         };
         let mut octets = Vec::new();
         value.write(&mut Writer::to_client(&mut octets, false));

@@ -1,6 +1,6 @@
 //! APPEND and REPLACE: what the client sends is spooled and scanned, and only the scanned copy goes on. Where uploads are not
 //! scanned, octets pass through as the server asks for them.
-use super::command::{Body, Command, Head};
+use super::command::{Command, Head};
 use super::frame::{Elided, Frame};
 use super::upstream::{Upstream, tag as our_tag};
 use super::verb::Verb;
@@ -73,11 +73,7 @@ impl Sending {
     pub(super) fn new(upload: &Upload, number: u32, literals: Literals, utf8: bool) -> Option<Self> {
         let (text, elided) = upload.whole.as_ref()?;
         let command = Command::parse(Frame { text, elided }, utf8).ok()?;
-        let messages = match &command.body {
-            Body::Append(append) => append.messages.as_slice(),
-            Body::Replace(replace) => std::slice::from_ref(&replace.message),
-            _other => return None,
-        };
+        let messages = command.body.messages();
         if messages.len() != upload.mails.len() {
             return None;
         }
@@ -189,11 +185,7 @@ impl Passing {
         out: &mut Output,
     ) -> Option<Self> {
         let command = Command::parse_announced(frame, utf8).ok()?;
-        let messages = match &command.body {
-            Body::Append(append) => append.messages.as_slice(),
-            Body::Replace(replace) => std::slice::from_ref(&replace.message),
-            _other => return None,
-        };
+        let messages = command.body.messages();
         let message = messages.last()?;
         // A name that needs a literal of its own would need a wait of its own: it is sent without, or not at all.
         let (start, mut stops) = (out.server.len(), Vec::new());

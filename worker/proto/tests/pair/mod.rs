@@ -1,7 +1,12 @@
 //! A scripted client, the machine, a scripted server, a clock and a scanner that answers at once: what the driver
 //! does around the machine, without sockets. Used by every test file of this package.
 #![allow(dead_code, reason = "each test file uses its part")]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "test support: a surprise is a failed test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test support: a surprise is a failed test"
+)]
 use mime::part_map::PartMap;
 use mime::recogniser::Limits;
 use policy::list::NameList;
