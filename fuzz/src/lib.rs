@@ -62,11 +62,14 @@ fn settings() -> Rc<Settings> {
     Rc::new(Settings { rules, login: policy.login, refuse_delete: true })
 }
 
-/// Plays a whole session: the first octet of the input chooses where it is cut.
+/// Plays a whole session: the first octet of the input chooses where it is cut and, where the client is the fuzzer, whether
+/// its name decides about the server.
 pub fn run(peers: &mut Peers, bytes: &[u8]) {
     let Some((cut, bytes)) = bytes.split_first() else { return };
     let mut pieces = bytes.chunks(usize::from(*cut) % 64 + 1);
-    let mut machine = Pop3::new(settings(), policy::names::Language::En, Greeted::ByServer, Security::Offered, Duration::ZERO);
+    let late = peers.fuzzed == Side::Client && *cut >= 128;
+    let greeted = if late { Greeted::BeforeServer } else { Greeted::ByServer };
+    let mut machine = Pop3::new(settings(), policy::names::Language::En, greeted, Security::Offered, Duration::ZERO);
     let scripted = match peers.fuzzed {
         Side::Client => Side::Server,
         Side::Server => Side::Client,
@@ -114,6 +117,12 @@ fn feed(machine: Pop3, now: Duration, input: Input<'_>, peers: &mut Peers) -> Op
                 continue;
             }
             let answer = match event {
+                Event::WantServer { user } => match user.first() {
+                    Some(b'x') => Input::NoServer(texts::Answer::SessionDenied),
+                    Some(b'y') => Input::NoServer(texts::Answer::ServerUnreachable),
+                    Some(b'z') => Input::ServerReady(Greeted::ByServer),
+                    Some(_) | None => Input::ServerReady(Greeted::ByUs),
+                },
                 Event::LoggedIn { .. } => Input::Changed(&[]),
                 Event::WantMail { .. } => Input::Pull,
                 Event::MailEnd { number, .. } | Event::Replaced { number, .. } => {

@@ -96,8 +96,8 @@ impl Known {
         }
     }
 
-    /// The facts, with the certificate that the client showed.
-    pub fn facts<'a>(&'a self, certificate: Option<&'a Certificate>) -> Facts<'a> {
+    /// The facts, with the certificate that the client showed, and the name that it gave if it did.
+    pub fn facts<'a>(&'a self, certificate: Option<&'a Certificate>, user: Option<&'a str>) -> Facts<'a> {
         Facts {
             listener: self.listener,
             tenant: self.tenant,
@@ -108,7 +108,7 @@ impl Known {
             transparent: self.transparent,
             moment: self.moment,
             certificate: Some(certificate),
-            user: None,
+            user,
             groups: None,
         }
     }
@@ -160,6 +160,13 @@ pub enum FromLookup {
         generation: u64,
         /// Index of the rule, which accepts or denies.
         rule: Option<u16>,
+    },
+    /// The command-acl rule depends on the client's name, and that was not among what was learnt.
+    NameDecides {
+        /// Which session.
+        session: SessionId,
+        /// The generation that was asked for.
+        generation: u64,
     },
     /// Where the session may go, best first, at most 16. Empty: nothing resolved.
     Dial {

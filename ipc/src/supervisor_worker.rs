@@ -52,8 +52,10 @@ pub enum Plan {
         rule: u16,
     },
     /// The client's certificate decides: the worker shakes hands with the client and says `Learnt`. `Renew` tells the
-    /// rule, then comes the server.
+    /// rule, then comes the server. Or `Late` comes, and the plan is the next one.
     Certificate,
+    /// The client's name decides: the worker greets the client itself and takes its login, which is `WantServer`.
+    Late,
 }
 
 /// A mail that was served changed: what the client holds must stay true in later sessions.
@@ -170,6 +172,11 @@ pub enum ToWorker {
         /// Of answers and notices.
         language: Language,
     },
+    /// No descriptor: the certificate leaves the rule open, and the client's name decides it ([`Plan::Late`]).
+    Late {
+        /// Which session.
+        session: SessionId,
+    },
     /// One descriptor: the client.
     Session(Box<Session>),
     /// One descriptor: the connected server.
@@ -268,6 +275,7 @@ impl Message for ToWorker {
             | Self::Stored { .. }
             | Self::Kick { .. }
             | Self::Renew { .. }
+            | Self::Late { .. }
             | Self::Drain => 0,
         }
     }
@@ -357,11 +365,20 @@ pub struct Counters {
 /// Worker to supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromWorker {
-    /// The handshake with the client of [`Plan::Certificate`] ended well. Answered by `Renew` and `Server`, or by `NoServer`.
+    /// The handshake with the client of [`Plan::Certificate`] ended well. Answered by `Renew` and `Server`, by `Late`, or by
+    /// `NoServer`.
     Learnt {
         /// Which session.
         session: SessionId,
         /// An encoded [`crate::worker_lookup::Learnt`], at most [`crate::worker_lookup::MAX_LEARNT`] octets.
+        learnt: Vec<u8>,
+    },
+    /// The client of [`Plan::Late`] logs in. Answered by `Renew` and `Server`, or by `NoServer`. Comes again where a login
+    /// failed, and never after one succeeded.
+    WantServer {
+        /// Which session.
+        session: SessionId,
+        /// As in `Learnt`, with the name.
         learnt: Vec<u8>,
     },
     /// The connection of an intercepted session shall be relayed unseen: its server is dialled once more. Answered by `Server`

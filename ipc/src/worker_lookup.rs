@@ -12,6 +12,8 @@ pub const MAX_LEARNT: usize = 16 * 1024;
 pub struct Learnt {
     /// The certificate of the handshake, verified; `None`: the client showed none.
     pub certificate: Option<Certificate>,
+    /// The name that it logs in with: at most 512 octets, lossy; `None`: it did not say one yet.
+    pub user: Option<String>,
 }
 
 impl Message for Learnt {

@@ -101,6 +101,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
     );
     line(&mut out, &ToWorker::Stored { session, mail, safe: true });
     line(&mut out, &ToWorker::Kick { session });
+    line(&mut out, &ToWorker::Late { session });
     line(&mut out, &ToWorker::Renew { session, generation: 2, rule: 1, language: Language::Cs });
     line(&mut out, &ToWorker::Drain);
     for file in [
@@ -148,6 +149,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
     line(&mut out, &Answered { number: 6, answer: minted });
 
     line(&mut out, &FromWorker::Learnt { session, learnt: vec![1, 2] });
+    line(&mut out, &FromWorker::WantServer { session, learnt: vec![1, 2] });
     line(&mut out, &FromWorker::Again { session });
     line(&mut out, &FromWorker::LoggedIn { session, user: "u".into() });
     line(&mut out, &FromWorker::NeedSpool { session, mail });
@@ -246,14 +248,15 @@ fn the_bytes_of_every_message_stay_what_they_are() {
     let known = Box::new(known);
     line(&mut out, &ToLookup::Decide { session, generation: 1, known, learnt: vec![1, 2] });
     line(&mut out, &FromLookup::Decided { session, generation: 1, rule: Some(2) });
-    line(&mut out, &Learnt { certificate: None });
+    line(&mut out, &FromLookup::NameDecides { session, generation: 1 });
+    line(&mut out, &Learnt { certificate: None, user: None });
     let certificate = Certificate {
         subject: "CN=a".into(),
         issuer: "CN=b".into(),
         names: vec!["c".into()],
         fingerprint: "00".into(),
     };
-    line(&mut out, &Learnt { certificate: Some(certificate) });
+    line(&mut out, &Learnt { certificate: Some(certificate), user: Some("u".into()) });
     line(&mut out, &ToLookup::Resolve { session, generation: 1, rule: 2 });
     line(&mut out, &FromLookup::Host { generation: 1, index: 2, addresses: Some(vec![client.ip()]) });
     line(

@@ -96,12 +96,20 @@ pub(crate) async fn serve(link: Supervisor, log: Log) -> Result<(), LinkError> {
                 });
             }
             ToLookup::Decide { session, generation, known, learnt } => {
-                let rule = slice
-                    .as_ref()
-                    .filter(|(number, _)| *number == generation)
-                    .and_then(|(_, slice)| decide(slice, &known, &learnt));
+                let slice = slice.as_ref().filter(|(number, _)| *number == generation);
+                let decision = slice.map_or(Decision::NoMatch, |(_, slice)| decide(slice, &known, &learnt));
+                let answer = match decision {
+                    Decision::Accept(rule) | Decision::Deny(rule) => {
+                        FromLookup::Decided { session, generation, rule: Some(rule) }
+                    }
+                    Decision::Waits(_, "user") => FromLookup::NameDecides { session, generation },
+                    // The loader takes no rule that waits for more.
+                    Decision::NoMatch | Decision::Waits(..) => {
+                        FromLookup::Decided { session, generation, rule: None }
+                    }
+                };
                 // A lost link ends the receiving side too.
-                let _ = lookup.link.send(&FromLookup::Decided { session, generation, rule }, &[]).await;
+                let _ = lookup.link.send(&answer, &[]).await;
             }
             ToLookup::Resolve { session, generation, rule } => {
                 let policy = lookup.policy(&mut policy, slice.as_ref(), &resolv_conf, &hosts);
@@ -115,15 +123,12 @@ pub(crate) async fn serve(link: Supervisor, log: Log) -> Result<(), LinkError> {
     }
 }
 
-/// The rule that decides about a session, now that its client showed what it has. A worker that writes what cannot be
-/// decoded says of its client what it could say anyway: that it showed nothing.
-fn decide(slice: &LookupSlice, known: &Known, learnt: &[u8]) -> Option<u16> {
-    let certificate = decode(learnt, 0).ok().and_then(|Learnt { certificate }| certificate);
-    match slice.command(&known.facts(certificate.as_ref()), known.session_rule) {
-        Decision::Accept(rule) | Decision::Deny(rule) => Some(rule),
-        // The loader takes no rule that waits for more.
-        Decision::NoMatch | Decision::Waits(..) => None,
-    }
+/// What the rules say of a session, now that its client showed what it has. A worker that writes what cannot be decoded
+/// says of its client what it could say anyway: that it showed nothing.
+fn decide(slice: &LookupSlice, known: &Known, learnt: &[u8]) -> Decision {
+    let nothing = Learnt { certificate: None, user: None };
+    let Learnt { certificate, user } = decode(learnt, 0).unwrap_or(nothing);
+    slice.command(&known.facts(certificate.as_ref(), user.as_deref()), known.session_rule)
 }
 
 impl Lookup {

@@ -285,6 +285,32 @@ pub struct SessionRules {
     pub require_server_certificate: Required,
 }
 
+impl SessionRules {
+    /// What holds while the client's name is awaited, which decides the rule: the defaults, and no mail passes.
+    pub fn before_login() -> Self {
+        let nothing =
+            Scanning { scan: false, max_mail: 0, mail_line_len: 0, engines: Vec::new(), mail_filter: 0 };
+        Self {
+            name: String::new(),
+            commands: crate::list::NameList::default(),
+            capabilities: crate::list::NameList::default(),
+            max_time: None,
+            idle_timeout: Duration::from_secs(600),
+            max_bytes_in: 0,
+            max_bytes_out: 0,
+            cmd_line_len: 8 * 1024,
+            resp_line_len: 8 * 1024,
+            monitor: false,
+            scan_patience: Duration::from_secs(45),
+            download: nothing.clone(),
+            upload: nothing,
+            imap: ImapRules::default(),
+            server_tls: 0,
+            require_server_certificate: Required::default(),
+        }
+    }
+}
+
 /// What a command-acl rule says about IMAP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImapRules {

@@ -205,6 +205,11 @@ impl Policy {
             && (required || demand.is_some_and(|demand| demand != Demand::None))
     }
 
+    /// Whether the name that a client logs in with can decide its command-acl.
+    pub fn has_user_rules(&self) -> bool {
+        self.command_acls.iter().any(|acl| !acl.when.users.is_everything())
+    }
+
     /// Whether the certificate of a client can decide its command-acl.
     pub fn has_certificate_rules(&self) -> bool {
         self.command_acls.iter().any(|acl| !acl.when.certificates.is_empty())

@@ -260,7 +260,7 @@ fn ask(job: &Job<'_>, demanded: Demanded, views: &Rc<Views>) -> Asked {
         (EngineState::Unproven, ..) => {
             How::Known(Finding::of(Status::Error, format!("{}: never yet found the test virus", engine.name)))
         }
-        (EngineState::Known, ..) => How::Known(known(job.known, engine, &views.raw)),
+        (EngineState::Known, ..) => How::Known(known(job.known, &engine.name, job.scan.sha256)),
         (EngineState::Inside | EngineState::Up, ..) => {
             How::Known(Finding::of(Status::Error, format!("{}: no connection was given", engine.name)))
         }
@@ -268,12 +268,12 @@ fn ask(job: &Job<'_>, demanded: Demanded, views: &Rc<Views>) -> Asked {
     Asked { name: engine.name.clone(), limit: limit(engine, grant.limit), begun, how }
 }
 
-/// What an engine said of this very mail before.
-fn known(known: Option<&KnownAnswers>, engine: &Engine, mail: &Content) -> Finding {
-    let of_this = known.filter(|known| known.sha256 == mail.sha256());
-    let answer = of_this.and_then(|known| known.answers.iter().find(|answer| answer.engine == engine.name));
+/// What an engine said of this very mail before; its hash was verified.
+fn known(known: Option<&KnownAnswers>, engine: &str, mail: Sha256) -> Finding {
+    let of_this = known.filter(|known| known.sha256 == mail);
+    let answer = of_this.and_then(|known| known.answers.iter().find(|answer| answer.engine == engine));
     answer.map_or_else(
-        || Finding::of(Status::Error, format!("{}: nothing is known of this mail", engine.name)),
+        || Finding::of(Status::Error, format!("{engine}: nothing is known of this mail")),
         |EngineAnswer { statuses, virus, detail, .. }| Finding {
             statuses: *statuses,
             virus: virus.clone(),

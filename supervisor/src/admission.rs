@@ -3,6 +3,7 @@
 use policy::acl::{self, Decision};
 use policy::conditions::Facts;
 use policy::model::Policy;
+use policy::names::Protocol;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -11,8 +12,10 @@ use std::net::IpAddr;
 pub(crate) struct Admitted {
     /// `[[session-acl]]`.
     pub(crate) session_rule: u16,
-    /// `[[command-acl]]`; `None`: the client's certificate decides it, after the handshake.
+    /// `[[command-acl]]`; `None`: the client's certificate decides it, after the handshake, or its name.
     pub(crate) command_rule: Option<u16>,
+    /// Its name, whatever its certificate is.
+    pub(crate) late: bool,
 }
 
 /// Why a connection is closed without a byte.
@@ -125,14 +128,17 @@ pub(crate) fn decide(policy: &Policy, facts: &Facts<'_>) -> Result<Admitted, Ref
     };
     let learns = policy.learns_certificate(facts.listener, session_rule, facts.transparent);
     let facts = Facts { certificate: if learns { None } else { Some(None) }, ..*facts };
-    let command_rule = match acl::command(policy, &facts, session_rule, &mut ()) {
-        Decision::Accept(index) => Some(index),
-        Decision::Waits(_, "client-certificate") => None,
-        // A rule that waits for the login is not in this version, and the loader says so: nobody gets in by one.
+    // Where TLS is intercepted the server comes first, and so it does in IMAP yet: nobody has a name by then.
+    let intercepted = policy.intercepts(facts.listener, session_rule, facts.transparent).is_some();
+    let (command_rule, late) = match acl::command(policy, &facts, session_rule, &mut ()) {
+        Decision::Accept(index) => (Some(index), false),
+        Decision::Waits(_, "client-certificate") => (None, false),
+        Decision::Waits(_, "user") if !intercepted && facts.protocol == Protocol::Pop3 => (None, true),
+        // A rule that waits for groups is not in this version, and the loader says so: nobody gets in by one.
         Decision::Deny(index) | Decision::Waits(index, _) => return Err(Refusal::Command(Some(index))),
         Decision::NoMatch => return Err(Refusal::Command(None)),
     };
-    Ok(Admitted { session_rule, command_rule })
+    Ok(Admitted { session_rule, command_rule, late })
 }
 
 fn count_down<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: K) {
@@ -155,7 +161,7 @@ mod tests {
         Facts {
             listener: 0,
             tenant: 0,
-            protocol: policy::names::Protocol::Pop3,
+            protocol: Protocol::Pop3,
             client: client.parse().unwrap(),
             client_name: None,
             destination: "127.0.0.1:1110".parse().unwrap(),
@@ -174,7 +180,7 @@ mod tests {
         let mut admission = Admission::default();
         assert_eq!(
             admission.admit(&policy, &peer("127.0.0.1:5")),
-            Ok(Admitted { session_rule: 0, command_rule: Some(0) })
+            Ok(Admitted { session_rule: 0, command_rule: Some(0), late: false })
         );
         assert_eq!(
             admission.admit(&policy, &peer("[::ffff:127.0.0.1]:6")),
@@ -240,7 +246,11 @@ mod tests {
             policy.listeners[0].tls = mode;
             policy.client_tls[0].demand = demand;
             let decided = decide(&policy, &facts);
-            assert_eq!(decided, Ok(Admitted { session_rule: 0, command_rule: rule }), "{mode:?} {demand:?}");
+            assert_eq!(
+                decided,
+                Ok(Admitted { session_rule: 0, command_rule: rule, late: false }),
+                "{mode:?} {demand:?}"
+            );
         }
         policy.client_tls[0].demand = Demand::Optional;
         policy.listeners[0].tls = ClientMode::Implicit;
@@ -252,6 +262,19 @@ mod tests {
         );
         policy.command_acls.swap(0, 1);
         assert_eq!(decide(&policy, &facts), Err(Refusal::Command(Some(0))), "the first rule that is certain");
+    }
+
+    #[test]
+    fn a_name_that_may_decide_is_waited_for_and_a_rule_in_front_that_is_certain_is_not() {
+        let mut policy = fixtures::policy(1);
+        let mut staff = policy.command_acls[0].clone();
+        staff.when.users = policy::list::Patterns::new(["*@example.net"], policy::list::Case::User);
+        policy.command_acls.insert(0, staff);
+        let facts = peer("127.0.0.1:5");
+        assert_eq!(decide(&policy, &facts), Ok(Admitted { session_rule: 0, command_rule: None, late: true }));
+        policy.command_acls.swap(0, 1);
+        let early = Admitted { session_rule: 0, command_rule: Some(0), late: false };
+        assert_eq!(decide(&policy, &facts), Ok(early));
     }
 
     #[test]

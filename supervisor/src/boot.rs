@@ -261,6 +261,7 @@ pub(crate) fn plan(policy: &Policy, identities: Option<&Identities>, descriptors
     let named = policy.command_acls.iter().any(|rule| rule.plug_to.iter().any(names));
     if named
         || policy.has_certificate_rules()
+        || policy.has_user_rules()
         || policy.asks_client_names()
         || !policy.host_names().is_empty()
     {

@@ -31,8 +31,12 @@ const LARGEST_POOL: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) tenant: u16,
-    /// Index of its `[[command-acl]]`; `None`: its client's certificate will decide it.
+    /// Index of its `[[command-acl]]`; `None`: its client's certificate or name will decide it.
     pub(crate) rule: Option<u16>,
+    /// The name that the client logs in with decides the rule, with each attempt again.
+    pub(crate) late: bool,
+    /// Servers that were asked for, by name.
+    pub(crate) attempts: u8,
     /// What its worker learnt of the client, where that decides: octets that lookup alone reads.
     pub(crate) learnt: Option<Vec<u8>>,
     /// When lookup was asked for the rule, which it has not answered yet.
@@ -107,7 +111,7 @@ impl Supervisor {
         let destination = accepted.destination;
         let facts =
             self.facts(listener, accepted.listener, accepted.client, client_name.as_deref(), destination);
-        let Admitted { session_rule, command_rule } = match self.admission.admit(&policy, &facts) {
+        let Admitted { session_rule, command_rule, late } = match self.admission.admit(&policy, &facts) {
             Ok(admitted) => admitted,
             Err(refusal) => {
                 self.refused(None, &facts, &listener.name, refusal);
@@ -119,6 +123,8 @@ impl Supervisor {
         let session = Session {
             tenant: listener.tenant,
             rule: command_rule,
+            late,
+            attempts: 0,
             learnt: None,
             deciding: None,
             session_rule,
@@ -276,7 +282,11 @@ impl Supervisor {
             intercept: policy
                 .intercepts(session.listener, session.session_rule, session.destination.redirected)
                 .is_some(),
-            plan: session.rule.map_or(Plan::Certificate, |rule| Plan::Early { rule }),
+            plan: match session.rule {
+                Some(rule) => Plan::Early { rule },
+                None if session.late => Plan::Late,
+                None => Plan::Certificate,
+            },
             accepted_ns: session.at_ns,
         };
         if let Some(child) = self.children.get_mut(worker) {

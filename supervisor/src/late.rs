@@ -1,5 +1,5 @@
-//! The command-acl of a session whose client's certificate decides it (D3, D4): the worker says what it learnt in the
-//! handshake, lookup holds the rules against it, and what it answers is held here against everything that is known without
+//! The command-acl of a session whose client's certificate or name decides it (D3, D4): the worker says what it learnt in
+//! the handshake or from the login, lookup holds the rules against it, and what it answers is held here against everything that is known without
 //! the client's words. Those words pass through unread.
 use crate::admission::Refusal;
 use crate::children::ChildId;
@@ -16,11 +16,14 @@ use policy::acl;
 use policy::conditions::Facts;
 use std::rc::Rc;
 
+/// Servers that one session may ask for by name: more than a client has attempts.
+const MOST_ATTEMPTS: u8 = 100;
+
 impl Supervisor {
     /// A worker learnt what decides about its session.
     pub(crate) fn learnt(&mut self, worker: ChildId, id: SessionId, learnt: Vec<u8>) {
         let Some(session) = self.sessions.live.get_mut(&id) else { return };
-        if session.learnt.is_some() || learnt.len() > MAX_LEARNT {
+        if session.late || session.learnt.is_some() || learnt.len() > MAX_LEARNT {
             self.condemn(worker, "learns out of place");
             return;
         }
@@ -28,6 +31,58 @@ impl Supervisor {
         // A reload may have decided it meanwhile without the client's word.
         if session.rule.is_none() {
             self.decide_again(id);
+        }
+    }
+
+    /// The client of a session in the late plan logs in: once for each attempt, and not after one succeeded.
+    pub(crate) fn want_server(&mut self, worker: ChildId, id: SessionId, learnt: Vec<u8>) {
+        let Some(session) = self.sessions.live.get_mut(&id) else { return };
+        let turn = match session.server {
+            Server::Undecided => session.deciding.is_none(),
+            Server::Told { .. } => true,
+            Server::Asked { .. } | Server::Dialling | Server::Waiting(_) => false,
+        };
+        if !turn || !session.late || session.logged_in || learnt.len() > MAX_LEARNT {
+            self.condemn(worker, "asks for a server out of place");
+            return;
+        }
+        session.attempts = session.attempts.saturating_add(1);
+        if session.attempts > MOST_ATTEMPTS {
+            self.condemn(worker, "asks for servers without end");
+            return;
+        }
+        session.rule = None;
+        session.server = Server::Undecided;
+        session.learnt = Some(learnt);
+        self.decide_again(id);
+    }
+
+    /// The certificate leaves the rule open: the worker takes the client's login, and asks then.
+    pub(crate) fn name_decides(&mut self, child: ChildId, id: SessionId, generation: u64) {
+        if generation != self.generation {
+            return;
+        }
+        let may = self.policy.has_user_rules();
+        let Some(session) = self.sessions.live.get_mut(&id) else { return };
+        if session.deciding.is_none() {
+            return;
+        }
+        if session.late || !may {
+            self.condemn(child, "lookup waits for a name that it has or does not need");
+            return;
+        }
+        session.deciding = None;
+        if session.rule.is_some() {
+            // It is with its server, and the name that it gave there was not kept for this.
+            let fields = [("session", id.to_string())];
+            self.journal.note(Level::Info, "session ends: the rules ask for its client's name now", &fields);
+            self.kick(id);
+            return;
+        }
+        session.learnt = None;
+        session.late = true;
+        if let Some(worker) = session.worker {
+            self.children.tell_worker(worker, ToWorker::Late { session: id }, Vec::new());
         }
     }
 

@@ -11,7 +11,7 @@
 //! children.rs     post.rs, backoff.rs, identity.rs, slices.rs                         the roles
 //! changed.rs      mailboxes.rs     what clients hold of changed mails      spool_file.rs      mails too large for memory
 //! keys.rs         who may have a key used     tls_files.rs    files of TLS, opened and unread
-//! requests.rs     what workers say of their sessions     late.rs      rules that a client's certificate decides
+//! requests.rs     what workers say of their sessions     late.rs      rules that a client's certificate or name decides
 //! redirect.rs     NAT rules that die with us              lock.rs          one instance for each state-dir
 //! control.rs      the operator's socket -> reload.rs      another policy
 //! records.rs      the log    report.rs  notify.rs         confinement.rs     what root keeps

@@ -248,10 +248,17 @@ impl Supervisor {
         let Some(session) = self.sessions.live.get_mut(&id) else { return false };
         session.session_rule = session_rule;
         session.deciding = None;
-        let Some(Admitted { command_rule, .. }) = going_on else {
+        let Some(Admitted { command_rule, late, .. }) = going_on else {
             self.kick(id);
             return false;
         };
+        if session.late && session.learnt.is_none() {
+            // Its client has not logged in yet: the rules of that time decide.
+            return true;
+        }
+        if session.rule.is_none() && session.worker.is_none() {
+            session.late = late;
+        }
         match command_rule {
             Some(rule) => self.put_under(id, rule),
             None => {
@@ -276,7 +283,7 @@ impl Supervisor {
             (None, _) => return Some(admitted),
             (Some(old), Some(rule)) => scanned_otherwise(former, old, &self.policy, rule),
             // The rules ask now for what nobody wrote down when the session began.
-            (Some(_), None) if !learnt => Some("the rules ask for the client's certificate now"),
+            (Some(_), None) if !learnt => Some("the rules ask for the client's certificate or name now"),
             (Some(old), None) => match same_rule(former, &self.policy, old) {
                 Some(rule) => scanned_otherwise(former, old, &self.policy, rule),
                 None => Some("its rule is gone"),
@@ -313,7 +320,7 @@ fn same_names(former: &Policy, policy: &Policy, session_rule: u16, command_rule:
     let session = &former.session_acls.get(usize::from(session_rule))?.name;
     let index = policy.session_acls.iter().position(|rule| rule.name == *session)?;
     let command_rule = same_rule(former, policy, command_rule)?;
-    Some(Admitted { session_rule: u16::try_from(index).ok()?, command_rule: Some(command_rule) })
+    Some(Admitted { session_rule: u16::try_from(index).ok()?, command_rule: Some(command_rule), late: false })
 }
 
 /// The command-acl of the same name.
@@ -407,7 +414,7 @@ mod tests {
         policy.session_acls.insert(0, former.session_acls[0].clone());
         policy.session_acls[0].name = "first".to_owned();
         let found = same_names(&former, &policy, 0, 0);
-        assert_eq!(found, Some(Admitted { session_rule: 1, command_rule: Some(0) }));
+        assert_eq!(found, Some(Admitted { session_rule: 1, command_rule: Some(0), late: false }));
         policy.command_acls.clear();
         assert_eq!(same_names(&former, &policy, 0, 0), None);
     }

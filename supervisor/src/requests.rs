@@ -11,6 +11,7 @@ impl Supervisor {
     pub(crate) fn worker_said(&mut self, worker: ChildId, message: FromWorker) {
         let id = match &message {
             FromWorker::Learnt { session, .. }
+            | FromWorker::WantServer { session, .. }
             | FromWorker::Again { session }
             | FromWorker::LoggedIn { session, .. }
             | FromWorker::NeedSpool { session, .. }
@@ -30,6 +31,7 @@ impl Supervisor {
         }
         match message {
             FromWorker::Learnt { session, learnt } => self.learnt(worker, session, learnt),
+            FromWorker::WantServer { session, learnt } => self.want_server(worker, session, learnt),
             FromWorker::Again { session } => self.dial_again(worker, session),
             FromWorker::LoggedIn { session, user } => self.logged_in(worker, session, &user),
             FromWorker::NeedSpool { session, mail } => self.need_spool(worker, session, mail),

@@ -106,6 +106,10 @@ impl Supervisor {
                 self.rule_decided(child, session, generation, rule);
                 return;
             }
+            FromLookup::NameDecides { session, generation } => {
+                self.name_decides(child, session, generation);
+                return;
+            }
             FromLookup::Client { question, name } => {
                 self.client_confirmed(child, question, name);
                 return;

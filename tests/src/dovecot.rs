@@ -11,7 +11,9 @@ use tempfile::TempDir;
 
 /// The user of the maildrop.
 pub const USER: &str = "user";
-/// The user's password.
+/// Others who may log in, and read the same mails; names by which rules tell them apart.
+pub const OTHERS: [&str; 2] = ["ann@staff.example.net", "bob@guests.example.net"];
+/// The password of each.
 pub const PASSWORD: &str = "secret";
 
 /// A running dovecot.
@@ -101,7 +103,9 @@ impl Dovecot {
         for (index, mail) in mails.iter().enumerate() {
             fs::write(maildir.join(format!("cur/{index:05}.lab:2,")), mail).unwrap();
         }
-        fs::write(base.join("users"), format!("{USER}:{{PLAIN}}{PASSWORD}:::::\n")).unwrap();
+        let users = [USER].into_iter().chain(OTHERS);
+        let users: String = users.map(|user| format!("{user}:{{PLAIN}}{PASSWORD}:::::\n")).collect();
+        fs::write(base.join("users"), users).unwrap();
         let listen =
             if address.ip().is_unspecified() { "*, ::".to_owned() } else { address.ip().to_string() };
         let ssl = tls.map_or("ssl = no\n".to_owned(), |(pair, _, authority)| {
@@ -116,13 +120,13 @@ impl Dovecot {
             base.join("dovecot.conf"),
             format!(
                 "protocols = pop3\nbase_dir = {b}/run\nstate_dir = {b}/run\n{ssl}disable_plaintext_auth = no\n\
-                 log_path = {b}/log\nmail_location = maildir:{b}/mail/%u/Maildir\nlisten = {listen}\n\
+                 log_path = {b}/log\nmail_location = maildir:{b}/mail/{USER}/Maildir\nlisten = {listen}\n\
                  mail_uid = mail\nmail_gid = mail\nfirst_valid_uid = 1\nauth_failure_delay = 0\n\
                  auth_mechanisms = plain login apop\n\
                  default_login_user = nobody\ndefault_internal_user = nobody\ndefault_internal_group = nogroup\n\
                  service pop3-login {{\n inet_listener pop3 {{\n port = {p}\n }}\n inet_listener pop3s {{\n port = {tls_port}\n ssl = yes\n }}\n}}\n\
                  passdb {{\n driver = passwd-file\n args = {b}/users\n}}\n\
-                 userdb {{\n driver = static\n args = uid=mail gid=mail home={b}/mail/%u\n}}\n\
+                 userdb {{\n driver = static\n args = uid=mail gid=mail home={b}/mail/{USER}\n}}\n\
                  pop3_uidl_format = %g\nmail_max_userip_connections = 1000\n",
                 b = base.display(),
                 p = address.port()

@@ -17,6 +17,12 @@ fn maildrop() -> Vec<Vec<u8>> {
     maildrop
 }
 
+/// In front of this server, which is dialled at once; or after the client's name, which decides about it.
+fn plans(dovecot: &Dovecot) -> [Config; 2] {
+    let early = Config::scanning(dovecot.address());
+    [early.clone(), Config { command: "user = [\"user\"]\n".into(), ..early }]
+}
+
 /// The mails of a folder, with CRLF line ends, without what the client put on top.
 fn delivered(folder: &Path) -> Vec<String> {
     let mut mails: Vec<String> = fs::read_dir(folder)
@@ -58,12 +64,13 @@ fn fetchmail_keeps_the_mails_and_loses_none() {
         return;
     }
     let dovecot = Dovecot::start(&maildrop());
-    let mailward = Mailward::start(&Config::scanning(dovecot.address()));
-    let directory = tempfile::tempdir().unwrap();
-    let inbox = directory.path().join("inbox");
-    fs::create_dir(&inbox).unwrap();
-    let run_control = directory.path().join("fetchmailrc");
-    fs::write(
+    for config in plans(&dovecot) {
+        let mailward = Mailward::start(&config);
+        let directory = tempfile::tempdir().unwrap();
+        let inbox = directory.path().join("inbox");
+        fs::create_dir(&inbox).unwrap();
+        let run_control = directory.path().join("fetchmailrc");
+        fs::write(
         &run_control,
         format!(
             "set no bouncemail\npoll 127.0.0.1 service {port} protocol pop3 user \"user\" password \"secret\" \
@@ -73,12 +80,13 @@ fn fetchmail_keeps_the_mails_and_loses_none() {
         ),
     )
     .unwrap();
-    fs::set_permissions(&run_control, fs::Permissions::from_mode(0o600)).unwrap();
-    let mut command = Command::new("fetchmail");
-    command.args(["--nodetach", "--nosyslog", "--invisible", "-f"]).arg(&run_control);
-    command.env("HOME", directory.path()).env("FETCHMAILHOME", directory.path());
-    succeed("fetchmail", &mut command);
-    check("fetchmail", &delivered(&inbox));
+        fs::set_permissions(&run_control, fs::Permissions::from_mode(0o600)).unwrap();
+        let mut command = Command::new("fetchmail");
+        command.args(["--nodetach", "--nosyslog", "--invisible", "-f"]).arg(&run_control);
+        command.env("HOME", directory.path()).env("FETCHMAILHOME", directory.path());
+        succeed("fetchmail", &mut command);
+        check("fetchmail", &delivered(&inbox));
+    }
 }
 
 #[test]
@@ -127,14 +135,15 @@ fn mpop_ends_with_the_expected_bytes() {
         return;
     }
     let dovecot = Dovecot::start(&maildrop());
-    let mailward = Mailward::start(&Config::scanning(dovecot.address()));
-    let directory = tempfile::tempdir().unwrap();
-    let maildir = directory.path().join("Maildir");
-    for name in ["new", "cur", "tmp"] {
-        fs::create_dir_all(maildir.join(name)).unwrap();
-    }
-    let run_control = directory.path().join("mpoprc");
-    fs::write(
+    for config in plans(&dovecot) {
+        let mailward = Mailward::start(&config);
+        let directory = tempfile::tempdir().unwrap();
+        let maildir = directory.path().join("Maildir");
+        for name in ["new", "cur", "tmp"] {
+            fs::create_dir_all(maildir.join(name)).unwrap();
+        }
+        let run_control = directory.path().join("mpoprc");
+        fs::write(
         &run_control,
         format!(
             "defaults\ntls off\nreceived_header off\nkeep on\nuidls_file {d}/uidls\n\
@@ -145,11 +154,12 @@ fn mpop_ends_with_the_expected_bytes() {
         ),
     )
     .unwrap();
-    fs::set_permissions(&run_control, fs::Permissions::from_mode(0o600)).unwrap();
-    let mut command = Command::new("mpop");
-    command.arg("-C").arg(&run_control).arg("-a").env("HOME", directory.path());
-    succeed("mpop", &mut command);
-    check("mpop", &delivered(&maildir.join("new")));
+        fs::set_permissions(&run_control, fs::Permissions::from_mode(0o600)).unwrap();
+        let mut command = Command::new("mpop");
+        command.arg("-C").arg(&run_control).arg("-a").env("HOME", directory.path());
+        succeed("mpop", &mut command);
+        check("mpop", &delivered(&maildir.join("new")));
+    }
 }
 
 #[test]
@@ -158,13 +168,14 @@ fn getmail_ends_with_the_expected_bytes() {
         return;
     }
     let dovecot = Dovecot::start(&maildrop());
-    let mailward = Mailward::start(&Config::scanning(dovecot.address()));
-    let directory = tempfile::tempdir().unwrap();
-    let maildir = directory.path().join("Maildir");
-    for name in ["new", "cur", "tmp"] {
-        fs::create_dir_all(maildir.join(name)).unwrap();
-    }
-    fs::write(
+    for config in plans(&dovecot) {
+        let mailward = Mailward::start(&config);
+        let directory = tempfile::tempdir().unwrap();
+        let maildir = directory.path().join("Maildir");
+        for name in ["new", "cur", "tmp"] {
+            fs::create_dir_all(maildir.join(name)).unwrap();
+        }
+        fs::write(
         directory.path().join("getmailrc"),
         format!(
             "[retriever]\ntype = SimplePOP3Retriever\nserver = 127.0.0.1\nport = {port}\nusername = user\npassword = secret\n\
@@ -176,12 +187,13 @@ fn getmail_ends_with_the_expected_bytes() {
         .replace("user = nobody\n", ""),
     )
     .unwrap();
-    // getmail refuses to deliver as root.
-    succeed("chown", Command::new("chown").arg("-R").arg("nobody").arg(directory.path()));
-    let mut command = Command::new("runuser");
-    command.args(["-u", "nobody", "--", "getmail", "--getmaildir"]).arg(directory.path());
-    succeed("getmail", &mut command);
-    check("getmail", &delivered(&maildir.join("new")));
+        // getmail refuses to deliver as root.
+        succeed("chown", Command::new("chown").arg("-R").arg("nobody").arg(directory.path()));
+        let mut command = Command::new("runuser");
+        command.args(["-u", "nobody", "--", "getmail", "--getmaildir"]).arg(directory.path());
+        succeed("getmail", &mut command);
+        check("getmail", &delivered(&maildir.join("new")));
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 server-unreachable = server není dostupný
 session-ending = služba ukončuje toto spojení, zkuste to později
 session-denied = tuto službu nesmíte používat
+login-failed = chybné jméno nebo heslo
 internal-error = vnitřní chyba, zkuste to později
 server-fault = poštovní server nedodržuje svůj protokol
 server-closed = poštovní server uzavřel spojení

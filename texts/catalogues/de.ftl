@@ -1,6 +1,7 @@
 server-unreachable = Server ist nicht erreichbar
 session-ending = der Dienst beendet diese Sitzung, bitte später erneut versuchen
 session-denied = Sie dürfen diesen Dienst nicht benutzen
+login-failed = falscher Name oder falsches Passwort
 internal-error = interner Fehler, bitte später erneut versuchen
 server-fault = der Mailserver hält sich nicht an sein Protokoll
 server-closed = der Mailserver hat die Verbindung geschlossen

@@ -3,6 +3,7 @@
 server-unreachable = server cannot be reached
 session-ending = the service ends this session, try again later
 session-denied = you are not permitted to use this service
+login-failed = wrong name or password
 internal-error = internal error, try again later
 server-fault = the mail server does not keep to its protocol
 server-closed = the mail server closed the connection

@@ -1,6 +1,7 @@
 server-unreachable = no se puede contactar con el servidor
 session-ending = el servicio termina esta sesión, inténtelo más tarde
 session-denied = no tiene permiso para usar este servicio
+login-failed = nombre o contraseña incorrectos
 internal-error = error interno, inténtelo más tarde
 server-fault = el servidor de correo no respeta su protocolo
 server-closed = el servidor de correo cerró la conexión

@@ -1,6 +1,7 @@
 server-unreachable = le serveur est injoignable
 session-ending = le service termine cette session, réessayez plus tard
 session-denied = vous n'êtes pas autorisé à utiliser ce service
+login-failed = nom ou mot de passe incorrect
 internal-error = erreur interne, réessayez plus tard
 server-fault = le serveur de messagerie ne respecte pas son protocole
 server-closed = le serveur de messagerie a fermé la connexion

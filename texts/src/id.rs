@@ -28,6 +28,8 @@ ids! {
         SessionEnding = "session-ending",
         /// No rule permits the session.
         SessionDenied = "session-denied",
+        /// A wrong password, and whoever no rule lets in by name: nobody is told which.
+        LoginFailed = "login-failed",
         /// Something of ours failed.
         InternalError = "internal-error",
         /// The server broke the protocol.

@@ -66,7 +66,8 @@ pub(crate) struct Driver<M> {
     /// `None` after a fault.
     machine: Option<M>,
     client: Peer,
-    server: Peer,
+    /// `None` in the late plan, until the client's name decided which.
+    server: Option<Peer>,
     turns: VecDeque<Turn>,
     fault: Option<Fault>,
     /// Mails whose octets are coming, or wait to be sealed, by their numbers.
@@ -81,14 +82,14 @@ pub(crate) struct Driver<M> {
 }
 
 impl<M: Machine> Driver<M> {
-    /// A driver of connected peers. `started` is the machine's time zero, `memory` is where mails are held.
+    /// A driver of connected peers, the server where it is known already. `started` is the machine's time zero, `memory` is where mails are held.
     pub(crate) fn new(
         buffers: Rc<RefCell<Buffers>>,
         memory: Rc<Memory>,
         started: Instant,
         machine: M,
         client: Peer,
-        server: Peer,
+        server: Option<Peer>,
     ) -> Self {
         Self {
             buffers,
@@ -126,6 +127,18 @@ impl<M: Machine> Driver<M> {
     pub(crate) fn secured(&mut self, channel: Channel) {
         self.client.secure(channel);
         self.machine = self.machine.take().map(Machine::secured);
+    }
+
+    /// The server of this login.
+    pub(crate) fn connect(&mut self, server: Peer) {
+        self.server = Some(server);
+    }
+
+    /// The server of a login that failed is of no use for another.
+    pub(crate) fn disconnect(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.say_goodbye();
+        }
     }
 
     /// Tells the machine something that no peer said.
@@ -184,7 +197,7 @@ impl<M: Machine> Driver<M> {
                 }
                 return Poll::Ready(turn);
             }
-            let _: Poll<()> = self.server.poll_flush(cx);
+            self.flush_server(cx);
             let _: Poll<()> = self.client.poll_flush(cx);
             if self.client.is_broken() {
                 return Poll::Ready(Turn::Failed(Failure::ClientGone));
@@ -213,10 +226,12 @@ impl<M: Machine> Driver<M> {
     pub(crate) async fn close(&mut self, farewell: &[u8], linger: bool) -> Counters {
         self.client.send(farewell);
         self.client.say_goodbye();
-        self.server.say_goodbye();
+        if let Some(server) = &mut self.server {
+            server.say_goodbye();
+        }
         self.timer.as_mut().reset(Instant::now() + CLOSE);
         poll_fn(|cx| {
-            let _: Poll<()> = self.server.poll_flush(cx);
+            self.flush_server(cx);
             if self.client.poll_flush(cx).is_ready() { Poll::Ready(()) } else { self.timer.as_mut().poll(cx) }
         })
         .await;
@@ -224,6 +239,20 @@ impl<M: Machine> Driver<M> {
             self.client.discard(&mut self.buffers.borrow_mut().piece);
         }
         self.counters
+    }
+
+    fn flush_server(&mut self, cx: &mut Context<'_>) {
+        if let Some(server) = &mut self.server {
+            let _: Poll<()> = server.poll_flush(cx);
+        }
+    }
+
+    /// Octets that a peer has not taken yet.
+    fn queued(&self, side: Side) -> usize {
+        match side {
+            Side::Client => self.client.queued(),
+            Side::Server => self.server.as_ref().map_or(0, Peer::queued),
+        }
     }
 
     fn wants_copy(&self) -> bool {
@@ -243,11 +272,7 @@ impl<M: Machine> Driver<M> {
 
     /// What the machine still has for a peer, when that took what came before.
     fn say_more(&mut self, side: Side, buffers: &mut Buffers) -> bool {
-        let peer = match side {
-            Side::Client => &self.client,
-            Side::Server => &self.server,
-        };
-        if peer.queued() > 0 || !self.machine.as_ref().is_some_and(|machine| machine.has_more(side)) {
+        if self.queued(side) > 0 || !self.machine.as_ref().is_some_and(|machine| machine.has_more(side)) {
             return false;
         }
         self.feed(Input::Room(side), &mut buffers.output);
@@ -277,14 +302,19 @@ impl<M: Machine> Driver<M> {
         if !self.machine.as_ref().is_some_and(|machine| machine.wants(side)) {
             return false;
         }
-        let (peer, other) = match side {
-            Side::Client => (&mut self.client, &self.server),
-            Side::Server => (&mut self.server, &self.client),
+        let other = match side {
+            Side::Client => Side::Server,
+            Side::Server => Side::Client,
         };
         let awaits_file = self.spools.iter().any(|(_, spooling)| spooling.awaits_file());
-        if peer.is_eof() || other.queued() > QUEUE || awaits_file {
+        if self.queued(other) > QUEUE || awaits_file {
             return false;
         }
+        let peer = match side {
+            Side::Client => Some(&mut self.client),
+            Side::Server => self.server.as_mut(),
+        };
+        let Some(peer) = peer.filter(|peer| !peer.is_eof()) else { return false };
         let Poll::Ready(count) = peer.poll_read(cx, &mut buffers.piece) else { return false };
         let piece = buffers.piece.get(..count).unwrap_or_default();
         if piece.is_empty() {
@@ -348,7 +378,9 @@ impl<M: Machine> Driver<M> {
     /// Performs what can be performed at once: bytes to peers and spool. The rest is the session's turn.
     fn perform(&mut self, output: &mut Output) {
         self.client.send(&output.client);
-        self.server.send(&output.server);
+        if let Some(server) = &mut self.server {
+            server.send(&output.server);
+        }
         let outgrown = self.spool(output);
         self.turns.extend(output.events.drain(..).map(Turn::Event));
         self.turns.extend(outgrown.into_iter().map(Turn::NeedFile));
@@ -379,6 +411,7 @@ impl<M: Machine> Driver<M> {
                     self.receiving = None;
                 }
                 Event::LoggedIn { .. }
+                | Event::WantServer { .. }
                 | Event::LoginFailed { .. }
                 | Event::WantMail { .. }
                 | Event::Selected { .. }

@@ -66,6 +66,7 @@ pub(crate) const fn end(close: Close) -> End {
         Close::Quit => End::Quit,
         Close::ClientClosed => End::ClientClosed,
         Close::ServerClosed => End::ServerClosed,
+        Close::Denied => End::Denied,
         Close::LoginFailures => End::LoginFailures,
         Close::BadCommands => End::BadCommands,
         Close::LoginDeadline => End::LoginDeadline,

@@ -6,6 +6,7 @@ use crate::tls::Tls;
 use ipc::supervisor_worker::TlsFile;
 use ipc::wire::decode_slice;
 use nix::sys::uio::pread;
+use policy::model::SessionRules;
 use policy::slice::WorkerSlice;
 use policy::status::StatusSet;
 use std::cell::RefCell;
@@ -20,6 +21,8 @@ use worker_proto::machine::Settings;
 pub(crate) struct Generation {
     /// What each rule of this tenant lets a session do, ready for the machine.
     pub(crate) rules: Vec<Option<Rc<Settings>>>,
+    /// What holds until the client's name decides the rule.
+    pub(crate) before_login: Rc<Settings>,
     /// Engine names by index.
     pub(crate) engines: Vec<String>,
     /// Statuses that a mail which passes can have by the rules.
@@ -55,8 +58,19 @@ impl Generation {
         } = slice;
         let login_deadline = login.deadline;
         let settings = |rules| Rc::new(Settings { rules, login: login.clone(), refuse_delete, copy_cache });
+        let before_login = settings(SessionRules::before_login());
         let rules = rules.into_iter().map(|rule| rule.map(settings)).collect();
-        Self { rules, engines, passes, spool_file_above, spool_memory, copy_cache, login_deadline, tls }
+        Self {
+            rules,
+            before_login,
+            engines,
+            passes,
+            spool_file_above,
+            spool_memory,
+            copy_cache,
+            login_deadline,
+            tls,
+        }
     }
 
     /// What a rule lets a session do.

@@ -6,7 +6,7 @@ use crate::peer::{Peer, stream};
 use crate::serve::Worker;
 use ipc::ids::SessionId;
 use ipc::log::Level;
-use ipc::supervisor_worker::{End, FromWorker, NoServer, Session};
+use ipc::supervisor_worker::{End, NoServer, Session};
 use ipc::wire::encode;
 use ipc::worker_lookup::{Learnt, MAX_LEARNT};
 use policy::conditions::Certificate;
@@ -29,6 +29,8 @@ pub(crate) enum NoPeer {
     NoServer(NoServer),
     /// The supervisor ends the session.
     Kicked,
+    /// The client's name decides which, and it is not known yet.
+    NameDecides,
     /// Its TLS is not what is asked for; what the client hears.
     Tls(Answer),
     /// It asked for a certificate, there is none to show, and the handshake failed.
@@ -83,20 +85,18 @@ pub(crate) async fn with_client(
     }
 }
 
-/// Where the client's certificate decides the rule: says what it is.
+/// What was learnt of the client, as lookup reads it: its certificate and, where it gave one, its name.
 ///
 /// # Errors
 /// How the session ended: the client showed more than is passed on.
-pub(crate) fn tell_learnt(
+pub(crate) fn learnt(
     worker: &Worker,
     session: SessionId,
     certificate: Option<Certificate>,
-) -> Result<(), End> {
-    match encode(&Learnt { certificate }) {
-        Ok(learnt) if learnt.len() <= MAX_LEARNT => {
-            worker.tell(FromWorker::Learnt { session, learnt });
-            Ok(())
-        }
+    user: Option<String>,
+) -> Result<Vec<u8>, End> {
+    match encode(&Learnt { certificate, user }) {
+        Ok(learnt) if learnt.len() <= MAX_LEARNT => Ok(learnt),
         Ok(_) | Err(_) => {
             worker.log.note(Level::Warn, Some(session), "the client's certificate has too many names", "");
             Err(End::ClientTls)
@@ -115,14 +115,14 @@ pub(crate) fn client_failed(worker: &Worker, admission: &Session, failure: &Fail
 pub(crate) async fn with_server(
     worker: &Worker,
     under: &Under,
-    admission: &Session,
+    (session, protocol): (SessionId, Protocol),
     server: (OwnedFd, String),
 ) -> Result<Met, NoPeer> {
     let Under { generation, settings, rule, .. } = under;
     let (socket, name) = server;
     let rules = &settings.rules;
     let mut server = stream(socket).map_err(|_| NoPeer::Internal)?;
-    let note = |level, text: &str, detail: &str| worker.log.note(level, Some(admission.id), text, detail);
+    let note = |level, text: &str, detail: &str| worker.log.note(level, Some(session), text, detail);
     let Some(mode) = generation.tls.server_mode(rules.server_tls) else {
         note(Level::Error, "the rule names an unknown server-tls", "");
         return Err(NoPeer::Internal);
@@ -130,9 +130,7 @@ pub(crate) async fn with_server(
     let greeted = match mode {
         ServerMode::Off => return Ok(in_clear(server, Greeted::ByServer)),
         ServerMode::Implicit => Greeted::ByServer,
-        ServerMode::StartTls | ServerMode::Opportunistic => match upgrade(&mut server, admission.protocol)
-            .await
-        {
+        ServerMode::StartTls | ServerMode::Opportunistic => match upgrade(&mut server, protocol).await {
             Ok(true) => Greeted::ByUs,
             Ok(false) if mode == ServerMode::Opportunistic => {
                 note(Level::Warn, "the server refuses TLS: passwords and mail travel in clear text", &name);

@@ -45,7 +45,7 @@ pub(crate) async fn run(mut joining: Joining, client: TcpStream) -> (End, Counte
     }
     match joining.meet(&intercept, acceptor, client).await {
         Ok(Outcome::Joined(client, server, greeted)) => {
-            crate::joining::relay(joining, client, server, greeted).await
+            crate::joining::relay(joining, client, Some(server), greeted).await
         }
         Ok(Outcome::Unseen(hello, why)) => {
             joining.worker.tell(FromWorker::Again { session: joining.admission.id });
@@ -94,7 +94,8 @@ impl Joining {
         let asked_for = hello.name();
         let (socket, name) = server.expecting(asked_for.as_deref());
         let Some(under) = &self.under else { return Err(End::Internal) };
-        let met = handshake::with_server(&self.worker, under, &self.admission, (socket, name.clone()));
+        let about = (self.admission.id, self.admission.protocol);
+        let met = handshake::with_server(&self.worker, under, about, (socket, name.clone()));
         let met = timeout(self.admitted.login_deadline, met).await;
         let Met { peer: server, greeted, .. } = match met.unwrap_or(Err(NoPeer::NoServer(NoServer::TimedOut)))
         {

@@ -11,7 +11,8 @@ use crate::serve::Worker;
 use crate::session::{self, Session};
 use crate::{fault, intercept};
 use ipc::log::Level;
-use ipc::supervisor_worker::{Counters, End, NoServer, Plan, ToWorker};
+use ipc::supervisor_worker::{Counters, End, FromWorker, NoServer, Plan, ToWorker};
+use policy::conditions::Certificate;
 use policy::names::{Language, Protocol};
 use policy::tls::ClientMode;
 use std::future::{Future, poll_fn, ready};
@@ -45,7 +46,7 @@ pub(crate) async fn run(worker: Rc<Worker>, admitted: Admitted) -> (End, Counter
     let handover_us = micros_since(admission.accepted_ns);
     let none = Counters { handover_us, ..Counters::default() };
     let Ok(client) = stream(client) else { return (End::Internal, none) };
-    let waits = admission.plan == Plan::Certificate;
+    let plan = admission.plan.clone();
 
     let known =
         generation.and_then(|generation| Some((Under::at_first(&generation, &admission)?, generation)));
@@ -63,25 +64,32 @@ pub(crate) async fn run(worker: Rc<Worker>, admitted: Admitted) -> (End, Counter
         return (End::Internal, none);
     };
 
-    let mut joining = Joining { worker, admission, inbox, admitted, under, started, handover_us };
+    let mut joining =
+        Joining { worker, admission, inbox, admitted, under, certificate: None, started, handover_us };
     if joining.admission.intercept {
         return Box::pin(intercept::run(joining, client)).await;
     }
-    let Joining { worker, admission, inbox, admitted, under, .. } = &mut joining;
+    let Joining { worker, admission, inbox, admitted, under, certificate, .. } = &mut joining;
 
     // The supervisor is dialling meanwhile, or waits for the client's certificate. The login deadline includes it, whatever
     // `connect-timeout` says.
     let server = timeout(admitted.login_deadline, async {
+        if plan == Plan::Late {
+            return Err(NoPeer::NameDecides);
+        }
         let server = dialled(worker, inbox, under).await?;
         let under = under.as_ref().ok_or(NoPeer::Internal)?;
-        handshake::with_server(worker, under, admission, server.expecting(None)).await
+        let about = (admission.id, admission.protocol);
+        handshake::with_server(worker, under, about, server.expecting(None)).await
     });
     // A client whose handshake fails ends the session at once; one without a server hears so behind its handshake.
     let client = Box::pin(async {
-        let (client, certificate) = handshake::with_client(worker, admitted, admission, client).await?;
-        if waits {
-            handshake::tell_learnt(worker, admission.id, certificate)?;
+        let (client, shown) = handshake::with_client(worker, admitted, admission, client).await?;
+        if plan == Plan::Certificate {
+            let learnt = handshake::learnt(worker, admission.id, shown.clone(), None)?;
+            worker.tell(FromWorker::Learnt { session: admission.id, learnt });
         }
+        *certificate = shown.map(Box::new);
         Ok(client)
     });
     // In boxes, so that an idle session does not keep the room of its handshakes.
@@ -95,6 +103,9 @@ pub(crate) async fn run(worker: Rc<Worker>, admitted: Admitted) -> (End, Counter
     };
     let Met { peer: server, greeted, .. } = match server {
         Ok(server) => server,
+        Err(NoPeer::NameDecides) => {
+            return relay(joining, client, None, Greeted::BeforeServer).await;
+        }
         Err(why) => {
             let language = under.as_ref().map_or(admission.language, |under| under.language);
             let (answer, end) = without_server(worker, admission, why);
@@ -102,12 +113,15 @@ pub(crate) async fn run(worker: Rc<Worker>, admitted: Admitted) -> (End, Counter
             return (end, joining.counters());
         }
     };
-    relay(joining, client, server, greeted).await
+    relay(joining, client, Some(server), greeted).await
 }
 
 /// Both peers are there: what is between them depends on what they speak. A box, so that an idle session does not keep the room
 /// of how it came to them.
-pub(crate) fn relay(joining: Joining, client: Peer, server: Peer, greeted: Greeted) -> Relay {
+pub(crate) fn relay(mut joining: Joining, client: Peer, server: Option<Peer>, greeted: Greeted) -> Relay {
+    if server.is_none() {
+        joining.under = Some(Under::undecided(&joining.admitted, joining.admission.language));
+    }
     let admission = &joining.admission;
     let security = handshake::security(admission.client_side.mode);
     let counters = joining.counters();
@@ -118,6 +132,11 @@ pub(crate) fn relay(joining: Joining, client: Peer, server: Peer, greeted: Greet
             let machine = Pop3::new(settings, language, greeted, security, Duration::ZERO);
             Box::pin(session::serve(Session::begin(joining, client, server, machine)))
         }
+        // Its machine takes no login without a server yet; admission lets nobody come here by the name alone.
+        Protocol::Imap if server.is_none() => Box::pin(async move {
+            say_farewell(client, Protocol::Imap, Answer::SessionDenied, language).await;
+            (End::Denied, counters)
+        }),
         Protocol::Imap => {
             let machine = Imap::new(settings, language, greeted, security, Duration::ZERO);
             Box::pin(session::serve(Session::begin(joining, client, server, machine)))
@@ -139,6 +158,8 @@ pub(crate) struct Joining {
     pub(crate) admitted: Rc<Generation>,
     /// `None`: its rule is not decided.
     pub(crate) under: Option<Under>,
+    /// What the client showed in its handshake.
+    pub(crate) certificate: Option<Box<Certificate>>,
     pub(crate) started: Instant,
     handover_us: u32,
 }
@@ -165,20 +186,30 @@ pub(crate) fn without_server(
         NoPeer::Kicked => (Answer::SessionEnding, End::Kicked),
         NoPeer::Tls(answer) => (answer, End::ServerTls),
         NoPeer::CertificateAsked => (Answer::ServerTlsFailed, End::ServerTls),
-        NoPeer::Internal => (Answer::InternalError, End::Internal),
+        // Whoever waits for a name knows that it does.
+        NoPeer::NameDecides | NoPeer::Internal => (Answer::InternalError, End::Internal),
     }
 }
+
+/// Stands for a rule that the client's name will decide; no policy has so many.
+pub(crate) const UNDECIDED: u16 = u16::MAX;
 
 /// The rule that a session is under.
 pub(crate) struct Under {
     pub(crate) generation: Rc<Generation>,
     pub(crate) settings: Rc<Settings>,
-    /// Index of the command-acl.
+    /// Index of the command-acl, or [`UNDECIDED`].
     pub(crate) rule: u16,
     pub(crate) language: Language,
 }
 
 impl Under {
+    /// Which rule it will be is not decided: what holds until the client gave its name.
+    pub(crate) fn undecided(generation: &Rc<Generation>, language: Language) -> Self {
+        let (generation, settings) = (Rc::clone(generation), Rc::clone(&generation.before_login));
+        Self { generation, settings, rule: UNDECIDED, language }
+    }
+
     /// What the supervisor decided at admission: nothing yet, or a rule. `None`: the rule is unknown.
     fn at_first(
         generation: &Rc<Generation>,
@@ -213,6 +244,10 @@ pub(crate) struct Dialled {
 }
 
 impl Dialled {
+    pub(crate) const fn new(socket: OwnedFd, address: SocketAddr, name: Option<String>) -> Self {
+        Self { socket, address, name }
+    }
+
     /// With what its certificate must be for: the name as it was configured, else the one that the client asked for, else the address.
     pub(crate) fn expecting(self, asked_for: Option<&str>) -> (OwnedFd, String) {
         let name = self.name.or_else(|| asked_for.map(str::to_owned));
@@ -237,6 +272,7 @@ pub(crate) async fn dialled(
             }
             ToWorker::NoServer { session: _, why } => return Err(NoPeer::NoServer(why)),
             ToWorker::Kick { .. } => return Err(NoPeer::Kicked),
+            ToWorker::Late { .. } => return Err(NoPeer::NameDecides),
             ToWorker::Renew { session: _, generation, rule, language } => {
                 match Under::renewed(worker, generation, rule, language) {
                     Ok(Some(now)) => *under = Some(now),

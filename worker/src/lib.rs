@@ -29,6 +29,7 @@ mod inbox;
 mod intercept;
 mod joining;
 mod keyholder;
+mod late;
 mod limits;
 mod mail;
 mod memfd;

@@ -145,6 +145,7 @@ fn take(worker: &Rc<Worker>, message: ToWorker, fds: Vec<OwnedFd>) {
         | ToWorker::Changed { session, .. }
         | ToWorker::Stored { session, .. }
         | ToWorker::Renew { session, .. }
+        | ToWorker::Late { session }
         | ToWorker::Kick { session } => {
             // A session may have ended while this was on its way: its descriptors close here.
             if let Some(inbox) = worker.sessions.borrow().get(&session) {

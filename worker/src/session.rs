@@ -6,9 +6,10 @@ use crate::copy::{Copies, Copy};
 use crate::driver::{Driver, Failure, Turn};
 use crate::fault::{self, Consequence};
 use crate::generation::Generation;
-use crate::handshake;
+use crate::handshake::{self, Met, NoPeer};
 use crate::inbox::{Inbox, Letter};
-use crate::joining::{Joining, Under};
+use crate::joining::{Dialled, Joining, Under};
+use crate::late::Late;
 use crate::limits::{CHANGED, USER};
 use crate::mail::InHand;
 use crate::peer::Peer;
@@ -17,7 +18,7 @@ use crate::serve::Worker;
 use ipc::ids::{MailId, Selection, SessionId};
 use ipc::log::{self, Level};
 use ipc::supervisor_worker::{ChangedMail, Counters, End, FromWorker, MAX_MAILBOX, ToWorker};
-use policy::names::Language;
+use policy::names::{Language, Protocol};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
@@ -36,6 +37,8 @@ pub(crate) struct Session<M> {
     /// Index of its command-acl in that generation.
     pub(crate) rule: u16,
     pub(crate) driver: Driver<M>,
+    /// The late plan, until the login succeeded.
+    pub(crate) late: Option<Box<Late>>,
     /// Login name, once the server took it; lossy, bounded.
     pub(crate) user: String,
     /// Pieces of the answer to `LoggedIn`.
@@ -55,18 +58,19 @@ pub(crate) struct Session<M> {
 }
 
 impl<M: Machine> Session<M> {
-    /// Both peers are there: it begins.
+    /// Both peers are there, or the client alone, whose name decides about the server: it begins.
     ///
     /// # Errors
     /// How the session ended already.
     pub(crate) fn begin(
         joining: Joining,
         client: Peer,
-        server: Peer,
+        server: Option<Peer>,
         machine: M,
     ) -> Result<Box<Self>, (End, Counters)> {
         let counters = joining.counters();
-        let Joining { worker, mut admission, inbox, admitted, under, started, .. } = joining;
+        let Joining { worker, mut admission, inbox, admitted, under, certificate, started, .. } = joining;
+        let late = server.is_none().then(|| Late::new(certificate));
         let Some(Under { generation, settings, rule, language }) = under else {
             return Err((End::Internal, counters));
         };
@@ -83,6 +87,7 @@ impl<M: Machine> Session<M> {
             settings,
             rule,
             driver,
+            late,
             user: String::new(),
             changed: Vec::new(),
             selection: Selection(0),
@@ -112,6 +117,7 @@ pub(crate) async fn serve<M: Machine>(session: Result<Box<Session<M>>, (End, Cou
 
 /// What a session waits for.
 enum Next {
+    Met(Result<Met, NoPeer>),
     Letter(Letter),
     Answer(MailId, Result<Judgement, Lost>),
     Turn(Turn),
@@ -130,6 +136,10 @@ impl<M: Machine> Session<M> {
                     self.answered(mail, answer);
                     continue;
                 }
+                Next::Met(met) => {
+                    self.met(met);
+                    continue;
+                }
                 Next::Turn(turn) => turn,
             };
             match turn {
@@ -140,6 +150,11 @@ impl<M: Machine> Session<M> {
                 Turn::Event(Event::Close(close)) => return (fault::end(close), Vec::new()),
                 Turn::Event(Event::StartTls) => {
                     if let Err(end) = Box::pin(self.start_tls()).await {
+                        return (end, Vec::new());
+                    }
+                }
+                Turn::Event(Event::WantServer { user }) => {
+                    if let Err(end) = self.want_server(&user) {
                         return (end, Vec::new());
                     }
                 }
@@ -179,6 +194,11 @@ impl<M: Machine> Session<M> {
                     return Poll::Ready(Next::Answer(hand.id, answer));
                 }
             }
+            if let Some(late) = &mut self.late
+                && let Poll::Ready(met) = late.poll(cx)
+            {
+                return Poll::Ready(Next::Met(met));
+            }
             self.driver.poll_turn(cx).map(Next::Turn)
         })
         .await
@@ -201,7 +221,7 @@ impl<M: Machine> Session<M> {
             Event::Forgotten { number } => self.forget(number),
             Event::Selected { mailbox, uid_validity } => self.selected(mailbox, uid_validity),
             // Handled by `relay`, which it ends or halts.
-            Event::Close(_) | Event::StartTls | Event::CopyFailed(_) => {}
+            Event::Close(_) | Event::StartTls | Event::CopyFailed(_) | Event::WantServer { .. } => {}
         }
     }
 
@@ -231,9 +251,16 @@ impl<M: Machine> Session<M> {
                 self.renew(generation, rule, language)
             }
             ToWorker::Kick { session: _ } => self.driver.tell(Input::Kick),
+            ToWorker::Server { session: _, address, name } if self.late.is_some() => {
+                self.server(fds.next().map(|socket| Dialled::new(socket, address, name)));
+            }
+            ToWorker::NoServer { session: _, why } if self.late.is_some() => {
+                self.met(Err(NoPeer::NoServer(why)));
+            }
             // A server or its absence was already told, or is for the worker as a whole.
             ToWorker::Server { .. }
             | ToWorker::NoServer { .. }
+            | ToWorker::Late { .. }
             | ToWorker::Session(_)
             | ToWorker::Policy { .. }
             | ToWorker::Tls { .. }
@@ -266,8 +293,10 @@ impl<M: Machine> Session<M> {
     fn logged_in(&mut self, user: &[u8]) {
         self.user = lossy(user);
         self.log_login(self.user.clone(), true);
-        // IMAP is told again of each mailbox; the supervisor wants to know whose it is.
-        if self.settings.rules.download.scan {
+        // IMAP is told again of each mailbox; the supervisor wants to know whose it is. Of the late plan it hears in any case: it
+        // dials no further server then.
+        let late = self.late.take().is_some();
+        if self.settings.rules.download.scan || late {
             self.worker.tell(FromWorker::LoggedIn { session: self.id, user: self.user.clone() });
         }
     }
@@ -284,6 +313,10 @@ impl<M: Machine> Session<M> {
     }
 
     fn changed_elsewhere(&mut self, entries: Vec<ChangedMail>, more: bool) {
+        if self.admission.protocol == Protocol::Pop3 && !self.settings.rules.download.scan {
+            // Its mail passes as it is, and sizes are the server's.
+            return;
+        }
         let room = CHANGED.saturating_sub(self.changed.len());
         if entries.len() > room {
             self.note(Level::Error, "too many changed mails", "");
@@ -318,7 +351,7 @@ impl<M: Machine> Session<M> {
     }
 }
 
-fn lossy(user: &[u8]) -> String {
+pub(crate) fn lossy(user: &[u8]) -> String {
     let cut = user.get(..USER).unwrap_or(user);
     let mut text = String::from_utf8_lossy(cut).into_owned();
     while text.len() > USER {

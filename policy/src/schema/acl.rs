@@ -117,7 +117,12 @@ const COMMAND_ACL: &[Entry] = &[
         "",
         "Condition: the client showed a certificate that matches one of these. Only where TLS is implicit and clients are asked for one.",
     ),
-    later("user", Kind::Patterns, "", "Condition: the name that the client logs in with.", BEFORE_LOGIN),
+    now(
+        "user",
+        Kind::Patterns,
+        "",
+        "Condition: the name that the client logs in with. Mailward greets such clients itself, and dials after the name.",
+    ),
     later(
         "group",
         Kind::Patterns,

@@ -304,3 +304,20 @@ fn html_is_filtered_in_its_place_and_passes_untouched_where_there_is_nothing_to_
     let plain = "From: a@example.org\r\nSubject: s\r\n\r\nNo HTML at all.\r\n";
     assert_eq!(self::judged(rule, plain.as_bytes()).verdict.disposition, Disposition::Pass);
 }
+
+#[test]
+fn what_is_known_of_one_mail_is_not_believed_of_another_nor_of_another_engine() {
+    let statuses = StatusSet::of(Status::Clean);
+    let answer =
+        EngineAnswer { engine: "clamd".into(), statuses, virus: None, detail: String::new(), micros: 0 };
+    let (this, other) = (Sha256([1; 32]), Sha256([2; 32]));
+    let answers = KnownAnswers { sha256: this, answers: vec![answer] };
+    assert_eq!(known(Some(&answers), "clamd", this), Finding::clean());
+    for doubtful in [
+        known(Some(&answers), "clamd", other),
+        known(Some(&answers), "icap", this),
+        known(None, "clamd", this),
+    ] {
+        assert_eq!(doubtful.statuses, StatusSet::of(Status::Error));
+    }
+}

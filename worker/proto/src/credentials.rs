@@ -75,7 +75,10 @@ mod tests {
     #[test]
     fn a_password_is_never_printed() {
         let login = Credentials::of_plain(b"\0joe\0secret").unwrap();
-        assert!(!format!("{login:?}").contains("secret") && !format!("{login:?}").contains("115"), "{login:?}");
+        assert!(
+            !format!("{login:?}").contains("secret") && !format!("{login:?}").contains("115"),
+            "{login:?}"
+        );
         let login = Credentials::Plain { user: b"joe".to_vec(), password: Password::new(*b"secret") };
         assert!(format!("{login:?}").contains("Password(***)"));
     }
@@ -84,7 +87,8 @@ mod tests {
     fn a_message_of_plain_names_somebody_who_has_a_password() {
         assert_eq!(Credentials::of_plain(b"\0joe\0secret").unwrap().user(), b"joe");
         assert_eq!(Credentials::of_plain(b"other\0joe\0secret").unwrap().user(), b"joe");
-        for wrong in [&b""[..], b"joe", b"\0joe", b"\0\0secret", b"\0joe\0", b"\0joe\0sec\0ret", b"a\0b\0c\0"] {
+        for wrong in [&b""[..], b"joe", b"\0joe", b"\0\0secret", b"\0joe\0", b"\0joe\0sec\0ret", b"a\0b\0c\0"]
+        {
             assert_eq!(Credentials::of_plain(wrong), None, "{wrong:?}");
         }
         assert_eq!(Credentials::of_login(b"joe", b"secret"), Credentials::of_plain(b"\0joe\0secret"));

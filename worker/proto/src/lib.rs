@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 
 pub mod capability;
+pub mod credentials;
 pub mod imap;
 pub mod line;
 pub mod machine;

@@ -28,6 +28,8 @@ pub enum Greeted {
     ByServer,
     /// Ours: the server's came before its TLS, and nothing learnt then counts.
     ByUs,
+    /// Ours: there is no server until the client's name decides which ([`Event::WantServer`]).
+    BeforeServer,
 }
 
 /// TLS with the client.
@@ -88,6 +90,12 @@ pub enum Input<'a> {
     Copy(&'a [u8]),
     /// That peer took all that was said to it; fed while [`Machine::has_more`] of that side.
     Room(Side),
+    /// Answer to [`Event::WantServer`]: it is connected and, as its rule says, behind TLS. Whose greeting: where it is the
+    /// server's, that is still to come, and nobody gets it. The rules of the session came before by `Settings`.
+    ServerReady(Greeted),
+    /// Answer to [`Event::WantServer`]: there is none, and what the client hears of it. `SessionDenied`: no rule lets in
+    /// who has this name; the client hears what a wrong password is answered with, and the session ends.
+    NoServer(Answer),
     /// The rules changed: these, and this language, apply from the next command on. Whether mails are scanned is as it was.
     Settings(Rc<Settings>, Language),
     /// The supervisor ends the session.
@@ -166,6 +174,12 @@ pub enum Event {
     /// client learns of its login only then. Elsewhere no answer is awaited.
     LoggedIn {
         /// Name as given; empty where the mechanism hides it.
+        user: Vec<u8>,
+    },
+    /// The client logs in, and its name decides which server it gets. Each attempt gets a connection of its own: a server
+    /// that is still connected is let go first. Answer with [`Input::ServerReady`] or [`Input::NoServer`].
+    WantServer {
+        /// Name as given.
         user: Vec<u8>,
     },
     /// The server refused a login.
@@ -248,6 +262,8 @@ pub enum Close {
     ClientClosed,
     /// The server is gone.
     ServerClosed,
+    /// No rule lets in who has this name.
+    Denied,
     /// Too many failed logins.
     LoginFailures,
     /// Too many unknown or forbidden commands.

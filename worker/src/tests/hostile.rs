@@ -225,7 +225,7 @@ fn what_a_panicking_session_left_is_never_sent_to_another() {
                 now,
                 Parrot { panics },
                 peer(&ours),
-                peer(&theirs),
+                Some(peer(&theirs)),
             )
         };
         let mut first = driver(true);

@@ -52,6 +52,7 @@ const fn word(answer: Answer) -> Word {
         Answer::ServerUnreachable
         | Answer::SessionEnding
         | Answer::SessionDenied
+        | Answer::LoginFailed
         | Answer::InternalError
         | Answer::ServerClosed
         | Answer::EndedByAdministrator
@@ -87,6 +88,7 @@ const fn code(answer: Answer) -> &'static str {
         Answer::NotPermitted | Answer::DeleteReplaced | Answer::DeleteUnknown => "[CANNOT] ",
         Answer::OverOctets | Answer::OverTime | Answer::LineTooLong => "[LIMIT] ",
         Answer::TlsFirst => "[PRIVACYREQUIRED] ",
+        Answer::LoginFailed => "[AUTHENTICATIONFAILED] ",
         Answer::SessionDenied
         | Answer::LoginTooLong
         | Answer::IdleTooLong

@@ -133,7 +133,8 @@ impl Imap {
         };
         let phase = match greeted {
             Greeted::ByServer => Phase::Greeting,
-            Greeted::ByUs => Phase::Before,
+            // It takes no login without a server; nobody begins it so.
+            Greeted::ByUs | Greeted::BeforeServer => Phase::Before,
         };
         let server_bounds = server_bounds(&common);
         Self {
@@ -185,6 +186,8 @@ impl Imap {
                     selected.forget_copies();
                 }
             }
+            // Never asked for.
+            Input::ServerReady(_) | Input::NoServer(_) => {}
             Input::Kick => self.core.close(Close::Kicked, Some(Answer::EndedByAdministrator), out),
             Input::Tick => self.core.tick(out),
             Input::Room(_) => {}

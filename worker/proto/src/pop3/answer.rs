@@ -31,6 +31,8 @@ const fn code(answer: Answer) -> &'static [u8] {
         | Answer::ServerNoTls
         | Answer::ServerTlsFailed
         | Answer::DeleteDeferred => b"[SYS/TEMP] ",
+        // RFC 3206 section 4.
+        Answer::LoginFailed => b"[AUTH] ",
         Answer::SessionDenied | Answer::OverOctets | Answer::OverTime => b"[SYS/PERM] ",
         Answer::UnknownCommand
         | Answer::NoTlsHere

@@ -46,7 +46,7 @@ pub(super) struct Common {
 /// The commands and capabilities that agree with each other under these rules.
 pub(super) fn permitted(settings: &Settings, greeted: Greeted) -> (VerbSet, CapabilitySet) {
     let mut verbs = VerbSet::permitted(&settings.rules.commands);
-    if greeted == Greeted::ByUs {
+    if greeted != Greeted::ByServer {
         verbs.remove(Verb::Apop);
     }
     let mut capabilities = CapabilitySet::permitted(&settings.rules.capabilities);

@@ -136,8 +136,12 @@ impl Late {
                     return self.want(Credentials::Plain { user, password }, out);
                 }
             }
-            Command::Auth(Mechanism::Plain, initial) => return self.exchange(Exchange::Plain, *initial, common, out),
-            Command::Auth(Mechanism::Login, initial) => return self.exchange(Exchange::Name, *initial, common, out),
+            Command::Auth(Mechanism::Plain, initial) => {
+                return self.exchange(Exchange::Plain, *initial, common, out);
+            }
+            Command::Auth(Mechanism::Login, initial) => {
+                return self.exchange(Exchange::Name, *initial, common, out);
+            }
             Command::Auth(..) => common.say(Answer::MechanismNotAvailable, &mut out.client),
             Command::AuthList => {
                 out.client.extend_from_slice(b"+OK\r\n");
@@ -167,7 +171,7 @@ impl Late {
             | Command::Noop
             | Command::Last => {}
         }
-        State::Late(self)
+        State::Late(Box::new(self))
     }
 
     /// Begins a SASL exchange, or goes on with the response that came with AUTH.
@@ -194,12 +198,14 @@ impl Late {
             Exchange::PasswordOf(_) => b"+ UGFzc3dvcmQ6\r\n",
         });
         self.step = Step::Exchange(exchange);
-        State::Late(self)
+        State::Late(Box::new(self))
     }
 
     /// A line of the client in a SASL exchange. `*`, and whatever is not base64, ends it.
     pub(super) fn sasl_response(mut self, line: &[u8], common: &Common, out: &mut Output) -> State {
-        let Step::Exchange(exchange) = std::mem::take(&mut self.step) else { return State::Late(self) };
+        let Step::Exchange(exchange) = std::mem::take(&mut self.step) else {
+            return State::Late(Box::new(self));
+        };
         let response = decode(line).filter(|response| !response.is_empty());
         let credentials = match (exchange, response) {
             (Exchange::Plain, Some(message)) => Credentials::of_plain(&message),
@@ -213,7 +219,7 @@ impl Late {
             Some(credentials) => self.want(credentials, out),
             None => {
                 common.say(Answer::MalformedArgument, &mut out.client);
-                State::Late(self)
+                State::Late(Box::new(self))
             }
         }
     }
@@ -223,7 +229,7 @@ impl Late {
         self.user = credentials.user().to_vec();
         out.events.push(Event::WantServer { user: self.user.clone() });
         self.step = Step::Wanted(credentials);
-        State::Late(self)
+        State::Late(Box::new(self))
     }
 
     /// The server is there.
@@ -232,13 +238,21 @@ impl Late {
             Step::Wanted(credentials) => match greeted {
                 Greeted::ByServer | Greeted::BeforeServer => {
                     self.step = Step::Greeting(credentials);
-                    State::Late(self)
+                    State::Late(Box::new(self))
                 }
                 Greeted::ByUs => self.begin(credentials, out),
             },
-            other => {
-                self.step = other;
-                State::Late(self)
+            // Nobody asked for one.
+            step @ (Step::Ready
+            | Step::Exchange(_)
+            | Step::Greeting(_)
+            | Step::Named(_)
+            | Step::Challenge(_)
+            | Step::Login
+            | Step::Failed { .. }
+            | Step::LoggedIn { .. }) => {
+                self.step = step;
+                State::Late(Box::new(self))
             }
         }
     }
@@ -246,7 +260,7 @@ impl Late {
     /// There is none. Who may not log in hears what somebody with a wrong password hears.
     pub(super) fn no_server(mut self, why: Answer, common: &Common, out: &mut Output) -> State {
         if !matches!(self.step, Step::Wanted(_)) {
-            return State::Late(self);
+            return State::Late(Box::new(self));
         }
         let mut reply = Vec::new();
         if why == Answer::SessionDenied {
@@ -255,7 +269,7 @@ impl Late {
         }
         self.step = Step::Ready;
         common.say(why, &mut out.client);
-        State::Late(self)
+        State::Late(Box::new(self))
     }
 
     fn begin(mut self, credentials: Credentials, out: &mut Output) -> State {
@@ -270,7 +284,7 @@ impl Late {
                 Step::Challenge(message)
             }
         };
-        State::Late(self)
+        State::Late(Box::new(self))
     }
 
     pub(super) fn line(
@@ -286,7 +300,7 @@ impl Late {
                 out.server.extend_from_slice(&encoded);
                 out.server.extend_from_slice(b"\r\n");
                 self.step = Step::Login;
-                return Ok(State::Late(self));
+                return Ok(State::Late(Box::new(self)));
             }
             let reply = Reply::parse(line).filter(|reply| reply.status == Status::Err);
             let reply = reply.ok_or(Broken::server("neither a challenge nor -ERR to AUTH"))?;
@@ -298,12 +312,12 @@ impl Late {
             (Step::Greeting(_), Status::Err) => {
                 self.step = Step::Ready;
                 common.say(Answer::ServerUnreachable, &mut out.client);
-                Ok(State::Late(self))
+                Ok(State::Late(Box::new(self)))
             }
             (Step::Named(password), Status::Ok) => {
                 Command::Pass(Secret(password.reveal())).write(&mut out.server);
                 self.step = Step::Login;
-                Ok(State::Late(self))
+                Ok(State::Late(Box::new(self)))
             }
             (Step::Named(_) | Step::Login, Status::Err) => Ok(self.refused(reply, common, out)),
             (Step::Login, Status::Ok) => Ok(self.logged_in(reply, common, out)),
@@ -339,11 +353,13 @@ impl Late {
             Step::Greeting(_) | Step::Named(_) | Step::Challenge(_) | Step::Login => {
                 self.step = Step::Ready;
                 common.say(Answer::ServerClosed, &mut out.client);
-                State::Late(self)
+                State::Late(Box::new(self))
             }
             // The login is of a session that is gone.
             Step::LoggedIn { .. } => end(Close::ServerClosed, out),
-            Step::Ready | Step::Exchange(_) | Step::Wanted(_) | Step::Failed { .. } => State::Late(self),
+            Step::Ready | Step::Exchange(_) | Step::Wanted(_) | Step::Failed { .. } => {
+                State::Late(Box::new(self))
+            }
         }
     }
 
@@ -370,7 +386,7 @@ impl Late {
             | Step::Login
             | Step::LoggedIn { .. } => {}
         }
-        State::Late(self)
+        State::Late(Box::new(self))
     }
 
     fn logged_in(mut self, reply: Reply<'_>, common: &Common, out: &mut Output) -> State {
@@ -379,7 +395,7 @@ impl Late {
             let mut held = Vec::new();
             reply.write(common.utf8, &mut held);
             self.step = Step::LoggedIn { reply: held };
-            return State::Late(self);
+            return State::Late(Box::new(self));
         }
         reply.write(common.utf8, &mut out.client);
         State::Transaction(Transaction::default())
@@ -387,7 +403,7 @@ impl Late {
 
     /// The driver knows this maildrop: now the client may learn of its login.
     pub(super) fn changed(self, changed: &[Changed], out: &mut Output) -> State {
-        let Step::LoggedIn { reply } = &self.step else { return State::Late(self) };
+        let Step::LoggedIn { reply } = &self.step else { return State::Late(Box::new(self)) };
         out.client.extend_from_slice(reply);
         let mut transaction = Transaction::default();
         transaction.maildrop.learn(changed);

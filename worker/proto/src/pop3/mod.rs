@@ -1,7 +1,7 @@
 //! POP3 (RFC 1939, 2449, 5034, 6856) between a client and a server that are both connected: the *early* plan, in
-//! which the server's own greeting is passed on.
+//! which the server's own greeting is passed on. In the *late* plan there is no server until the client's name is known.
 //!
-//! The states are those of RFC 1939 and what a scanning proxy adds: `greeting`, `authorization`,
+//! The states are those of RFC 1939 and what a scanning proxy adds: `greeting`, `authorization`, `late` (in its place),
 //! `transaction`, `retrieval` (one mail on its way), `update`. What outlives them all is `common`. This file
 //! frames what both peers send and moves between the states; it trusts neither peer.
 pub mod command;
@@ -12,6 +12,7 @@ mod answer;
 mod authorization;
 mod common;
 mod greeting;
+mod late;
 mod listing;
 mod maildrop;
 mod retrieval;
@@ -27,6 +28,7 @@ use authorization::Authorization;
 use command::{Command, Refusal, Verb};
 use common::{Broken, Common};
 use greeting::Greeting;
+use late::Late;
 use policy::names::Language;
 use state::{Expects, State, end};
 use std::rc::Rc;
@@ -99,6 +101,7 @@ impl Pop3 {
             state: match greeted {
                 Greeted::ByServer => State::Greeting(Greeting),
                 Greeted::ByUs => State::Authorization(Authorization::default()),
+                Greeted::BeforeServer => State::Late(Box::default()),
             },
             between_answers: true,
             server_held: false,
@@ -125,6 +128,10 @@ impl Pop3 {
                 self.common.active = self.common.now;
                 self.step(|state, _common| Ok(state.copy(piece, out)))?;
             }
+            Input::ServerReady(greeted) => {
+                self.step(|state, _common| Ok(state.server_ready(greeted, out)))?
+            }
+            Input::NoServer(why) => self.step(|state, common| Ok(state.no_server(why, common, out)))?,
             Input::Settings(settings, language) => self.common.take_settings(settings, language),
             Input::Kick => self.close(Close::Kicked, Some(Answer::EndedByAdministrator), out),
             // For machines that keep copies themselves.
@@ -134,9 +141,9 @@ impl Pop3 {
         self.resume(out)
     }
 
-    /// Our own greeting, in place of one that came in clear text. It has no timestamp: APOP needs the server's.
+    /// Our own greeting, in place of one that came in clear text or is still to come. It has no timestamp: APOP needs the server's.
     fn greet(&self, out: &mut Output) {
-        if self.common.greeted == Greeted::ByUs {
+        if self.common.greeted != Greeted::ByServer {
             out.client.extend_from_slice(b"+OK ready\r\n");
         }
     }
@@ -296,7 +303,7 @@ impl Pop3 {
     /// Deals with a line of the client; `false`: not before the answers to earlier ones.
     fn command(&mut self, line: &[u8], out: &mut Output) -> bool {
         if self.state.is_sasl() {
-            return self.infallible(|state, _common| state.sasl_response(line, out));
+            return self.infallible(|state, common| state.sasl_response(line, common, out));
         }
         let command = match Command::parse(line, self.common.utf8) {
             Ok(command) => command,
@@ -356,6 +363,7 @@ impl Pop3 {
             State::Update(update) => {
                 self.state = update.without_answer(&self.common, out);
             }
+            State::Late(late) => self.state = late.without_server(&self.common, out),
             State::Authorization(authorization) if authorization.is_holding() => {
                 // The server hung up after a failed login: the client still learns of it, in its time.
                 self.state = State::Authorization(authorization.without_server());
@@ -439,8 +447,9 @@ impl Machine for Pop3 {
     }
 
     fn secured(mut self) -> Self {
-        let failures = match self.state {
-            State::Authorization(state) => state.failures(),
+        let state = match self.state {
+            State::Authorization(state) => State::Authorization(Authorization::after(state.failures())),
+            State::Late(state) => State::Late(Box::new(Late::after(state.failures()))),
             State::Greeting(_)
             | State::Transaction(_)
             | State::Retrieval(_)
@@ -452,7 +461,7 @@ impl Machine for Pop3 {
         self.common.utf8 = false;
         self.common.skipping = false;
         Self {
-            state: State::Authorization(Authorization::after(failures)),
+            state,
             client: Inbox::default(),
             server: Inbox::default(),
             between_answers: true,

@@ -30,8 +30,24 @@ pub(crate) fn user(mechanism: Mechanism, first: bool, response: &[u8]) -> Option
     name.map(<[u8]>::to_vec)
 }
 
+/// RFC 4648 section 4. What is encoded may hold a password.
+pub(super) fn encode(octets: &[u8]) -> Zeroizing<Vec<u8>> {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = Zeroizing::new(Vec::with_capacity(octets.len().div_ceil(3) * 4));
+    for group in octets.chunks(3) {
+        let at = |index: usize| u32::from(group.get(index).copied().unwrap_or_default());
+        let bits = at(0) << 16 | at(1) << 8 | at(2);
+        for place in 0..4 {
+            let sextet = usize::try_from(bits >> (18 - 6 * place) & 63).unwrap_or_default();
+            let letter = ALPHABET.get(sextet).copied().unwrap_or(b'=');
+            text.push(if place <= group.len() { letter } else { b'=' });
+        }
+    }
+    text
+}
+
 /// RFC 4648 section 4. What is decoded may hold a password.
-fn decode(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+pub(super) fn decode(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     if !is_base64(text) {
         return None;
     }
@@ -59,4 +75,24 @@ fn sextet(byte: u8) -> Option<u32> {
         b'/' => 63,
         _other => return None,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_encoded_is_decoded_again() {
+        for (octets, text) in [
+            (&b""[..], &b""[..]),
+            (b"f", b"Zg=="),
+            (b"fo", b"Zm8="),
+            (b"foo", b"Zm9v"),
+            (b"foobar", b"Zm9vYmFy"),
+            (b"\0joe\xff\0", b"AGpvZf8A"),
+        ] {
+            assert_eq!(*encode(octets), text);
+            assert_eq!(*decode(text).unwrap(), octets);
+        }
+    }
 }

@@ -4,10 +4,11 @@ use super::authorization::Authorization;
 use super::command::{Command, Verb};
 use super::common::{Broken, Common};
 use super::greeting::Greeting;
+use super::late::Late;
 use super::retrieval::Retrieval;
 use super::transaction::Transaction;
 use super::update::Update;
-use crate::machine::{Changed, Close, Event, Output, Verdict};
+use crate::machine::{Changed, Close, Event, Greeted, Output, Verdict};
 use std::time::Duration;
 use texts::Answer;
 
@@ -16,6 +17,8 @@ use texts::Answer;
 pub(super) enum State {
     Greeting(Greeting),
     Authorization(Authorization),
+    /// In a box, for it is short and large.
+    Late(Box<Late>),
     Transaction(Transaction),
     Retrieval(Retrieval),
     Update(Update),
@@ -42,6 +45,7 @@ impl State {
         match self {
             Self::Greeting(_) | Self::Update(_) => Expects::Line,
             Self::Authorization(state) => state.expects(),
+            Self::Late(state) => state.expects(),
             Self::Transaction(state) => state.expects(),
             Self::Retrieval(state) => state.expects(),
             Self::Ended => Expects::Nothing,
@@ -53,6 +57,7 @@ impl State {
         match self {
             Self::Greeting(_) | Self::Transaction(_) | Self::Update(_) => true,
             Self::Authorization(state) => !state.is_holding(),
+            Self::Late(state) => state.hears_server(),
             Self::Retrieval(state) => state.wants_server(),
             Self::Ended => false,
         }
@@ -62,6 +67,7 @@ impl State {
     pub(super) fn accepts(&self, common: &Common) -> bool {
         match self {
             Self::Authorization(state) => state.accepts(),
+            Self::Late(state) => state.accepts(),
             Self::Transaction(state) => state.accepts(common),
             Self::Greeting(_) | Self::Retrieval(_) | Self::Update(_) | Self::Ended => false,
         }
@@ -71,18 +77,25 @@ impl State {
     pub(super) fn is_idle(&self) -> bool {
         match self {
             Self::Authorization(state) => state.accepts(),
+            Self::Late(state) => state.accepts(),
             Self::Transaction(state) => state.is_idle(),
             Self::Greeting(_) | Self::Retrieval(_) | Self::Update(_) | Self::Ended => false,
         }
     }
 
     pub(super) const fn is_sasl(&self) -> bool {
-        matches!(self, Self::Authorization(state) if state.is_sasl())
+        match self {
+            Self::Authorization(state) => state.is_sasl(),
+            Self::Late(state) => state.is_sasl(),
+            Self::Greeting(_) | Self::Transaction(_) | Self::Retrieval(_) | Self::Update(_) | Self::Ended => {
+                false
+            }
+        }
     }
 
     pub(super) const fn is_between_answers(&self) -> bool {
         match self {
-            Self::Greeting(_) | Self::Authorization(_) | Self::Update(_) => {
+            Self::Greeting(_) | Self::Authorization(_) | Self::Late(_) | Self::Update(_) => {
                 !matches!(self, Self::Authorization(state) if state.is_in_answer())
             }
             Self::Transaction(state) => !state.is_in_answer(),
@@ -92,7 +105,7 @@ impl State {
     }
 
     pub(super) const fn is_before_login(&self) -> bool {
-        matches!(self, Self::Greeting(_) | Self::Authorization(_))
+        matches!(self, Self::Greeting(_) | Self::Authorization(_) | Self::Late(_))
     }
 
     /// Whether it is a peer's turn, not the driver's.
@@ -100,6 +113,7 @@ impl State {
         match self {
             Self::Greeting(_) | Self::Transaction(_) | Self::Update(_) => true,
             Self::Authorization(state) => !state.is_holding(),
+            Self::Late(state) => !state.is_holding(),
             Self::Retrieval(state) => state.waits_for_peers(),
             Self::Ended => false,
         }
@@ -123,6 +137,7 @@ impl State {
     pub(super) const fn due(&self) -> Option<Duration> {
         match self {
             Self::Authorization(state) => state.due(),
+            Self::Late(state) => state.due(),
             Self::Greeting(_) | Self::Transaction(_) | Self::Retrieval(_) | Self::Update(_) | Self::Ended => {
                 None
             }
@@ -144,6 +159,21 @@ impl State {
                 | Verb::Lang
                 | Verb::Stls
                 | Verb::Quit => None,
+                Verb::Stat
+                | Verb::List
+                | Verb::Uidl
+                | Verb::Retr
+                | Verb::Top
+                | Verb::Dele
+                | Verb::Rset
+                | Verb::Noop
+                | Verb::Last => Some(Answer::LogInFirst),
+            },
+            Self::Late(state) => match verb {
+                Verb::Pass if !state.has_user() => Some(Answer::UserFirst),
+                Verb::User | Verb::Pass | Verb::Auth | Verb::Capa | Verb::Stls | Verb::Quit => None,
+                // What they ask for is the server's.
+                Verb::Apop | Verb::Utf8 | Verb::Lang => Some(Answer::NotPermitted),
                 Verb::Stat
                 | Verb::List
                 | Verb::Uidl
@@ -183,14 +213,16 @@ impl State {
     pub(super) fn command(self, command: &Command<'_>, common: &mut Common, out: &mut Output) -> Self {
         match self {
             Self::Authorization(state) => state.command(command, out),
+            Self::Late(state) => state.command(command, common, out),
             Self::Transaction(state) => state.command(command, common, out),
             Self::Greeting(_) | Self::Retrieval(_) | Self::Update(_) | Self::Ended => self,
         }
     }
 
-    pub(super) fn sasl_response(self, line: &[u8], out: &mut Output) -> Self {
+    pub(super) fn sasl_response(self, line: &[u8], common: &Common, out: &mut Output) -> Self {
         match self {
             Self::Authorization(state) => state.sasl_response(line, out),
+            Self::Late(state) => state.sasl_response(line, common, out),
             Self::Greeting(_) | Self::Transaction(_) | Self::Retrieval(_) | Self::Update(_) | Self::Ended => {
                 self
             }
@@ -201,6 +233,7 @@ impl State {
         match self {
             Self::Greeting(state) => state.line(line, common, out),
             Self::Authorization(state) => state.line(line, common, out),
+            Self::Late(state) => state.line(line, common, out),
             Self::Transaction(state) => state.line(line, common, out),
             Self::Retrieval(state) => state.line(line, common, out),
             Self::Update(state) => state.line(line, common, out),
@@ -213,13 +246,16 @@ impl State {
         match self {
             Self::Transaction(state) => state.mail(bytes, out),
             Self::Retrieval(state) => state.mail(bytes, common, out),
-            Self::Greeting(_) | Self::Authorization(_) | Self::Update(_) | Self::Ended => (self, bytes.len()),
+            Self::Greeting(_) | Self::Authorization(_) | Self::Late(_) | Self::Update(_) | Self::Ended => {
+                (self, bytes.len())
+            }
         }
     }
 
     pub(super) fn changed(self, changed: &[Changed], out: &mut Output) -> Self {
         match self {
             Self::Authorization(state) => state.changed(changed, out),
+            Self::Late(state) => state.changed(changed, out),
             Self::Transaction(mut state) => {
                 state.maildrop.learn(changed);
                 Self::Transaction(state)
@@ -232,11 +268,38 @@ impl State {
         }
     }
 
+    /// The late plan's server is there.
+    pub(super) fn server_ready(self, greeted: Greeted, out: &mut Output) -> Self {
+        match self {
+            Self::Late(state) => state.server_ready(greeted, out),
+            Self::Greeting(_)
+            | Self::Authorization(_)
+            | Self::Transaction(_)
+            | Self::Retrieval(_)
+            | Self::Update(_)
+            | Self::Ended => self,
+        }
+    }
+
+    /// There is none.
+    pub(super) fn no_server(self, why: Answer, common: &Common, out: &mut Output) -> Self {
+        match self {
+            Self::Late(state) => state.no_server(why, common, out),
+            Self::Greeting(_)
+            | Self::Authorization(_)
+            | Self::Transaction(_)
+            | Self::Retrieval(_)
+            | Self::Update(_)
+            | Self::Ended => self,
+        }
+    }
+
     pub(super) fn pull(self, common: &mut Common, out: &mut Output) -> Self {
         match self {
             Self::Retrieval(state) => state.pull(common, out),
             Self::Greeting(_)
             | Self::Authorization(_)
+            | Self::Late(_)
             | Self::Transaction(_)
             | Self::Update(_)
             | Self::Ended => self,
@@ -248,6 +311,7 @@ impl State {
             Self::Retrieval(state) => state.judged(verdict, common, out),
             Self::Greeting(_)
             | Self::Authorization(_)
+            | Self::Late(_)
             | Self::Transaction(_)
             | Self::Update(_)
             | Self::Ended => self,
@@ -259,6 +323,7 @@ impl State {
             Self::Retrieval(state) => state.copy(piece, out),
             Self::Greeting(_)
             | Self::Authorization(_)
+            | Self::Late(_)
             | Self::Transaction(_)
             | Self::Update(_)
             | Self::Ended => self,
@@ -268,6 +333,7 @@ impl State {
     pub(super) fn tick(self, common: &mut Common, out: &mut Output) -> Self {
         match self {
             Self::Authorization(state) => state.tick(common, out),
+            Self::Late(state) => state.tick(common, out),
             Self::Greeting(_) | Self::Transaction(_) | Self::Retrieval(_) | Self::Update(_) | Self::Ended => {
                 self
             }

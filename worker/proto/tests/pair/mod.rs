@@ -16,6 +16,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt::Debug;
 use std::rc::Rc;
 use std::time::Duration;
+use texts::Answer;
 use worker_proto::imap::Imap;
 use worker_proto::machine::{
     Changed, CopyFault, Event, Fault, Greeted, Input, Machine, Output, ScannedCopy, Security, Settings, Side,
@@ -240,6 +241,20 @@ impl<M: Start> Peers<M> {
 
     pub(crate) fn kick(&mut self) {
         self.handle(Input::Kick);
+        self.run();
+    }
+
+    /// The server that the client's name decided is there: a connection on which nothing was said yet.
+    pub(crate) fn connect(&mut self, greeted: Greeted) {
+        self.pending[index(Side::Server)].clear();
+        self.ended[index(Side::Server)] = false;
+        self.handle(Input::ServerReady(greeted));
+        self.run();
+    }
+
+    /// There is none.
+    pub(crate) fn no_server(&mut self, why: Answer) {
+        self.handle(Input::NoServer(why));
         self.run();
     }
 

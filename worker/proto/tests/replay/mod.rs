@@ -10,6 +10,7 @@
 //! @login      greeting and USER/PASS as "alice", without checks worth reading twice
 //! @language l of our own answers, where it is not `en`
 //! @security s  TLS with the client: offered, required, secured       @greeted us   the server greeted before its TLS
+//! @greeted late the client's name decides the server: `@server greets|greeted` connects it, `@no-server denied|unreachable`
 //! @secured    the client shook hands, after the event StartTls
 //! @set k v    settings, before anything is sent       @verdict clean|changed …|deny …|defer …   of the next mail
 //! @changed u n  the index holds UIDL u with length n   @learn u n  …and learns of it later
@@ -34,6 +35,7 @@ use policy::list::NameList;
 use policy::model::ClientId;
 use policy::names::Language;
 use std::time::Duration;
+use texts::Answer;
 use worker_proto::machine::{Changed, Greeted, Security, Settings, Side};
 
 pub(crate) fn replay_all<M: Start>(text: &str) {
@@ -74,8 +76,12 @@ fn replay<M: Start>(text: &str, cut: Cut) -> Record {
         Some("secured") => Security::Secured,
         Some(other) => panic!("security {other}"),
     };
-    let by_us = lines.iter().any(|(_, line)| *line == "@greeted us");
-    let greeted = if by_us { Greeted::ByUs } else { Greeted::ByServer };
+    let greeted = match lines.iter().find_map(|(_, line)| line.strip_prefix("@greeted ")) {
+        None => Greeted::ByServer,
+        Some("us") => Greeted::ByUs,
+        Some("late") => Greeted::BeforeServer,
+        Some(other) => panic!("greeted {other}"),
+    };
     let mut reloaded = settings();
     for (_, line) in &lines {
         if let Some(setting) = line.strip_prefix("@set ") {
@@ -159,6 +165,16 @@ fn other<M: Start>(number: usize, line: &str, conf: &mut Settings, pair: &mut Pe
     match word {
         "@language" | "@security" | "@greeted" | "@set" => {}
         "@secured" => pair.secured(),
+        "@server" => pair.connect(match argument {
+            "greets" => Greeted::ByServer,
+            "greeted" => Greeted::ByUs,
+            other => panic!("line {number}: server {other}"),
+        }),
+        "@no-server" => pair.no_server(match argument {
+            "denied" => Answer::SessionDenied,
+            "unreachable" => Answer::ServerUnreachable,
+            other => panic!("line {number}: no server {other}"),
+        }),
         "@verdict" => {
             let (kind, text) = argument.split_once(' ').unwrap_or((argument, ""));
             pair.judgements.push_back(match kind {
