@@ -3,7 +3,6 @@
 use policy::acl::{self, Decision};
 use policy::conditions::Facts;
 use policy::model::Policy;
-use policy::names::Protocol;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -128,12 +127,12 @@ pub(crate) fn decide(policy: &Policy, facts: &Facts<'_>) -> Result<Admitted, Ref
     };
     let learns = policy.learns_certificate(facts.listener, session_rule, facts.transparent);
     let facts = Facts { certificate: if learns { None } else { Some(None) }, ..*facts };
-    // Where TLS is intercepted the server comes first, and so it does in IMAP yet: nobody has a name by then.
+    // Where TLS is intercepted the server comes first: nobody has a name by then.
     let intercepted = policy.intercepts(facts.listener, session_rule, facts.transparent).is_some();
     let (command_rule, late) = match acl::command(policy, &facts, session_rule, &mut ()) {
         Decision::Accept(index) => (Some(index), false),
         Decision::Waits(_, "client-certificate") => (None, false),
-        Decision::Waits(_, "user") if !intercepted && facts.protocol == Protocol::Pop3 => (None, true),
+        Decision::Waits(_, "user") if !intercepted => (None, true),
         // A rule that waits for groups is not in this version, and the loader says so: nobody gets in by one.
         Decision::Deny(index) | Decision::Waits(index, _) => return Err(Refusal::Command(Some(index))),
         Decision::NoMatch => return Err(Refusal::Command(None)),
@@ -155,6 +154,7 @@ mod tests {
     use super::*;
     use crate::fixtures;
     use policy::conditions::CertificateMatch;
+    use policy::names::Protocol;
     use policy::tls::{ClientMode, ClientTls, Demand, Versions};
 
     fn peer(client: &str) -> Facts<'static> {

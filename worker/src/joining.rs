@@ -132,11 +132,6 @@ pub(crate) fn relay(mut joining: Joining, client: Peer, server: Option<Peer>, gr
             let machine = Pop3::new(settings, language, greeted, security, Duration::ZERO);
             Box::pin(session::serve(Session::begin(joining, client, server, machine)))
         }
-        // Its machine takes no login without a server yet; admission lets nobody come here by the name alone.
-        Protocol::Imap if server.is_none() => Box::pin(async move {
-            say_farewell(client, Protocol::Imap, Answer::SessionDenied, language).await;
-            (End::Denied, counters)
-        }),
         Protocol::Imap => {
             let machine = Imap::new(settings, language, greeted, security, Duration::ZERO);
             Box::pin(session::serve(Session::begin(joining, client, server, machine)))

@@ -157,6 +157,10 @@ impl Core {
 
     /// A whole command, or a line within one.
     pub(super) fn client_frame(&mut self, frame: Frame<'_>, out: &mut Output) -> Result<Decision, Broken> {
+        if self.late.as_ref().is_some_and(|late| late.is_exchange()) {
+            self.late_response(frame.text, out);
+            return Ok(Decision::Nothing);
+        }
         if let Some(sent) = self.outstanding.alone() {
             match &mut sent.purpose {
                 Purpose::Idle(_) => return self.done(frame, out),
@@ -216,7 +220,11 @@ impl Core {
             self.refuse_command(Some(command.tag), command.verb.name().as_bytes(), why, out);
             return Ok(Decision::Nothing);
         }
-        self.run(&command, out);
+        if self.late.is_some() && command.verb != Verb::StartTls {
+            self.run_late(&command, out);
+        } else {
+            self.run(&command, out);
+        }
         Ok(Decision::Nothing)
     }
 

@@ -58,6 +58,12 @@ impl Common {
         self.settings = settings;
     }
 
+    /// `CAPABILITY …` of a server that is not known yet, as the client may see it.
+    pub(super) fn announce_words(&self, words: &[&[u8]]) -> Vec<u8> {
+        let list = &self.settings.rules.capabilities;
+        announce(words.iter().copied(), Viewer { list, security: self.security, logged_in: false })
+    }
+
     /// `CAPABILITY …` as the client may see what the server announced.
     pub(super) fn announce(&self, words: Words<'_>, logged_in: bool) -> Vec<u8> {
         let list = &self.settings.rules.capabilities;

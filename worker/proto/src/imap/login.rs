@@ -17,17 +17,26 @@ impl Core {
     ) -> Result<(), Broken> {
         if status.kind == StatusKind::Ok {
             self.phase = Phase::After;
+            self.late = None;
             out.events.push(Event::LoggedIn { user });
             self.pass_status(Some(tag), status, out);
             return Ok(());
         }
+        let words = self.status_octets(Some(tag), status);
+        if self.late.is_some() {
+            self.late = Some(Box::default());
+        }
+        self.login_failed(user, words, out);
+        Ok(())
+    }
+
+    /// A login failed: the client hears so in its time.
+    pub(super) fn login_failed(&mut self, user: Vec<u8>, words: Vec<u8>, out: &mut Output) {
         out.events.push(Event::LoginFailed { user });
         self.common.failures += 1;
-        let words = self.status_octets(Some(tag), status);
         let due = self.common.now.saturating_add(self.common.settings.login.failure_delay);
         self.delayed = Some(Box::new((due, words)));
         self.delayed_login(out);
-        Ok(())
     }
 
     /// When the client may hear of a failed login.
@@ -39,7 +48,9 @@ impl Core {
     pub(super) fn delayed_login(&mut self, out: &mut Output) {
         let Some(delayed) = self.delayed.take_if(|delayed| delayed.0 <= self.common.now) else { return };
         self.outbox.say(out, |octets| octets.extend_from_slice(&delayed.1));
-        if self.common.failures >= self.common.settings.login.failure_limit {
+        if self.denied {
+            self.close(Close::Denied, None, out);
+        } else if self.common.failures >= self.common.settings.login.failure_limit {
             self.close(Close::LoginFailures, Some(Answer::SessionDenied), out);
         }
     }

@@ -5,6 +5,7 @@ use super::client::{Held, Refused};
 use super::common::{Broken, Common};
 use super::fetch::{Outcome, PIECE};
 use super::frame::{Bounds, FrameError, Framer, Step};
+use super::late::Late;
 use super::outbox::Outbox;
 use super::outstanding::{Outstanding, Pull, Purpose};
 use super::receiving::{Receiving, Spool};
@@ -84,7 +85,7 @@ pub(super) struct Core {
     /// Octets of mails that are on their way.
     pub(super) mail_octets: u64,
     /// Mails that were put off, whose judgement may still come: number and UID.
-    pub(super) late: Vec<(u32, u32)>,
+    pub(super) put_off: Vec<(u32, u32)>,
     /// The server agreed to UTF8=ACCEPT.
     pub(super) utf8_enabled: bool,
     /// Mails that are to be asked for.
@@ -98,6 +99,10 @@ pub(super) struct Core {
     pub(super) uploading: Option<Spool>,
     /// What becomes of a literal that waited for the server.
     pub(super) decided: Option<Decision>,
+    /// The late plan, until the login is done.
+    pub(super) late: Option<Box<Late>>,
+    /// No rule lets in who just tried to log in.
+    pub(super) denied: bool,
     /// The answer to a failed login waits until then: its words.
     pub(super) delayed: Option<Box<(Duration, Vec<u8>)>>,
     /// STARTTLS was taken, under this tag: what follows is a handshake.
@@ -133,7 +138,6 @@ impl Imap {
         };
         let phase = match greeted {
             Greeted::ByServer => Phase::Greeting,
-            // It takes no login without a server; nobody begins it so.
             Greeted::ByUs | Greeted::BeforeServer => Phase::Before,
         };
         let server_bounds = server_bounds(&common);
@@ -155,7 +159,7 @@ impl Imap {
                 receiving: None,
                 mails: 0,
                 mail_octets: 0,
-                late: Vec::new(),
+                put_off: Vec::new(),
                 utf8_enabled: false,
                 pulls: VecDeque::new(),
                 marks: Vec::new(),
@@ -164,6 +168,8 @@ impl Imap {
                 passing: None,
                 uploading: None,
                 decided: None,
+                late: (greeted == Greeted::BeforeServer).then(Box::default),
+                denied: false,
                 delayed: None,
                 upgrading: None,
             },
@@ -175,7 +181,11 @@ impl Imap {
             Input::Begin => self.core.greet(out),
             Input::Bytes(side, bytes) => self.bytes(side, bytes, out)?,
             Input::Eof(Side::Client) => self.core.common.client_ended = true,
-            Input::Eof(Side::Server) => self.core.close(Close::ServerClosed, Some(Answer::ServerClosed), out),
+            Input::Eof(Side::Server) => {
+                if !self.core.late_server_gone(Answer::ServerClosed, out) {
+                    self.core.close(Close::ServerClosed, Some(Answer::ServerClosed), out);
+                }
+            }
             Input::Changed(changed) => self.core.learn(changed, out),
             Input::Judged(mail, verdict) => self.core.judged(mail, verdict, out),
             Input::Scanned { number, copy, changed } => self.core.scanned(number, copy, changed, out),
@@ -186,8 +196,13 @@ impl Imap {
                     selected.forget_copies();
                 }
             }
-            // Never asked for.
-            Input::ServerReady(_) | Input::NoServer(_) => {}
+            Input::ServerReady(greeted) => {
+                // Nothing of another connection counts for this one.
+                self.server = Framer::new(Side::Server, server_bounds(&self.core.common));
+                self.server_inbox = Inbox::default();
+                self.core.server_ready(greeted, out);
+            }
+            Input::NoServer(why) => self.core.no_server(why, out),
             Input::Kick => self.core.close(Close::Kicked, Some(Answer::EndedByAdministrator), out),
             Input::Tick => self.core.tick(out),
             Input::Room(_) => {}
@@ -434,6 +449,8 @@ impl Core {
             || self.outstanding.holds_client()
             || self.outstanding.is_logging_out()
             || self.upstream.is_waiting()
+            || self.late.as_ref().is_some_and(|late| !late.hears_client())
+            || self.delayed.is_some()
             || self.passing.as_ref().is_some_and(|passing| passing.waits.is_some());
         match self.phase {
             Phase::Greeting | Phase::Ended => false,
@@ -447,12 +464,16 @@ impl Core {
     fn accepts_server(&self) -> bool {
         let full = self.outbox.pendings() >= MAILS || self.mail_octets > MAIL_OCTETS;
         self.phase != Phase::Ended
+            && self.late.as_ref().is_none_or(|late| late.hears_server())
             && self.opening.is_none()
             && (self.receiving.is_some() || (!full && !self.outbox.is_full()))
     }
 
     /// Whether the next line of the client is no command: DONE, or an answer in a SASL exchange.
     fn expects_plain_line(&mut self) -> bool {
+        if self.late.as_ref().is_some_and(|late| late.is_exchange()) {
+            return true;
+        }
         self.outstanding.alone().is_some_and(|sent| {
             matches!(sent.purpose, Purpose::Idle(_) | Purpose::Login { sasl: Some(_), .. })
         })
@@ -541,9 +562,9 @@ impl Core {
         if let Some(pending) = self.outbox.pending(mail) {
             let uid = pending.uid;
             pending.outcome = outcome;
-            self.late.push((mail, uid));
-            if self.late.len() > MAILS {
-                self.late.remove(0);
+            self.put_off.push((mail, uid));
+            if self.put_off.len() > MAILS {
+                self.put_off.remove(0);
             }
         }
     }
@@ -557,7 +578,8 @@ impl Core {
             *scanned = Some(Scanned::Copy(copy));
             return self.go_on_with_upload(out);
         }
-        let late = self.late.iter().position(|(number, _)| *number == mail).map(|at| self.late.remove(at));
+        let late =
+            self.put_off.iter().position(|(number, _)| *number == mail).map(|at| self.put_off.remove(at));
         let known = self.outbox.pending(mail).map(|pending| (pending.uid, Some(pending.number)));
         let Some((uid, number)) = known.or(late.map(|(_, uid)| (uid, None))) else {
             out.events.push(Event::Forgotten { number: mail });

@@ -12,6 +12,7 @@ mod fetch;
 pub mod fetch_item;
 pub mod frame;
 mod guard;
+mod late;
 mod login;
 mod machine;
 pub mod mailbox;

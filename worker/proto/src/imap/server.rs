@@ -17,8 +17,9 @@ use crate::machine::{Close, Event, Greeted, Output};
 impl Core {
     /// Our own greeting, in place of one that came in clear text.
     pub(super) fn greet(&self, out: &mut Output) {
-        if self.common.greeted == Greeted::ByUs {
-            out.client.extend_from_slice(b"* OK IMAP4 ready\r\n");
+        match self.common.greeted {
+            Greeted::ByServer => {}
+            Greeted::ByUs | Greeted::BeforeServer => out.client.extend_from_slice(b"* OK IMAP4 ready\r\n"),
         }
     }
 
@@ -38,6 +39,9 @@ impl Core {
     /// A whole response.
     pub(super) fn server_frame(&mut self, frame: Frame<'_>, out: &mut Output) -> Result<(), Broken> {
         let response = Response::parse(frame).map_err(|wrong| Broken::server(wrong.what))?;
+        if let Some(done) = self.late_said(&response, out) {
+            return done;
+        }
         match response {
             Response::Continue(text) => self.go_ahead(text, out),
             Response::Status(status) if self.phase == Phase::Greeting => self.greeted(&status, out),

@@ -31,7 +31,7 @@ pub(crate) fn user(mechanism: Mechanism, first: bool, response: &[u8]) -> Option
 }
 
 /// RFC 4648 section 4. What is encoded may hold a password.
-pub(super) fn encode(octets: &[u8]) -> Zeroizing<Vec<u8>> {
+pub(crate) fn encode(octets: &[u8]) -> Zeroizing<Vec<u8>> {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = Zeroizing::new(Vec::with_capacity(octets.len().div_ceil(3) * 4));
     for group in octets.chunks(3) {
@@ -47,7 +47,7 @@ pub(super) fn encode(octets: &[u8]) -> Zeroizing<Vec<u8>> {
 }
 
 /// RFC 4648 section 4. What is decoded may hold a password.
-pub(super) fn decode(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+pub(crate) fn decode(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     if !is_base64(text) {
         return None;
     }
