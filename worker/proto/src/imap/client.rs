@@ -46,6 +46,9 @@ pub(super) enum Refused {
     Answered,
 }
 
+/// Mails that are asked for in one command of ours: no server has a shorter line than their UIDs need.
+const PULLED: usize = 500;
+
 /// A command, or the announcement of a mail, that waits for the answers to those before it.
 pub(super) struct Held {
     text: Vec<u8>,
@@ -429,7 +432,10 @@ impl Core {
                 octets.extend_from_slice(b" OK nothing to enable\r\n");
             });
         }
-        let utf8 = names.iter().any(|name| name.eq_ignore_ascii_case(b"UTF8=ACCEPT"));
+        // RFC 9051 section 5.1: rev2 has UTF-8 in itself.
+        let utf8 = names
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(b"UTF8=ACCEPT") || name.eq_ignore_ascii_case(b"IMAP4rev2"));
         let command = Command { tag: command.tag, verb: command.verb, body: Body::Enable(names) };
         self.send(&command, Purpose::Enable { utf8 }, out);
     }
@@ -471,7 +477,9 @@ impl Core {
             return;
         }
         let Some(Pull { tag, verb, job, words }) = self.pulls.pop_front() else { return };
-        let uids = std::mem::take(&mut *job.pulls.borrow_mut());
+        let mut uids = std::mem::take(&mut *job.pulls.borrow_mut());
+        uids.sort_unstable();
+        *job.pulls.borrow_mut() = uids.split_off(uids.len().min(PULLED));
         let set = uid_set(&uids);
         let number = self.upstream.next_number();
         let mut stops = Vec::new();
@@ -487,7 +495,7 @@ impl Core {
     /// Nothing is open any more, and what was learnt of its mails is about no other's.
     pub(super) fn no_mailbox(&mut self) {
         self.selected = None;
-        self.late.clear();
+        self.put_off.clear();
     }
 
     /// Sets \Seen of the mails whose content was served.

@@ -184,6 +184,10 @@ impl Core {
                 self.outbox.push_end(tag, words.get(2..).unwrap_or_default().to_vec(), job);
                 return Ok(());
             }
+            Purpose::Pull { job, words } if !job.pulls.borrow().is_empty() => {
+                self.pulls.push_front(Pull { tag, verb, job, words });
+                return Ok(());
+            }
             Purpose::Pull { job, words } => {
                 self.outbox.push_end(tag, words, job);
                 return Ok(());
@@ -240,7 +244,9 @@ impl Core {
             }
             Data::Other(value) if value.kind() == Kind::Id && self.outstanding.brings(Kind::Id) => {}
             _any if self.phase == Phase::Before => return Err(Broken::server("data before the login")),
-            Data::Enabled(words) => self.utf8_enabled |= words.contains("UTF8=ACCEPT"),
+            Data::Enabled(words) => {
+                self.utf8_enabled |= words.contains("UTF8=ACCEPT") || words.contains("IMAP4rev2");
+            }
             Data::Exists(_) | Data::Recent(_) => self.must_be_open()?,
             Data::Expunge(number) => {
                 self.must_be_open()?;
