@@ -1,4 +1,6 @@
-//! The canned backend: a POP3 server that answers from memory, so that the proxy is the bottleneck.
+//! The canned backend: a POP3 or IMAP server that answers from memory, so that the proxy is the bottleneck.
+use crate::canned_imap;
+use crate::load::Protocol;
 use crate::mail::Mail;
 use crate::tls::Stream;
 use std::io;
@@ -12,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 /// Serves `mails` to any user until the process is ended.
 pub(crate) async fn serve(
     listen: SocketAddr,
+    protocol: Protocol,
     mails: Rc<Vec<Mail>>,
     tls: Option<TlsAcceptor>,
 ) -> io::Result<()> {
@@ -23,13 +26,20 @@ pub(crate) async fn serve(
             // A client that breaks off ends its own task only.
             let _ = client.set_nodelay(true);
             let _ = match tls {
-                None => session(client, &mails).await,
+                None => serve_one(protocol, client, &mails).await,
                 Some(tls) => match tls.accept(client).await {
-                    Ok(client) => session(client, &mails).await,
+                    Ok(client) => serve_one(protocol, client, &mails).await,
                     Err(error) => Err(error),
                 },
             };
         });
+    }
+}
+
+async fn serve_one(protocol: Protocol, client: impl Stream, mails: &[Mail]) -> io::Result<()> {
+    match protocol {
+        Protocol::Pop3 => session(client, mails).await,
+        Protocol::Imap => canned_imap::session(client, mails).await,
     }
 }
 

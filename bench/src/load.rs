@@ -52,9 +52,20 @@ const fn count(units: u64) -> f64 {
     units as f64
 }
 
+/// What is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// USER, PASS, RETR.
+    Pop3,
+    /// LOGIN, SELECT, UID FETCH.
+    Imap,
+}
+
 /// What to do.
 #[derive(Clone)]
 pub(crate) struct Plan {
+    /// What is spoken.
+    pub(crate) protocol: Protocol,
     /// Where the proxy or server listens.
     pub(crate) address: SocketAddr,
     /// Sessions at a time.
@@ -90,7 +101,7 @@ pub(crate) async fn run(plan: Plan, mails: Rc<Vec<Mail>>) -> io::Result<Result> 
                     tokio::time::sleep_until(due.into()).await;
                 }
                 if plan.by_mail {
-                    let mut client = Client::login(plan.address, plan.tls.as_ref()).await?;
+                    let mut client = Client::login(plan.protocol, plan.address, plan.tls.as_ref()).await?;
                     // Each mail once: a proxy may keep copies of what a session has read.
                     for number in 0..plan.mails {
                         let unit = Instant::now();
@@ -101,8 +112,8 @@ pub(crate) async fn run(plan: Plan, mails: Rc<Vec<Mail>>) -> io::Result<Result> 
                     client.quit().await?;
                 } else {
                     let unit = Instant::now();
-                    let mut client = Client::login(plan.address, plan.tls.as_ref()).await?;
-                    client.command(b"STAT\r\n").await?;
+                    let mut client = Client::login(plan.protocol, plan.address, plan.tls.as_ref()).await?;
+                    client.idle_command().await?;
                     for number in 0..plan.mails {
                         let fetched = client.retrieve(number, &mails).await?;
                         octets.set(octets.get() + fetched);
@@ -124,38 +135,60 @@ pub(crate) async fn run(plan: Plan, mails: Rc<Vec<Mail>>) -> io::Result<Result> 
 
 /// Logs in `count` sessions and keeps them.
 pub(crate) async fn idle(
+    protocol: Protocol,
     address: SocketAddr,
     count: usize,
     tls: Option<&TlsConnector>,
 ) -> io::Result<Vec<Client>> {
     let mut clients = Vec::with_capacity(count);
     for _ in 0..count {
-        clients.push(Client::login(address, tls).await?);
+        clients.push(Client::login(protocol, address, tls).await?);
     }
     Ok(clients)
 }
 
 /// One session of the load generator.
 pub(crate) struct Client {
+    protocol: Protocol,
     stream: Box<dyn Stream>,
     buffer: Vec<u8>,
 }
 
 impl Client {
-    async fn login(address: SocketAddr, tls: Option<&TlsConnector>) -> io::Result<Self> {
+    async fn login(protocol: Protocol, address: SocketAddr, tls: Option<&TlsConnector>) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let stream = secure(stream, tls).await?;
-        let mut client = Self { stream, buffer: Vec::new() };
+        let mut client = Self { protocol, stream, buffer: Vec::new() };
         let greeting = client.line().await?;
         client.buffer.drain(..greeting);
-        client.command(b"USER user\r\n").await?;
-        client.command(b"PASS secret\r\n").await?;
+        match protocol {
+            Protocol::Pop3 => {
+                client.command(b"USER user\r\n").await?;
+                client.command(b"PASS secret\r\n").await?;
+            }
+            Protocol::Imap => {
+                client.command(b"a LOGIN user secret\r\n").await?;
+                client.command(b"a SELECT INBOX\r\n").await?;
+            }
+        }
         Ok(client)
     }
 
+    async fn idle_command(&mut self) -> io::Result<usize> {
+        self.command(match self.protocol {
+            Protocol::Pop3 => b"STAT\r\n",
+            Protocol::Imap => b"a NOOP\r\n",
+        })
+        .await
+    }
+
     async fn quit(mut self) -> io::Result<()> {
-        self.command(b"QUIT\r\n").await?;
+        self.command(match self.protocol {
+            Protocol::Pop3 => b"QUIT\r\n",
+            Protocol::Imap => b"a LOGOUT\r\n",
+        })
+        .await?;
         // Some peers hang up without TLS's word for it.
         while self.stream.read_buf(&mut self.buffer).await.is_ok_and(|count| count > 0) {}
         Ok(())
@@ -164,8 +197,21 @@ impl Client {
     async fn command(&mut self, command: &[u8]) -> io::Result<usize> {
         self.stream.write_all(command).await?;
         self.stream.flush().await?;
-        let end = self.line().await?;
-        if self.buffer.starts_with(b"+OK") {
+        self.answered(command).await
+    }
+
+    /// Reads up to the answer to a command; IMAP's may have untagged lines in front of it.
+    async fn answered(&mut self, command: &[u8]) -> io::Result<usize> {
+        let good: &[u8] = match self.protocol {
+            Protocol::Pop3 => b"+OK",
+            Protocol::Imap => b"a OK",
+        };
+        let mut end = self.line().await?;
+        while self.protocol == Protocol::Imap && self.buffer.starts_with(b"* ") {
+            self.buffer.drain(..end);
+            end = self.line().await?;
+        }
+        if self.buffer.starts_with(good) {
             self.buffer.drain(..end);
             return Ok(end);
         }
@@ -185,11 +231,35 @@ impl Client {
         }
     }
 
-    /// One RETR; every octet is compared.
+    /// One mail; every octet is compared.
     async fn retrieve(&mut self, number: usize, mails: &[Mail]) -> io::Result<u64> {
-        self.command(format!("RETR {}\r\n", number + 1).as_bytes()).await?;
         let mail = mails.get(number).ok_or(io::ErrorKind::NotFound)?;
-        let mut expected = mail.wire.as_slice();
+        match self.protocol {
+            Protocol::Pop3 => {
+                self.command(format!("RETR {}\r\n", number + 1).as_bytes()).await?;
+                self.compare(number, mail, &mail.wire).await
+            }
+            Protocol::Imap => {
+                let command = format!("a UID FETCH {} BODY.PEEK[]\r\n", number + 1);
+                self.stream.write_all(command.as_bytes()).await?;
+                self.stream.flush().await?;
+                let end = self.line().await?;
+                let announced = format!("{{{}}}\r\n", mail.bytes.len());
+                let line = self.buffer.drain(..end).collect::<Vec<u8>>();
+                if !line.ends_with(announced.as_bytes()) {
+                    return Err(io::Error::other(format!("{:?}", String::from_utf8_lossy(&line))));
+                }
+                let octets = self.compare(number, mail, &mail.bytes).await?;
+                let end = self.line().await?;
+                self.buffer.drain(..end);
+                self.answered(b"FETCH").await?;
+                Ok(octets)
+            }
+        }
+    }
+
+    async fn compare(&mut self, number: usize, mail: &Mail, expected: &[u8]) -> io::Result<u64> {
+        let mut expected = expected;
         loop {
             let have = self.buffer.len().min(expected.len());
             let (now, later) = expected.split_at(have);

@@ -4,6 +4,7 @@
 
 mod auth_http;
 mod backend;
+mod canned_imap;
 mod load;
 mod mail;
 mod measure;
@@ -33,7 +34,7 @@ struct Arguments {
     /// Rounds of every measurement; the median counts.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Only the measurements whose name contains this (storm, dovecot, bulk, latency, idle, session, scan, rules, tls).
+    /// Only the measurements whose name contains this (storm, dovecot, bulk, latency, idle, session, scan, rules, tls, imap).
     #[arg(long)]
     only: Option<String>,
     #[command(subcommand)]
@@ -48,6 +49,9 @@ enum Part {
         listen: SocketAddr,
         mails: usize,
         octets: usize,
+        /// Speak IMAP.
+        #[arg(long)]
+        imap: bool,
         /// Behind TLS, with this certificate and key.
         #[arg(num_args = 2)]
         pair: Vec<PathBuf>,
@@ -76,13 +80,14 @@ fn main() -> ExitCode {
                     };
                     rows::run(&settings).await
                 }
-                Some(Part::Backend { listen, mails, octets, pair }) => {
+                Some(Part::Backend { listen, mails, octets, imap, pair }) => {
+                    let protocol = if imap { load::Protocol::Imap } else { load::Protocol::Pop3 };
                     let tls = match pair.as_slice() {
                         [cert, key] => Some(tls::acceptor(cert, key)?),
                         _ => None,
                     };
                     let mails = (0..mails).map(|seed| mail::Mail::new(octets, seed as u64 + 1)).collect();
-                    backend::serve(listen, Rc::new(mails), tls).await
+                    backend::serve(listen, protocol, Rc::new(mails), tls).await
                 }
                 Some(Part::ScanRef { listen, server, clamd }) => scan_ref::serve(listen, server, clamd).await,
                 Some(Part::AuthHttp { listen, server }) => auth_http::serve(listen, server).await,

@@ -96,10 +96,21 @@ fn directory() -> io::Result<TempDir> {
 
 /// nginx's mail module; `auth` answers its auth_http requests.
 pub(crate) fn nginx(name: &'static str, auth: SocketAddr, buffer: &str) -> io::Result<Peer> {
-    nginx_with(name, auth, buffer, "")
+    nginx_with(name, auth, buffer, "", "pop3")
 }
 
-fn nginx_with(name: &'static str, auth: SocketAddr, buffer: &str, tls: &str) -> io::Result<Peer> {
+/// nginx's mail module for IMAP.
+pub(crate) fn nginx_imap(auth: SocketAddr, buffer: &str) -> io::Result<Peer> {
+    nginx_with("nginx", auth, buffer, "", "imap")
+}
+
+fn nginx_with(
+    name: &'static str,
+    auth: SocketAddr,
+    buffer: &str,
+    tls: &str,
+    protocol: &str,
+) -> io::Result<Peer> {
     let (address, directory) = (free()?, directory()?);
     let base = directory.path();
     let configuration = base.join("nginx.conf");
@@ -110,7 +121,7 @@ fn nginx_with(name: &'static str, auth: SocketAddr, buffer: &str, tls: &str) -> 
              daemon off; worker_processes 2; pid {base}/pid; error_log stderr crit;\n\
              events {{ worker_connections 8000; }}\n\
              mail {{ auth_http {auth}/auth; pop3_auth plain; proxy_buffer {buffer};\n\
-             server {{ listen {address}{tls}; protocol pop3; proxy on; }} }}\n",
+             server {{ listen {address}{tls}; protocol {protocol}; proxy on; }} }}\n",
             base = base.display()
         ),
     )?;
@@ -126,7 +137,7 @@ pub(crate) fn nginx_tls(auth: SocketAddr, buffer: &str, pki: &Pki) -> io::Result
         pki.cert().display(),
         pki.key().display()
     );
-    nginx_with("nginx", auth, buffer, &lines)
+    nginx_with("nginx", auth, buffer, &lines, "pop3")
 }
 
 /// haproxy in TCP mode.
@@ -255,7 +266,12 @@ pub(crate) fn mailward(
     mode: Mode,
     clamd: Option<&Path>,
 ) -> io::Result<Peer> {
-    mailward_with(binary, server, mode, clamd, ["tls = \"off\"", "server-tls = \"off\"", ""])
+    mailward_with(binary, server, mode, clamd, ["tls = \"off\"", "server-tls = \"off\"", "", "pop3"])
+}
+
+/// Mailward for IMAP.
+pub(crate) fn mailward_imap(binary: &Path, server: SocketAddr, mode: Mode) -> io::Result<Peer> {
+    mailward_with(binary, server, mode, None, ["tls = \"off\"", "server-tls = \"off\"", "", "imap"])
 }
 
 /// Mailward with TLS.
@@ -274,7 +290,7 @@ pub(crate) fn mailward_tls(
         cert = pki.cert().display(),
         key = pki.key().display()
     );
-    mailward_with(binary, server, mode, None, [front, back, &rest])
+    mailward_with(binary, server, mode, None, [front, back, &rest, "pop3"])
 }
 
 fn mailward_with(
@@ -282,7 +298,7 @@ fn mailward_with(
     server: SocketAddr,
     mode: Mode,
     clamd: Option<&Path>,
-    [front, back, tls]: [&str; 3],
+    [front, back, tls, protocol]: [&str; 4],
 ) -> io::Result<Peer> {
     let (address, directory) = (free()?, directory()?);
     let base = directory.path();
@@ -315,7 +331,7 @@ fn mailward_with(
         format!(
             "version = 1\n[service]\nstate-dir = \"{b}/state\"\nspool-dir = \"{b}/state/spool\"\nisolation = \"{isolation}\"\n\
              [control]\nsocket = \"{b}/control.sock\"\n[log]\nlevel = \"warn\"\n\
-             [[listener]]\nprotocol = \"pop3\"\naddress = [\"{address}\"]\n{front}\n\
+             [[listener]]\nprotocol = \"{protocol}\"\naddress = [\"{address}\"]\n{front}\n\
              [[session-acl]]\nfrom = [\"*\"]\n\
              [[command-acl]]\nplug-to = [\"{server}\"]\n{back}\n[command-acl.download]\n{scan}\n{engine}{tls}",
             b = base.display()
@@ -339,6 +355,11 @@ pub(crate) fn backend(mails: usize, octets: usize, pki: Option<&Pki>) -> io::Res
         pki.into_iter().flat_map(|pki| [pki.cert(), pki.key()]).map(|path| path.display().to_string()),
     );
     own("backend", &arguments)
+}
+
+/// The canned backend for IMAP.
+pub(crate) fn backend_imap(mails: usize, octets: usize) -> io::Result<Peer> {
+    own("backend", &["--imap".to_owned(), mails.to_string(), octets.to_string()])
 }
 
 /// A part of this program as a process of its own.

@@ -1,5 +1,5 @@
 //! The measurements, by the names that `docs/performance.md` uses.
-use crate::load::{self, Plan};
+use crate::load::{self, Plan, Protocol};
 use crate::mail::Mail;
 use crate::measure;
 use crate::peers::{self, Mode, Peer};
@@ -94,10 +94,10 @@ async fn idle_secured(settings: &Settings, pki: &Pki) -> io::Result<()> {
     ];
     for (sides, proxy) in &proxies {
         let count = if proxy.name.contains("session") { IDLE_SESSIONS / 10 } else { IDLE_SESSIONS };
-        let warm = load::idle(proxy.address, 50, Some(&connector)).await?;
+        let warm = load::idle(Protocol::Pop3, proxy.address, 50, Some(&connector)).await?;
         tokio::time::sleep(Duration::from_millis(500)).await;
         let before = measure::pss(proxy.pid());
-        let clients = load::idle(proxy.address, count, Some(&connector)).await?;
+        let clients = load::idle(Protocol::Pop3, proxy.address, count, Some(&connector)).await?;
         tokio::time::sleep(Duration::from_secs(1)).await;
         let after = measure::pss(proxy.pid());
         drop((warm, clients));
@@ -201,6 +201,9 @@ pub(crate) async fn run(settings: &Settings) -> io::Result<()> {
     if wanted("tls") {
         secured(settings, &small, &large).await?;
     }
+    if wanted("imap") {
+        imap(settings, &small, &many, &large).await?;
+    }
     if wanted("scan") {
         scanned("scanned 20 KB, 16 at a time: rows 14 and 17", settings, &many, (30, SMALL), 16).await?;
         scanned("scanned 20 KB, one at a time: row 16", settings, &many, (30, SMALL), 1).await?;
@@ -212,7 +215,56 @@ pub(crate) async fn run(settings: &Settings) -> io::Result<()> {
 }
 
 fn plan(settings: &Settings, address: SocketAddr, at_once: usize, mails: usize) -> Plan {
-    Plan { address, at_once, time: settings.time, mails, by_mail: false, pace: 0, tls: None }
+    let protocol = Protocol::Pop3;
+    Plan { protocol, address, at_once, time: settings.time, mails, by_mail: false, pace: 0, tls: None }
+}
+
+/// IMAP: passed on beside nginx and haproxy, and scanned by the builtin engine beside the server itself.
+async fn imap(
+    settings: &Settings,
+    small: &Rc<Vec<Mail>>,
+    many: &Rc<Vec<Mail>>,
+    large: &Rc<Vec<Mail>>,
+) -> io::Result<()> {
+    let binary = &settings.binary;
+    for (title, mails, octets, at_once, by_mail) in [
+        ("IMAP storm, canned backend: rows 1 and 5", small, SMALL, 64, false),
+        ("IMAP bulk, 10 MB mails, canned backend: row 6", large, LARGE, 4, true),
+    ] {
+        let server = peers::backend_imap(mails.len(), octets)?;
+        let auth = auth(server.address)?;
+        let proxies = [
+            peers::haproxy(server.address)?,
+            peers::nginx_imap(auth.address, if by_mail { "64k" } else { "4k" })?,
+            peers::mailward_imap(binary, server.address, Mode::Pass)?,
+        ];
+        let proxies: Vec<&Peer> = proxies.iter().collect();
+        let plan = Plan {
+            protocol: Protocol::Imap,
+            by_mail,
+            ..plan(settings, server.address, at_once, mails.len())
+        };
+        measurement(title, settings, plan, &proxies, mails, "nginx", None).await?;
+    }
+    let server = peers::backend_imap(many.len(), SMALL)?;
+    let scanned = peers::mailward_imap(binary, server.address, Mode::Builtin)?;
+    let passed = peers::mailward_imap(binary, server.address, Mode::Pass)?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    for at_once in [16, 1] {
+        let plan = Plan {
+            protocol: Protocol::Imap,
+            by_mail: true,
+            ..plan(settings, server.address, at_once, many.len())
+        };
+        let title = format!("IMAP, scanned 20 KB by the builtin engine, {at_once} at a time");
+        measurement(&title, settings, plan, &[&server, &passed, &scanned], many, "backend", None).await?;
+    }
+    let server = peers::backend_imap(3, SMALL)?;
+    let auth = auth(server.address)?;
+    let proxies =
+        [peers::nginx_imap(auth.address, "4k")?, peers::mailward_imap(binary, server.address, Mode::Pass)?];
+    println!("\nmemory of an idle IMAP session, {IDLE_SESSIONS} of them: row 10");
+    memory(Protocol::Imap, &proxies).await
 }
 
 fn backend(mails: usize, octets: usize) -> io::Result<Peer> {
@@ -355,14 +407,18 @@ async fn idle(settings: &Settings, server: SocketAddr) -> io::Result<()> {
     let auth = auth(server)?;
     let mut proxies = passing(settings, server, auth.address)?;
     proxies.push(peers::mailward(&settings.binary, server, Mode::PassPerSession, None)?);
+    memory(Protocol::Pop3, &proxies).await
+}
+
+async fn memory(protocol: Protocol, proxies: &[Peer]) -> io::Result<()> {
     let mut anchor = 1.0;
-    for proxy in &proxies {
+    for proxy in proxies {
         let count = if proxy.name.contains("session") { IDLE_SESSIONS / 10 } else { IDLE_SESSIONS };
         // The first sessions pay for what all share.
-        let warm = load::idle(proxy.address, 50, None).await?;
+        let warm = load::idle(protocol, proxy.address, 50, None).await?;
         tokio::time::sleep(Duration::from_millis(500)).await;
         let before = measure::pss(proxy.pid());
-        let clients = load::idle(proxy.address, count, None).await?;
+        let clients = load::idle(protocol, proxy.address, count, None).await?;
         tokio::time::sleep(Duration::from_secs(1)).await;
         let after = measure::pss(proxy.pid());
         drop((warm, clients));

@@ -738,6 +738,8 @@ impl Machine for Imap {
         self.core.upgrading = None;
         self.core.refused = None;
         self.core.held = None;
+        // A SASL exchange that began in clear text is no login.
+        self.core.late = self.core.late.map(|_| Box::default());
         Self { client: Framer::new(Side::Client, BEFORE_LOGIN), client_inbox: Inbox::default(), ..self }
     }
 

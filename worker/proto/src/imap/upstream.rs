@@ -66,6 +66,11 @@ impl Upstream {
         self.number
     }
 
+    /// The server is gone: what is left is not sent, least of all to another one.
+    pub(super) fn give_up(&mut self) {
+        self.held = VecDeque::new();
+    }
+
     /// The server said `+`.
     pub(super) fn go_on(&mut self, out: &mut Output) {
         if let Some(piece) = self.held.pop_front() {
