@@ -157,6 +157,14 @@ fn free_address(port: u16) -> io::Result<SocketAddr> {
 }
 
 impl Mailward {
+    /// Mails whose originals are in the quarantine.
+    ///
+    /// # Errors
+    /// When its folder cannot be read.
+    pub(crate) fn quarantined(&self) -> io::Result<usize> {
+        Ok(fs::read_dir(self.directory.path().join("state/quarantine/default"))?.count())
+    }
+
     /// Where clients connect.
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address

@@ -102,13 +102,16 @@ pub(crate) fn mails(out: &mut impl Write, mails: &[Mail], mailward: &mut Mailwar
         }
     }
     if let Some(number) = replaced {
-        let refusal = client.command(&format!("DELE {number}"))?;
+        let copies = mailward.quarantined()?;
+        let answer = client.command(&format!("DELE {number}"))?;
         writeln!(
             out,
-            "\n  Nothing is lost: the client asks to delete mail {number}, which it saw replaced:"
+            "\n  Nothing is lost: the originals of {copies} replaced mails are in the quarantine.\n  \
+             Only so may the client delete mail {number}, which it saw replaced:"
         )?;
-        writeln!(out, "    {}", shorten(&refusal, 74))?;
-        kept &= refusal.starts_with("-ERR");
+        writeln!(out, "    {}", shorten(&answer, 74))?;
+        client.command("RSET")?;
+        kept &= copies > 0 && answer.starts_with("+OK");
     }
     client.command("QUIT")?;
     let stopped = mails.iter().filter(|mail| mail.promise == Promise::Unclaimed).count();

@@ -18,6 +18,8 @@ pub enum Role {
     Lookup,
     /// Has the private keys.
     Keyholder,
+    /// Keeps originals of changed mails.
+    Writer,
 }
 
 impl Role {
@@ -28,6 +30,7 @@ impl Role {
             Self::Scanner => "scanner",
             Self::Lookup => "lookup",
             Self::Keyholder => "keyholder",
+            Self::Writer => "writer",
         }
     }
 }
@@ -43,7 +46,8 @@ pub fn build() -> String {
     format!("mailward {} wire {}", env!("CARGO_PKG_VERSION"), crate::wire::WIRE_VERSION)
 }
 
-/// Supervisor to child, once, first. Carries the descriptors of the namespaces to join, in `spec.join` order.
+/// Supervisor to child, once, first. Carries the descriptors of the namespaces to join, in `spec.join` order, and the
+/// directory of a role that has one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Boot {
     /// [`build()`] of the supervisor.
@@ -59,7 +63,7 @@ pub struct Boot {
 impl Message for Boot {
     const MAX_FDS: usize = 8;
     fn fd_count(&self) -> usize {
-        self.spec.join.len()
+        self.spec.join.len() + usize::from(self.spec.directory)
     }
 }
 

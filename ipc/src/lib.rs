@@ -28,9 +28,11 @@ pub mod supervisor_keyholder;
 pub mod supervisor_lookup;
 pub mod supervisor_scanner;
 pub mod supervisor_worker;
+pub mod supervisor_writer;
 pub mod wire;
 pub mod worker_keyholder;
 pub mod worker_lookup;
 pub mod worker_scanner;
+pub mod worker_writer;
 
 pub use link::{Link, LinkError, pair};

@@ -55,6 +55,8 @@ pub struct Started {
     pub link: OwnedFd,
     /// Where events go.
     pub log: Log,
+    /// The one directory that it may write in, if its role has one.
+    pub directory: Option<OwnedFd>,
     /// Made before the filter forbade it.
     pub runtime: LocalRuntime,
     /// What cannot be made in any other way.
@@ -71,7 +73,7 @@ pub fn start(
     prepare: impl FnOnce(&Log) -> io::Result<()>,
 ) -> Result<Started, Error> {
     let (link, log) = descriptors::take_inherited()?;
-    let (boot, namespaces) = link::recv_blocking::<Boot>(link.as_fd())?;
+    let (boot, mut namespaces) = link::recv_blocking::<Boot>(link.as_fd())?;
     if boot.build != build() || boot.role != role {
         return Err(Error::NotOurs);
     }
@@ -79,8 +81,10 @@ pub fn start(
     let runtime =
         Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default())?;
     prepare(&log)?;
-    let confined = sandbox::confine(&boot.spec, namespaces, policy).map_err(Error::Confine)?;
+    let directory = if boot.spec.directory { namespaces.pop() } else { None };
+    let confined = sandbox::confine(&boot.spec, namespaces, directory.as_ref().map(AsFd::as_fd), policy)
+        .map_err(Error::Confine)?;
     let ready = Ready { build: build(), walls: confined.walls().clone() };
     link::send_blocking(link.as_fd(), &ready, &[])?;
-    Ok(Started { link, log, runtime, confined })
+    Ok(Started { link, log, directory, runtime, confined })
 }

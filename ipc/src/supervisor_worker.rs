@@ -67,6 +67,9 @@ pub struct ChangedMail {
     pub sha256: Sha256,
     /// Octets of the copy that was served.
     pub length: u64,
+    /// The quarantine has a copy of the original. Looked at when the entry is told; not in the index, and not the worker's to
+    /// say.
+    pub kept: bool,
 }
 
 /// Why there is no server for a session.
@@ -160,6 +163,8 @@ pub enum ToWorker {
     },
     /// One descriptor: the worker's end of a link to the keyholder, whose reads wait. It replaces a former one.
     Keyholder,
+    /// One descriptor: the worker's end of a link to the writer of its tenant. It replaces a former one.
+    Writer,
     /// No descriptor: the session is under this rule of this generation. Its certificate decided it, or the policy was
     /// reloaded.
     Renew {
@@ -247,6 +252,8 @@ pub enum ToWorker {
         mail: MailId,
         /// False: the changed mail must not be served; defer it.
         safe: bool,
+        /// The quarantine has a copy of the original.
+        kept: bool,
     },
     /// End this session in its protocol.
     Kick {
@@ -264,6 +271,7 @@ impl Message for ToWorker {
             Self::Policy { .. }
             | Self::Tls { .. }
             | Self::Keyholder
+            | Self::Writer
             | Self::Session(_)
             | Self::Server { .. }
             | Self::Lease { .. } => 1,

@@ -10,10 +10,12 @@ use ipc::supervisor_scanner::{EngineGrant, EngineState, FromScanner, KnownAnswer
 use ipc::supervisor_worker::{
     ChangedMail, Counters, End, FromWorker, NoLease, NoServer, Plan, Session, TlsFile, ToWorker,
 };
+use ipc::supervisor_writer::{FromWriter, ToWriter};
 use ipc::wire::{Message, decode, encode};
 use ipc::worker_keyholder::{Answer, Answered, Asked, Question, Towards};
 use ipc::worker_lookup::Learnt;
 use ipc::worker_scanner::{Context, Disposition, Judged, Map, ScanJob};
+use ipc::worker_writer::{self, Facts, Keep};
 use policy::conditions::Certificate;
 use policy::model::MailAction;
 use policy::names::{Direction, Language, Protocol};
@@ -49,7 +51,7 @@ fn answer() -> EngineAnswer {
 fn the_bytes_of_every_message_stay_what_they_are() {
     let (session, mail, lease, sha256) = (SessionId(1), MailId(2), LeaseId(3), Sha256([4; 32]));
     let client = "192.0.2.1:1000".parse().unwrap();
-    let entry = ChangedMail { uidl: b"u1".to_vec(), sha256, length: 9 };
+    let entry = ChangedMail { uidl: b"u1".to_vec(), sha256, length: 9, kept: false };
     let mut out = String::new();
 
     line(
@@ -99,7 +101,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
         &mut out,
         &ToWorker::Changed { session, selection: Selection(7), entries: vec![entry.clone()], more: false },
     );
-    line(&mut out, &ToWorker::Stored { session, mail, safe: true });
+    line(&mut out, &ToWorker::Stored { session, mail, safe: true, kept: false });
     line(&mut out, &ToWorker::Kick { session });
     line(&mut out, &ToWorker::Late { session });
     line(&mut out, &ToWorker::Renew { session, generation: 2, rule: 1, language: Language::Cs });
@@ -116,6 +118,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
         line(&mut out, &ToWorker::Tls { generation: 3, file });
     }
     line(&mut out, &ToWorker::Keyholder);
+    line(&mut out, &ToWorker::Writer);
 
     let of = KeyOf::ClientTls { tls: 1, certificate: 2 };
     line(&mut out, &ToKeyholder::Key { generation: 3, of, passphrase: true });
@@ -135,6 +138,24 @@ fn the_bytes_of_every_message_stay_what_they_are() {
     }
     line(&mut out, &FromKeyholder::Loaded { generation: 3, problems: vec![(of, "why".into())] });
     line(&mut out, &FromKeyholder::Misuse { worker: 4, session, why: "why".into() });
+    line(&mut out, &ToWriter::Policy { keep_seconds: 1, max_octets: 2 });
+    line(&mut out, &ToWriter::Worker);
+    line(&mut out, &FromWriter::Serving { copies: 1, octets: 2 });
+    let facts = Facts {
+        session,
+        protocol: Protocol::Pop3,
+        direction: Direction::Download,
+        client: "192.0.2.1:1".parse().unwrap(),
+        user: "u".into(),
+        name: "n".into(),
+        rule: "r".into(),
+        statuses: StatusSet::of(Status::Infected),
+        answers: vec![answer()],
+        reason: "why".into(),
+        time: 5,
+    };
+    line(&mut out, &Keep { number: 1, size: 2, sha256, facts });
+    line(&mut out, &worker_writer::Answer { number: 1, sha256, kept: true });
     for towards in [Towards::Client(2), Towards::Server, Towards::Minted] {
         let question = Question::Sign { session, towards, scheme: 0x0403, message: vec![1] };
         line(&mut out, &Asked { number: 6, question });

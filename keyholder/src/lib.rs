@@ -35,7 +35,7 @@ use tokio::runtime::LocalRuntime;
 /// # Errors
 /// [`Error`]; the process must end then.
 pub fn run() -> Result<(), Error> {
-    let Started { link, log, runtime, confined } = start(Role::Keyholder, &confinement::POLICY, |_| {
+    let Started { link, log, runtime, confined, .. } = start(Role::Keyholder, &confinement::POLICY, |_| {
         // The standard hook would write to a descriptor that leads nowhere.
         std::panic::set_hook(Box::new(|_| {}));
         tls::warm_up().map_err(io::Error::other)

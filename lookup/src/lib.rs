@@ -31,7 +31,7 @@ use tokio::runtime::LocalRuntime;
 /// # Errors
 /// [`Error`]; the process must end then.
 pub fn run() -> Result<(), Error> {
-    let Started { link, log, runtime, confined } = start(Role::Lookup, &confinement::POLICY, |_| {
+    let Started { link, log, runtime, confined, .. } = start(Role::Lookup, &confinement::POLICY, |_| {
         // The standard hook would write to a descriptor that leads nowhere.
         std::panic::set_hook(Box::new(|_| {}));
         Ok(())

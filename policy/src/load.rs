@@ -119,7 +119,7 @@ fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Po
     let login = service::login(&mut document);
     let resolver = service::resolver(&mut document);
     let control = service::control(&mut document);
-    let refuse_delete = service::quarantine(&mut document);
+    let (refuse_delete, quarantine) = service::quarantine(&mut document);
     let client_tls = tls::client_tls(&mut document);
     let server_tls = tls::server_tls(&mut document);
     let listeners = service::listeners(&mut document, &tenants, &client_tls, options);
@@ -163,6 +163,7 @@ fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Po
         resolver,
         control,
         refuse_delete,
+        quarantine,
         tenants: tenants.values,
         tenant_sessions,
         client_tls: client_tls.values,

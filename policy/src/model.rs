@@ -26,8 +26,10 @@ pub struct Policy {
     pub resolver: Resolver,
     /// `[control]`.
     pub control: Control,
-    /// `[quarantine]`, of which this version has `without-quarantine`.
+    /// `without-quarantine = "refuse-delete"`.
     pub refuse_delete: bool,
+    /// `[quarantine]`; `None`: no copies are kept.
+    pub quarantine: Option<Quarantine>,
     /// Tenant names; "default" is the first.
     pub tenants: Vec<String>,
     /// `max-sessions` of each; 0 is none.
@@ -71,7 +73,7 @@ pub struct Service {
     pub scanner_lives: u32,
     /// `require-sandbox`: `None` is "full as root, best effort otherwise".
     pub require_full_sandbox: Option<bool>,
-    /// `uid-range`, both ends included; large enough for two ids per tenant and one more.
+    /// `uid-range`, both ends included; large enough for three ids per tenant and two more.
     pub uid_range: (u32, u32),
     /// `accounts`: (role name, uid) overrides; outside `uid_range`, each id once.
     pub accounts: Vec<(String, u32)>,
@@ -570,6 +572,15 @@ pub enum EngineSocket {
     Path(PathBuf),
     /// Address and port.
     Tcp(SocketAddr),
+}
+
+/// `[quarantine]`, for each tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quarantine {
+    /// `keep`.
+    pub keep: Duration,
+    /// `max-size`, octets.
+    pub max_size: u64,
 }
 
 /// One `[mail-filter.NAME]`: limits, over which the status is `limit`.

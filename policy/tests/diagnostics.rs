@@ -87,7 +87,7 @@ cases! {
     relative_paths_are_refused: with_rest("[service]\nstate-dir = \"var/mailward\"\n");
     accounts_are_numbers_and_differ:
         with_rest("[service]\naccounts = { worker = \"mail\", scanner = 71, lookup = \"71\", keeper = 1 }\nuid-range = \"10-1\"\n");
-    a_quarantine_is_not_in_this_version: with_rest("[quarantine]\nenabled = true\nkeep = \"14d\"\nwithout-quarantine = \"delete\"\n");
+    a_quarantine_is_checked: with_rest("[quarantine]\nenabled = 1\nkeep = \"1m\"\nmax-size = \"1KiB\"\nwithout-quarantine = \"delete\"\n");
     name_servers_are_addresses: with_rest("[resolver]\nservers = [\"dns.example.net\", \"192.0.2.1\", 3]\n");
     tls_left_out_is_not_guessed: "version = 1\n[[listener]]\nprotocol = \"pop3\"\n[[session-acl]]\n[[command-acl]]\nplug-to = [\"mail.example.net\"]\n[antivirus.clamd]\n";
     tls_needs_a_certificate_and_known_names:

@@ -8,7 +8,7 @@ use nix::sys::prctl;
 use nix::sys::stat::{fstat, stat};
 use nix::unistd::{getgid, getpid, getuid};
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// A child has a dozen descriptors when it confines itself; more are not looked for.
 const MOST_DESCRIPTORS: u64 = 128;
@@ -31,7 +31,12 @@ impl Confined {
 /// # Errors
 /// The first wall that cannot stand; the process must end then. With `require_all` unset, walls that need a right
 /// which the invoking user lacks are named in [`Walls::missing`] instead.
-pub fn confine(spec: &Spec, namespaces: Vec<OwnedFd>, policy: &Policy) -> Result<Confined, Error> {
+pub fn confine(
+    spec: &Spec,
+    namespaces: Vec<OwnedFd>,
+    directory: Option<BorrowedFd<'_>>,
+    policy: &Policy,
+) -> Result<Confined, Error> {
     // Compiled first: it allocates, and nothing must fail once the rights are gone.
     let filter = seccomp::compile(policy)?;
     let mut walls = Walls { pid: getpid().as_raw().unsigned_abs(), ..Walls::default() };
@@ -46,7 +51,7 @@ pub fn confine(spec: &Spec, namespaces: Vec<OwnedFd>, policy: &Policy) -> Result
     }
     limits::apply(&spec.limits)?;
     prctl::set_no_new_privs().map_err(|error| Error::new("no_new_privs", error))?;
-    walls.landlock_abi = landlock::deny(!spec.network)?;
+    walls.landlock_abi = landlock::deny(!spec.network, directory)?;
     if walls.landlock_abi == 0 {
         // A belt more than the promise of "full": many kernels of today lack it.
         walls.missing.push("Landlock: this kernel has none".into());

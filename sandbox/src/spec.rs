@@ -40,6 +40,8 @@ pub struct Spec {
     pub make: Vec<Namespace>,
     /// Make an empty root (only with `make`; a joined mount namespace has one).
     pub empty_root: bool,
+    /// The role has one directory, whose descriptor comes along: Landlock lets it write there.
+    pub directory: bool,
     /// The role speaks to the network (lookup): Landlock leaves it alone.
     pub network: bool,
     /// Resource limits.

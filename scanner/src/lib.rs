@@ -47,7 +47,7 @@ use tokio::runtime::LocalRuntime;
 /// # Errors
 /// [`Error`]; the process must end then.
 pub fn run() -> Result<(), Error> {
-    let Started { link, log, runtime, confined } = start(Role::Scanner, &confinement::POLICY, |log| {
+    let Started { link, log, runtime, confined, .. } = start(Role::Scanner, &confinement::POLICY, |log| {
         report_panics(log);
         content::warm_up();
         Ok(())

@@ -84,7 +84,8 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
 
     let (events, inbox) = mpsc::channel(EVENTS);
     let require_all = service.require_full_sandbox.unwrap_or(root);
-    let mut children = Children::new(events.clone(), policy.tenants.clone(), require_all);
+    let mut children =
+        Children::new(events.clone(), policy.tenants.clone(), service.state_dir.clone(), require_all);
     for plan in plan(&policy, identities.as_ref(), descriptors) {
         let role = plan.role;
         children
@@ -255,6 +256,21 @@ pub(crate) fn plan(policy: &Policy, identities: Option<&Identities>, descriptors
                     cpu_seconds: None,
                 },
             });
+            if policy.quarantine.is_some() {
+                groups.push(GroupPlan {
+                    role: Role::Writer,
+                    tenant,
+                    id: id(Role::Writer, tenant),
+                    wanted: 1,
+                    lives: 0,
+                    limits: Limits {
+                        descriptors: Some(descriptors),
+                        file_size,
+                        memory: None,
+                        cpu_seconds: None,
+                    },
+                });
+            }
         }
     }
     let names = |item: &PlugTo| matches!(item, PlugTo::Name { .. });

@@ -120,7 +120,9 @@ impl Index {
     ///
     /// # Errors
     /// When it cannot be made durable, or the maildrop or its tenant holds too many. The mail must be deferred then.
-    pub fn store(&mut self, maildrop: &Mailbox, entry: ChangedMail) -> io::Result<()> {
+    pub fn store(&mut self, maildrop: &Mailbox, mut entry: ChangedMail) -> io::Result<()> {
+        // The quarantine knows what it has.
+        entry.kept = false;
         if entry.uidl.len() > MAX_UIDL {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "UIDL of more than 70 octets"));
         }
@@ -273,7 +275,7 @@ fn decode_line(line: &str) -> Option<ChangedMail> {
     let uidl = from_hex(words.next()?)?;
     let sha256 = Sha256(from_hex(words.next()?)?.try_into().ok()?);
     let length = words.next()?.parse().ok()?;
-    words.next().is_none().then_some(ChangedMail { uidl, sha256, length })
+    words.next().is_none().then_some(ChangedMail { uidl, sha256, length, kept: false })
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
@@ -289,7 +291,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     fn mail(uidl: &str, length: u64) -> ChangedMail {
-        ChangedMail { uidl: uidl.into(), sha256: Sha256([7; 32]), length }
+        ChangedMail { uidl: uidl.into(), sha256: Sha256([7; 32]), length, kept: false }
     }
 
     fn state() -> tempfile::TempDir {

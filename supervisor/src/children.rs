@@ -11,11 +11,13 @@ use ipc::supervisor_keyholder::{FromKeyholder, ToKeyholder};
 use ipc::supervisor_lookup::{FromLookup, ToLookup};
 use ipc::supervisor_scanner::{FromScanner, ToScanner};
 use ipc::supervisor_worker::{FromWorker, ToWorker};
+use ipc::supervisor_writer::{FromWriter, ToWriter};
 use ipc::wire::Message;
 use sandbox::{Jail, Limits, Namespace, Spec};
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -39,6 +41,8 @@ pub(crate) enum FromChild {
     Lookup(FromLookup),
     /// The keyholder says.
     Keyholder(FromKeyholder),
+    /// A writer says.
+    Writer(FromWriter),
     /// Something for the log.
     Log(Box<log::Event>),
     /// Its link ended, or what came over it broke the contract.
@@ -52,6 +56,7 @@ enum Outbox {
     Scanner(Post<ToScanner, FromScanner>),
     Lookup(Post<ToLookup, FromLookup>),
     Keyholder(Post<ToKeyholder, FromKeyholder>),
+    Writer(Post<ToWriter, FromWriter>),
 }
 
 /// Where a child stands.
@@ -59,7 +64,8 @@ enum Outbox {
 pub(crate) enum Phase {
     /// Started, not confined yet.
     Booting,
-    /// Confined and checked; a scanner still compiles its signatures, the keyholder reads its keys.
+    /// Confined and checked; a scanner still compiles its signatures, the keyholder reads its keys, a writer looks
+    /// what it has.
     Preparing,
     /// At work.
     Serving,
@@ -155,10 +161,17 @@ pub(crate) struct Children {
     require_all: bool,
     events: mpsc::Sender<Event>,
     tenants: Vec<String>,
+    /// Where writers have their folders.
+    state_dir: PathBuf,
 }
 
 impl Children {
-    pub(crate) fn new(events: mpsc::Sender<Event>, tenants: Vec<String>, require_all: bool) -> Self {
+    pub(crate) fn new(
+        events: mpsc::Sender<Event>,
+        tenants: Vec<String>,
+        state_dir: PathBuf,
+        require_all: bool,
+    ) -> Self {
         Self {
             groups: Vec::new(),
             living: HashMap::new(),
@@ -167,6 +180,7 @@ impl Children {
             require_all,
             events,
             tenants,
+            state_dir,
         }
     }
 
@@ -292,10 +306,15 @@ impl Children {
         let tenant_name = self.tenants.get(usize::from(tenant)).cloned().unwrap_or_default();
         let title = match role {
             Role::Lookup | Role::Keyholder => format!("mailward {role}"),
-            Role::Worker | Role::Scanner => format!("mailward {role} {tenant_name}"),
+            Role::Worker | Role::Scanner | Role::Writer => format!("mailward {role} {tenant_name}"),
         };
         let join = group.jail.as_ref().map(Jail::kinds).unwrap_or_default();
-        let descriptors = group.jail.as_ref().map(Jail::descriptors).unwrap_or_default();
+        let mut descriptors = group.jail.as_ref().map(Jail::descriptors).unwrap_or_default();
+        let directory = match role {
+            Role::Writer => Some(crate::quarantine::open_folder(&self.state_dir, &tenant_name, user)?),
+            Role::Worker | Role::Scanner | Role::Lookup | Role::Keyholder => None,
+        };
+        descriptors.extend(directory.as_ref().map(AsFd::as_fd));
         let boot = Boot {
             build: build(),
             role,
@@ -305,6 +324,7 @@ impl Children {
                 make: if group.jail.is_some() { Vec::new() } else { own_namespaces(role) },
                 empty_root: group.jail.is_none(),
                 join,
+                directory: directory.is_some(),
                 network: role == Role::Lookup,
                 limits,
                 require_all: self.require_all,
@@ -324,6 +344,7 @@ impl Children {
             Role::Scanner => Outbox::Scanner(converse(id, ready, ours, FromChild::Scanner, events)),
             Role::Lookup => Outbox::Lookup(converse(id, ready, ours, FromChild::Lookup, events)),
             Role::Keyholder => Outbox::Keyholder(converse(id, ready, ours, FromChild::Keyholder, events)),
+            Role::Writer => Outbox::Writer(converse(id, ready, ours, FromChild::Writer, events)),
         };
         tokio::task::spawn_local(listen_to_log(id, our_log, self.events.clone()));
         self.living.insert(
@@ -374,7 +395,7 @@ impl Children {
             return Err(format!("walls are missing: {}", ready.walls.missing.join("; ")));
         }
         child.phase = match child.role {
-            Role::Scanner | Role::Keyholder => Phase::Preparing,
+            Role::Scanner | Role::Keyholder | Role::Writer => Phase::Preparing,
             Role::Worker | Role::Lookup => Phase::Serving,
         };
         Ok(())
@@ -385,7 +406,7 @@ impl Children {
         let Some(child) = self.living.get(&id) else { return false };
         let sent = match &child.outbox {
             Outbox::Worker(outbox) => outbox.send(message, fds),
-            Outbox::Scanner(_) | Outbox::Lookup(_) | Outbox::Keyholder(_) => false,
+            Outbox::Scanner(_) | Outbox::Lookup(_) | Outbox::Keyholder(_) | Outbox::Writer(_) => false,
         };
         self.kill_unless(sent, id)
     }
@@ -395,7 +416,7 @@ impl Children {
         let Some(child) = self.living.get(&id) else { return false };
         let sent = match &child.outbox {
             Outbox::Scanner(outbox) => outbox.send(message, fds),
-            Outbox::Worker(_) | Outbox::Lookup(_) | Outbox::Keyholder(_) => false,
+            Outbox::Worker(_) | Outbox::Lookup(_) | Outbox::Keyholder(_) | Outbox::Writer(_) => false,
         };
         self.kill_unless(sent, id)
     }
@@ -405,7 +426,7 @@ impl Children {
         let Some(child) = self.living.get(&id) else { return false };
         let sent = match &child.outbox {
             Outbox::Lookup(outbox) => outbox.send(message, fds),
-            Outbox::Worker(_) | Outbox::Scanner(_) | Outbox::Keyholder(_) => false,
+            Outbox::Worker(_) | Outbox::Scanner(_) | Outbox::Keyholder(_) | Outbox::Writer(_) => false,
         };
         self.kill_unless(sent, id)
     }
@@ -415,7 +436,17 @@ impl Children {
         let Some(child) = self.living.get(&id) else { return false };
         let sent = match &child.outbox {
             Outbox::Keyholder(outbox) => outbox.send(message, fds),
-            Outbox::Worker(_) | Outbox::Scanner(_) | Outbox::Lookup(_) => false,
+            Outbox::Worker(_) | Outbox::Scanner(_) | Outbox::Lookup(_) | Outbox::Writer(_) => false,
+        };
+        self.kill_unless(sent, id)
+    }
+
+    /// Sends to a writer, as [`Children::tell_worker`].
+    pub(crate) fn tell_writer(&mut self, id: ChildId, message: ToWriter, fds: Vec<OwnedFd>) -> bool {
+        let Some(child) = self.living.get(&id) else { return false };
+        let sent = match &child.outbox {
+            Outbox::Writer(outbox) => outbox.send(message, fds),
+            Outbox::Worker(_) | Outbox::Scanner(_) | Outbox::Lookup(_) | Outbox::Keyholder(_) => false,
         };
         self.kill_unless(sent, id)
     }

@@ -270,6 +270,7 @@ impl Supervisor {
             FromChild::Scanner(message) => self.scanner_said(id, message),
             FromChild::Lookup(message) => self.lookup_said(id, message),
             FromChild::Keyholder(message) => self.keyholder_said(id, message),
+            FromChild::Writer(message) => self.writer_said(id, message),
             FromChild::Log(event) => {
                 if let Some(child) = self.children.get(id) {
                     let tenant = self.policy.tenants.get(usize::from(child.tenant)).map_or("", |name| name);
@@ -304,6 +305,7 @@ impl Supervisor {
             Role::Scanner => self.slices.prepare_scanner(&mut self.children, id, tenant, generation),
             Role::Lookup => self.prepare_lookup(id),
             Role::Keyholder => self.prepare_keyholder(id),
+            Role::Writer => self.prepare_writer(id),
         };
         if !begun {
             self.condemn(id, "cannot be given its policy");
@@ -312,9 +314,10 @@ impl Supervisor {
         match role {
             Role::Worker => {
                 self.join_keyholder(id);
+                self.join_writer(id);
                 self.seat_waiting(tenant);
             }
-            Role::Scanner | Role::Keyholder => {}
+            Role::Scanner | Role::Keyholder | Role::Writer => {}
             Role::Lookup => {
                 self.ask_again();
                 self.ask_names_again();
@@ -389,6 +392,13 @@ impl Supervisor {
                     &[],
                 );
             }
+            Role::Writer => {
+                self.journal.note(
+                    Level::Error,
+                    "the writer is lost; originals are not kept until its replacement is there",
+                    &[],
+                );
+            }
         }
         self.reap();
         self.fill();
@@ -439,8 +449,10 @@ impl Supervisor {
 
     /// Says once that the service is up: every child of the start is at work.
     pub(crate) fn announce(&mut self) {
-        let begins =
-            |phase, role| phase == Phase::Booting || (phase == Phase::Preparing && role == Role::Keyholder);
+        let begins = |phase, role| {
+            phase == Phase::Booting
+                || (phase == Phase::Preparing && matches!(role, Role::Keyholder | Role::Writer))
+        };
         if self.announced
             || self.fatal.is_some()
             || self.pending.is_some()

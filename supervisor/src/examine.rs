@@ -90,7 +90,8 @@ fn started(policy: &Policy, tenant: u16, events: mpsc::Sender<Event>) -> Result<
     let identities =
         if root { Some(Identities::allocate(&policy.service, tenants).map_err(Error::new)?) } else { None };
     let require_all = policy.service.require_full_sandbox.unwrap_or(root);
-    let mut children = Children::new(events, policy.tenants.clone(), require_all);
+    let mut children =
+        Children::new(events, policy.tenants.clone(), policy.service.state_dir.clone(), require_all);
     let plans = boot::plan(policy, identities.as_ref(), descriptors);
     let scanners = plans.into_iter().filter(|plan| plan.role == Role::Scanner && plan.tenant == tenant);
     for plan in scanners {
@@ -126,6 +127,7 @@ async fn serving(
             | FromChild::Scanner(_)
             | FromChild::Lookup(_)
             | FromChild::Keyholder(_)
+            | FromChild::Writer(_)
             | FromChild::Log(_) => {}
         }
     }

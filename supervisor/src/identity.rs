@@ -10,7 +10,7 @@ pub(crate) struct Identities {
 }
 
 impl Identities {
-    /// Gives each (role, tenant) its id: lookup and the keyholder have the first of the range, each tenant two of its own.
+    /// Gives each (role, tenant) its id: lookup and the keyholder have the first of the range, each tenant three of its own.
     ///
     /// # Errors
     /// A sentence for the operator: the range is too small, or an id would be used twice.
@@ -18,9 +18,10 @@ impl Identities {
         let (first, last) = service.uid_range;
         let mut wanted = vec![(Role::Lookup, 0, first), (Role::Keyholder, 0, first.saturating_add(1))];
         for tenant in 0..tenants {
-            let own = first.saturating_add(2).saturating_add(2 * u32::from(tenant));
+            let own = first.saturating_add(2).saturating_add(3 * u32::from(tenant));
             wanted.push((Role::Worker, tenant, own));
             wanted.push((Role::Scanner, tenant, own.saturating_add(1)));
+            wanted.push((Role::Writer, tenant, own.saturating_add(2)));
         }
         let mut ids = HashMap::new();
         let mut owners: HashMap<u32, (Role, u16)> = HashMap::new();
@@ -60,7 +61,7 @@ mod tests {
         let service = fixtures::policy(1).service;
         let identities = Identities::allocate(&service, 100).unwrap();
         let distinct: std::collections::HashSet<u32> = identities.ids.values().copied().collect();
-        assert_eq!(distinct.len(), 202);
+        assert_eq!(distinct.len(), 302);
     }
 
     #[test]
@@ -77,7 +78,7 @@ mod tests {
     #[test]
     fn a_range_that_is_too_small_is_refused() {
         let mut service = fixtures::policy(1).service;
-        service.uid_range = (2_147_000_000, 2_147_000_003);
+        service.uid_range = (2_147_000_000, 2_147_000_004);
         assert!(Identities::allocate(&service, 1).is_ok());
         assert!(Identities::allocate(&service, 2).is_err());
     }

@@ -10,6 +10,7 @@
 //! names.rs         client_names.rs                         what lists of hosts stand for
 //! children.rs     post.rs, backoff.rs, identity.rs, slices.rs                         the roles
 //! changed.rs      mailboxes.rs     what clients hold of changed mails      spool_file.rs      mails too large for memory
+//! quarantine.rs   folders of writers, and what is in them by name
 //! keys.rs         who may have a key used     tls_files.rs    files of TLS, opened and unread
 //! requests.rs     what workers say of their sessions     late.rs      rules that a client's certificate or name decides
 //! redirect.rs     NAT rules that die with us              lock.rs          one instance for each state-dir
@@ -54,6 +55,7 @@ mod original_dst;
 mod poison;
 mod post;
 mod probes;
+pub mod quarantine;
 mod queue;
 pub mod records;
 mod redirect;

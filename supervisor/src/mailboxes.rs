@@ -79,8 +79,10 @@ impl Supervisor {
             }
         };
         let Some(session) = self.sessions.live.get_mut(&id) else { return };
+        let tenant = session.tenant;
         session.mailbox = Some((selection, mailbox.clone()));
         self.sessions.readers.entry(mailbox).or_default().push(id);
+        let entries = self.marked_kept(tenant, entries);
         let mut pieces = entries.chunks(PIECE).peekable();
         loop {
             let entries = pieces.next().unwrap_or_default().to_vec();
@@ -110,12 +112,14 @@ impl Supervisor {
         worker: ChildId,
         id: SessionId,
         (selection, mail): (Selection, MailId),
-        entry: ChangedMail,
+        mut entry: ChangedMail,
     ) {
-        let open = self.sessions.live.get(&id).and_then(|session| session.mailbox.clone());
+        let session = self.sessions.live.get(&id);
+        let tenant = session.map_or(0, |session| session.tenant);
+        let open = session.and_then(|session| session.mailbox.clone());
         let Some((_, mailbox)) = open.filter(|(open, _)| *open == selection) else {
             // Closed meanwhile: the mail has no place in which it could be remembered.
-            let message = ToWorker::Stored { session: id, mail, safe: false };
+            let message = ToWorker::Stored { session: id, mail, safe: false, kept: false };
             self.children.tell_worker(worker, message, Vec::new());
             return;
         };
@@ -123,12 +127,13 @@ impl Supervisor {
             self.condemn(worker, "stores a unique-id that is too long");
             return;
         }
+        entry.kept = self.is_kept(tenant, entry.sha256);
         let stored = self.index.store(&mailbox, entry.clone());
         if let Err(error) = &stored {
             let fields = [("session", id.to_string()), ("error", error.to_string())];
             self.journal.note(Level::Error, "a changed mail cannot be remembered: it is deferred", &fields);
         }
-        let message = ToWorker::Stored { session: id, mail, safe: stored.is_ok() };
+        let message = ToWorker::Stored { session: id, mail, safe: stored.is_ok(), kept: entry.kept };
         self.children.tell_worker(worker, message, Vec::new());
         if stored.is_err() {
             return;

@@ -186,12 +186,26 @@ impl Supervisor {
                         self.condemn(id, "cannot be given its keys");
                     }
                 }
+                Role::Writer => {
+                    if self.policy.quarantine.is_none() {
+                        self.retire(id);
+                    } else if !self.prepare_writer(id) {
+                        self.condemn(id, "cannot be given its limits");
+                    }
+                }
                 Role::Lookup => {
                     if !self.prepare_lookup(id) {
                         self.condemn(id, "cannot be given its policy");
                     }
                 }
             }
+        }
+    }
+
+    fn retire(&mut self, id: ChildId) {
+        if let Some(child) = self.children.get_mut(id) {
+            child.phase = Phase::Leaving;
+            self.children.kill(id);
         }
     }
 

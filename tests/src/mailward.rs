@@ -59,6 +59,12 @@ impl Config {
         Self { server: Some(server), rest, ..Self::default() }
     }
 
+    /// Without a quarantine.
+    pub fn keeping_nothing(mut self) -> Self {
+        self.rest.push_str("[quarantine]\nenabled = false\n");
+        self
+    }
+
     /// In front of this server, scanning with this clamd alone.
     pub fn clamd(server: SocketAddr, socket: &Path) -> Self {
         let rest = format!("[antivirus.clamd]\nsocket = \"{}\"\n", socket.display());

@@ -6,7 +6,7 @@ use mailward_tests::mailward::{Config, Mailward};
 use mailward_tests::{mails, root_or_skip};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn maildrop() -> Vec<Vec<u8>> {
@@ -89,18 +89,11 @@ fn fetchmail_keeps_the_mails_and_loses_none() {
     }
 }
 
-#[test]
-fn fetchmail_that_deletes_what_it_fetched_loses_no_mail() {
-    if !root_or_skip("fetchmail_that_deletes_what_it_fetched_loses_no_mail") {
-        return;
-    }
-    let maildrop = maildrop();
-    let dovecot = Dovecot::start(&maildrop);
-    let mailward = Mailward::start(&Config::scanning(dovecot.address()));
-    let directory = tempfile::tempdir().unwrap();
-    let inbox = directory.path().join("inbox");
+/// fetchmail without `keep`.
+fn fetchmail_that_deletes(mailward: &Mailward, directory: &Path) -> (Command, PathBuf) {
+    let inbox = directory.join("inbox");
     fs::create_dir(&inbox).unwrap();
-    let run_control = directory.path().join("fetchmailrc");
+    let run_control = directory.join("fetchmailrc");
     fs::write(
         &run_control,
         format!(
@@ -112,11 +105,43 @@ fn fetchmail_that_deletes_what_it_fetched_loses_no_mail() {
     )
     .unwrap();
     fs::set_permissions(&run_control, fs::Permissions::from_mode(0o600)).unwrap();
+    let mut command = Command::new("fetchmail");
+    command.args(["--nodetach", "--nosyslog", "--invisible", "-f"]).arg(&run_control);
+    command.env("HOME", directory).env("FETCHMAILHOME", directory);
+    (command, inbox)
+}
+
+#[test]
+fn fetchmail_that_deletes_what_it_fetched_succeeds_because_the_originals_are_in_the_quarantine() {
+    if !root_or_skip(
+        "fetchmail_that_deletes_what_it_fetched_succeeds_because_the_originals_are_in_the_quarantine",
+    ) {
+        return;
+    }
+    let dovecot = Dovecot::start(&maildrop());
+    let mailward = Mailward::start(&Config::scanning(dovecot.address()));
+    let directory = tempfile::tempdir().unwrap();
+    let (mut command, inbox) = fetchmail_that_deletes(&mailward, directory.path());
+    succeed("fetchmail", &mut command);
+    check("fetchmail", &delivered(&inbox));
+    assert!(dovecot.mails().is_empty());
+    let kept = fs::read_dir(mailward.state_dir().join("quarantine/default")).unwrap();
+    let kept: Vec<Vec<u8>> = kept.map(|file| fs::read(file.unwrap().path()).unwrap()).collect();
+    assert!(kept.iter().any(|file| file.ends_with(&mails::infected())));
+}
+
+#[test]
+fn fetchmail_that_deletes_what_it_fetched_loses_no_mail() {
+    if !root_or_skip("fetchmail_that_deletes_what_it_fetched_loses_no_mail") {
+        return;
+    }
+    let maildrop = maildrop();
+    let dovecot = Dovecot::start(&maildrop);
+    let mailward = Mailward::start(&Config::scanning(dovecot.address()).keeping_nothing());
+    let directory = tempfile::tempdir().unwrap();
+    let (mut command, inbox) = fetchmail_that_deletes(&mailward, directory.path());
     // fetchmail ends its session at the refused DELE; what it had not fetched by then must still be there.
     for _ in 0..3 {
-        let mut command = Command::new("fetchmail");
-        command.args(["--nodetach", "--nosyslog", "--invisible", "-f"]).arg(&run_control);
-        command.env("HOME", directory.path()).env("FETCHMAILHOME", directory.path());
         let _ = command.output().unwrap();
     }
     let left = dovecot.mails();

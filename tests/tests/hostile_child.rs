@@ -135,7 +135,7 @@ fn ended(probe: &Probe, walls: Option<(&Spec, &Jail, &Policy)>) -> bool {
             if let Some((spec, jail, policy)) = walls {
                 let namespaces: Vec<OwnedFd> =
                     jail.descriptors().iter().map(|fd| fd.try_clone_to_owned().unwrap()).collect();
-                if sandbox::confine(spec, namespaces, policy).is_err() {
+                if sandbox::confine(spec, namespaces, None, policy).is_err() {
                     // SAFETY: ends this child without the test's own clean-up.
                     unsafe { libc::_exit(77) }
                 }

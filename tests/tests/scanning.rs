@@ -87,7 +87,7 @@ fn no_hostile_mail_of_the_corpus_arrives_as_it_came() {
 #[test]
 fn sizes_stay_true_after_a_mail_was_replaced_and_dele_is_refused_after_a_restart_too() {
     let server = Server::start(vec![mails::plain("one", "1"), mails::infected()], &[]);
-    let config = Config::scanning(server.address());
+    let config = Config::scanning(server.address()).keeping_nothing();
     let mailward = Mailward::start(&config);
     let mut client = Client::login(mailward.address());
     let notice = client.retrieve(2);

@@ -279,6 +279,7 @@ pub(crate) async fn dialled(
             ToWorker::Policy { .. }
             | ToWorker::Tls { .. }
             | ToWorker::Keyholder
+            | ToWorker::Writer
             | ToWorker::Session(_)
             | ToWorker::Spool { .. }
             | ToWorker::NoSpool { .. }

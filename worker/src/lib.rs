@@ -37,6 +37,7 @@ mod memory;
 mod panics;
 mod part_map;
 mod peer;
+mod quarantine;
 mod scan;
 mod serve;
 mod session;
@@ -61,7 +62,7 @@ use tokio::runtime::LocalRuntime;
 /// # Errors
 /// [`Error`]; the process must end then.
 pub fn run() -> Result<(), Error> {
-    let Started { link, log, runtime, confined } = start(Role::Worker, &confinement::POLICY, |_| {
+    let Started { link, log, runtime, confined, .. } = start(Role::Worker, &confinement::POLICY, |_| {
         panics::remember_where();
         warm_up()
     })?;

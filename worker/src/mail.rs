@@ -3,6 +3,7 @@
 //! Whatever goes wrong on it defers the mail: the client hears of a failure that passes, the mail stays where it is.
 use crate::copy::{Copy, Delivery};
 use crate::limits::{ANSWER_TEXT, VIRUS_NAME};
+use crate::quarantine::{self, Original};
 use crate::scan::{self, Decision, Judgement, Lost, Question, Trip};
 use crate::session::Session;
 use crate::spool::SealedMail;
@@ -192,6 +193,12 @@ impl<M: Machine> Session<M> {
             Decision::Deliver(copy) => {
                 let outcome = if copy.is_changed() { Outcome::Replaced } else { Outcome::Passed };
                 let Some(hand) = self.finish(id, outcome, Some(&judged), &judged.reason) else { return };
+                if let Some(mail) = hand.mail().filter(|_| copy.is_changed())
+                    && hand.direction == Direction::Download
+                {
+                    let facts = quarantine::facts(&self.question(&hand).context, &judged);
+                    self.originals.hold(Original::new(hand.number, Rc::clone(mail), facts));
+                }
                 if M::KEEPS_COPIES {
                     return self.give(hand.number, copy);
                 }
@@ -328,7 +335,8 @@ impl<M: Machine> Session<M> {
         self.driver.serve(number, Verdict::Deliver { length, changed }, Delivery::new(copy));
     }
 
-    /// Nothing lost: the change is on record before its first octet is served.
+    /// Nothing lost: the original is in the quarantine, or cannot be deleted, and the change is on record, before its first
+    /// octet is served.
     pub(crate) fn replaced(&mut self, number: u32, uidl: Option<Vec<u8>>, length: u64) {
         let kept = self.unrecorded.iter().find(|(of, _)| *of == number).map(|(_, copy)| Rc::clone(copy));
         let Some(copy) = kept.or_else(|| self.copies.get(number)) else {
@@ -337,14 +345,20 @@ impl<M: Machine> Session<M> {
         };
         let mail = self.next_mail();
         self.storing.push((mail, number));
-        let entry = ChangedMail { uidl: uidl.unwrap_or_default(), sha256: copy.sha256, length };
-        self.worker.tell(FromWorker::Store { session: self.id, selection: self.selection, mail, entry });
+        let uidl = uidl.unwrap_or_default();
+        let entry = ChangedMail { uidl: uidl.clone(), sha256: copy.sha256, length, kept: false };
+        let store = FromWorker::Store { session: self.id, selection: self.selection, mail, entry };
+        quarantine::keep_then_store(&self.worker, self.originals.get(number), &uidl, store);
     }
 
     /// The supervisor wrote it down, or could not.
-    pub(crate) fn stored(&mut self, id: MailId, safe: bool) {
+    pub(crate) fn stored(&mut self, id: MailId, safe: bool, kept: bool) {
         let Some(at) = self.storing.iter().position(|(mail, _)| *mail == id) else { return };
         let (_, number) = self.storing.remove(at);
+        if kept {
+            self.originals.forget(number);
+            self.driver.tell(Input::Kept(number));
+        }
         if M::KEEPS_COPIES {
             self.unrecorded.retain(|(of, _)| *of != number);
             if !safe {
@@ -419,7 +433,7 @@ impl<M: Machine> Session<M> {
 }
 
 /// What engines said, fit for a log: the names in it were chosen by whoever wrote the signatures, or the mail.
-fn printable(answers: &[EngineAnswer]) -> Vec<EngineAnswer> {
+pub(crate) fn printable(answers: &[EngineAnswer]) -> Vec<EngineAnswer> {
     let mut answers = answers.to_vec();
     for answer in &mut answers {
         answer.virus = answer.virus.take().map(|virus| log::printable(&virus, VIRUS_NAME));

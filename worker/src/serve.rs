@@ -7,6 +7,7 @@ use crate::joining::{self, Admitted};
 use crate::keyholder::{Remote, SESSION};
 use crate::memory::Memory;
 use crate::panics;
+use crate::quarantine::Quarantine;
 use ipc::ids::SessionId;
 use ipc::log::{Level, Log};
 use ipc::supervisor_worker::{Counters, End, FromWorker, TlsFile, ToWorker};
@@ -36,6 +37,8 @@ pub(crate) struct Worker {
     pub(crate) buffers: Rc<RefCell<Buffers>>,
     /// Who has the keys.
     pub(crate) keyholder: Arc<Remote>,
+    /// Who keeps originals.
+    pub(crate) quarantine: Rc<Quarantine>,
     /// Files of TLS of policies that are still to come.
     tls_files: RefCell<Vec<(u64, TlsFile, OwnedFd)>>,
     sessions: RefCell<HashMap<SessionId, Rc<Inbox>>>,
@@ -56,6 +59,7 @@ impl Worker {
             memory: Memory::new(),
             buffers: Buffers::new(),
             keyholder: Arc::default(),
+            quarantine: Rc::default(),
             tls_files: RefCell::default(),
             sessions: RefCell::default(),
             backlog: RefCell::default(),
@@ -63,6 +67,11 @@ impl Worker {
             draining: Cell::new(false),
             ended_or_sent: Notify::new(),
         })
+    }
+
+    /// Whether the session lives.
+    pub(crate) fn has_session(&self, id: SessionId) -> bool {
+        self.sessions.borrow().contains_key(&id)
     }
 
     /// Sends a message to the supervisor, in order, without waiting.
@@ -108,6 +117,7 @@ fn take(worker: &Rc<Worker>, message: ToWorker, fds: Vec<OwnedFd>) {
             worker.tls_files.borrow_mut().extend(file);
         }
         ToWorker::Keyholder => worker.keyholder.set(fds.into_iter().next()),
+        ToWorker::Writer => worker.quarantine.set(fds.into_iter().next()),
         ToWorker::Policy { generation, len } => {
             let files = worker.tls_files.take().into_iter().filter(|(of, ..)| *of == generation);
             let files = files.map(|(_, file, fd)| (file, fd)).collect();

@@ -13,6 +13,7 @@ use crate::late::Late;
 use crate::limits::{CHANGED, USER};
 use crate::mail::InHand;
 use crate::peer::Peer;
+use crate::quarantine::Originals;
 use crate::scan::{Judgement, Lost};
 use crate::serve::Worker;
 use ipc::ids::{MailId, Selection, SessionId};
@@ -48,6 +49,8 @@ pub(crate) struct Session<M> {
     pub(crate) copies: Copies,
     /// Changed copies that the machine keeps, until they are on record.
     pub(crate) unrecorded: Vec<(u32, Rc<Copy>)>,
+    /// The originals of changed copies, until they are in the quarantine.
+    pub(crate) originals: Originals,
     /// Mails numbered so far.
     pub(crate) mails: u32,
     /// The mails that are on their way to a judgement.
@@ -93,6 +96,7 @@ impl<M: Machine> Session<M> {
             selection: Selection(0),
             copies: Copies::default(),
             unrecorded: Vec::new(),
+            originals: Originals::default(),
             mails: 0,
             hands: Vec::new(),
             storing: Vec::new(),
@@ -246,7 +250,7 @@ impl<M: Machine> Session<M> {
                 }
             }
             ToWorker::NoLease { session: _, mail, why } => self.not_leased(mail, why),
-            ToWorker::Stored { session: _, mail, safe } => self.stored(mail, safe),
+            ToWorker::Stored { session: _, mail, safe, kept } => self.stored(mail, safe, kept),
             ToWorker::Renew { session: _, generation, rule, language } => {
                 self.renew(generation, rule, language)
             }
@@ -265,6 +269,7 @@ impl<M: Machine> Session<M> {
             | ToWorker::Policy { .. }
             | ToWorker::Tls { .. }
             | ToWorker::Keyholder
+            | ToWorker::Writer
             | ToWorker::Drain => self.note(Level::Error, "message out of place", ""),
         }
     }
@@ -322,7 +327,10 @@ impl<M: Machine> Session<M> {
             self.note(Level::Error, "too many changed mails", "");
         }
         let entries = entries.into_iter().take(room);
-        self.changed.extend(entries.map(|entry| Changed { uidl: entry.uidl, length: entry.length }));
+        self.changed.extend(entries.map(|entry| {
+            let ChangedMail { uidl, length, kept, sha256: _ } = entry;
+            Changed { uidl, length, kept }
+        }));
         if !more {
             let changed = std::mem::take(&mut self.changed);
             self.driver.tell(Input::Changed(&changed));

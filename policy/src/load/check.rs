@@ -88,16 +88,16 @@ fn required_certificates(sink: &Sink<'_>, policy: &Policy, rule: u16, at: &At) {
     }
 }
 
-/// One id for worker and scanner of each tenant, one for lookup and one for the keyholder; no id twice.
+/// One id for worker, scanner and writer of each tenant, one for lookup and one for the keyholder; no id twice.
 fn user_ids(sink: &Sink<'_>, policy: &Policy, places: &Places) {
     let (first, last) = policy.service.uid_range;
-    let needed = 2 * policy.tenants.len() + 2;
+    let needed = 3 * policy.tenants.len() + 2;
     let there = usize::try_from(u64::from(last) - u64::from(first) + 1).unwrap_or(usize::MAX);
     if there < needed {
         sink.error(
             &places.start,
             format!("`uid-range` has {there} user ids, but {needed} are needed"),
-            "make it larger: two for each tenant and two more",
+            "make it larger: three for each tenant and two more",
         );
     }
     let Some(at) = &places.accounts else { return };

@@ -5,7 +5,7 @@ use super::tls;
 use super::{LoadOptions, Named, Place};
 use crate::diagnostic::At;
 use crate::host::socket_address;
-use crate::model::{Control, Listener, LogSettings, Login, Resolver, Service, Transparent};
+use crate::model::{Control, Listener, LogSettings, Login, Quarantine, Resolver, Service, Transparent};
 use crate::names::{Language, Protocol};
 use crate::read::{Item, Table};
 use crate::time::Zone;
@@ -208,20 +208,16 @@ pub(super) fn control(document: &mut Document<'_>) -> Control {
 }
 
 /// Whether deleting a replaced mail is refused while there is no copy of it.
-pub(super) fn quarantine(document: &mut Document<'_>) -> bool {
-    let Some(mut table) = document.table("quarantine") else { return true };
-    if let Some(item) = table.take("enabled")
-        && item.flag() == Some(true)
-    {
-        table.sink.later(
-            &item.at,
-            "`enabled = true` is not in this version",
-            "write enabled = false: this version keeps no copies",
-        );
-    }
+/// Whether a mail of which there is no copy must not be deleted, and what is kept.
+pub(super) fn quarantine(document: &mut Document<'_>) -> (bool, Option<Quarantine>) {
+    let mut quarantine = Quarantine { keep: Duration::from_secs(14 * 24 * 3600), max_size: 10 * GIB };
+    let Some(mut table) = document.table("quarantine") else { return (true, Some(quarantine)) };
+    let enabled = table.take("enabled").and_then(|item| item.flag()).unwrap_or(true);
+    quarantine.keep = table.duration("keep", quarantine.keep, Duration::from_secs(3600));
+    quarantine.max_size = table.size("max-size", quarantine.max_size, MIB..=1024 * 1024 * GIB);
     let refuse = table.choice("without-quarantine", true, &[("refuse-delete", true), ("allow", false)]);
     table.finish();
-    refuse
+    (refuse, enabled.then_some(quarantine))
 }
 
 pub(super) fn listeners(

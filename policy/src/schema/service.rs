@@ -226,26 +226,20 @@ const RESOLVER: &[Entry] = &[
 const REDIS: &[Entry] = &[now("url", Kind::Text, "", "Where throttling, affinity and answers are shared.")];
 
 const QUARANTINE: &[Entry] = &[
-    now(
-        "enabled",
-        YES_NO,
-        "false",
-        "Keep a copy of every mail that is replaced or refused. This version keeps none; a later one does by default.",
-    ),
+    now("enabled", YES_NO, "true", "Keep the original of every mail that is served changed, before it is."),
     now(
         "without-quarantine",
         Kind::Word(&[word("refuse-delete"), word("allow")]),
         "\"refuse-delete\"",
         "Whether a client may delete a replaced mail of which there is no copy.",
     ),
-    later(
-        "keep",
-        Kind::Duration,
-        "\"14d\"",
-        "How long copies are kept.",
-        "remove it; this version keeps no copies",
+    now("keep", Kind::Duration, "\"14d\"", "How long copies are kept; at least 1h."),
+    now(
+        "max-size",
+        Kind::Size,
+        "\"10GiB\"",
+        "Room for the copies of one tenant; when it is full, no more are kept until some are older than `keep`.",
     ),
-    later("max-size", Kind::Size, "\"10GiB\"", "Room for copies.", "remove it; this version keeps no copies"),
 ];
 
 const LISTENER: &[Entry] = &[

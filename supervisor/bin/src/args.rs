@@ -67,6 +67,14 @@ pub(crate) enum Command {
     /// the errors are printed here. Mail rules, engines and limits apply from the next mail of every session; sessions that
     /// the rules deny now are ended in their protocol. SIGHUP does the same.
     Reload(Reload),
+    /// The originals of mails that were served changed.
+    ///
+    /// Works on the directory of the quarantine, as root, whether the service runs or not. What is known of a mail is shown;
+    /// the mail itself is only written to a file that you name.
+    Quarantine {
+        #[command(subcommand)]
+        command: Quarantine,
+    },
     /// Look at TLS of a server.
     Tls {
         #[command(subcommand)]
@@ -84,7 +92,7 @@ pub(crate) enum Command {
     /// Serve as a role; only the supervisor starts it.
     #[command(hide = true)]
     Role {
-        /// worker, scanner, lookup or keyholder.
+        /// worker, scanner, lookup, keyholder or writer.
         name: String,
     },
     /// Print the JSON Schema of the configuration, for editors.
@@ -99,6 +107,48 @@ pub(crate) enum Command {
         /// Where; it must exist.
         directory: PathBuf,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Quarantine {
+    /// Every mail: case, when it came last, octets, whose it is, what was found.
+    List(Where),
+    /// All that is known of one.
+    Show(Case),
+    /// Write one to a file, as it came: with whatever was found in it.
+    Export(Export),
+    /// Delete one for good. Where a client has not deleted it on the server, it cannot until the mail is kept again.
+    Delete(Case),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Where {
+    /// Where the state directory is named.
+    #[command(flatten)]
+    pub(crate) file: Config,
+    /// The state directory, if the configuration cannot be read.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Print JSON, an object on a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Case {
+    /// The case, as notices and the log name it, or the SHA-256 of the mail.
+    #[arg(value_name = "CASE")]
+    pub(crate) case: String,
+    #[command(flatten)]
+    pub(crate) place: Where,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    #[command(flatten)]
+    pub(crate) case: Case,
+    /// Where to write it; it must not be there.
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

@@ -13,6 +13,7 @@ mod init;
 mod manual;
 mod names;
 mod probe;
+mod quarantine;
 mod reload;
 mod role;
 mod run;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Init(arguments) => init::init(&arguments),
         Command::Reload(arguments) => reload::reload(&arguments),
+        Command::Quarantine { command } => quarantine::quarantine(&command),
         Command::Show(arguments) => show::show(&arguments),
         Command::Test(arguments) => test::test(*arguments),
         Command::Demo { once } => demo::run(demo::Options { once }),

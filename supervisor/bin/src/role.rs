@@ -8,6 +8,7 @@ pub(crate) fn run(name: &str) -> ExitCode {
         "scanner" => end(name, scanner::run()),
         "lookup" => end(name, lookup::run()),
         "keyholder" => end(name, keyholder::run()),
+        "writer" => end(name, writer::run()),
         _ => {
             let _ = writeln!(
                 io::stderr(),

@@ -86,6 +86,8 @@ pub enum Input<'a> {
         /// Only then may it be served.
         safe: bool,
     },
+    /// The quarantine has the original of the mail of this number, which is or will be served changed: it may be deleted.
+    Kept(u32),
     /// The next piece of the judged copy, in order from its start; fed while `wants_copy()`. Empty: the copy is at its end.
     Copy(&'a [u8]),
     /// That peer took all that was said to it; fed while [`Machine::has_more`] of that side.
@@ -133,6 +135,8 @@ pub struct Changed {
     pub uidl: Vec<u8>,
     /// Octets as served.
     pub length: u64,
+    /// The quarantine has the original: it may be deleted.
+    pub kept: bool,
 }
 
 /// What was decided about a mail.

@@ -57,7 +57,7 @@ fn a_confined_worker_relays_scans_and_replaces() {
         let notice = b"Subject: notice\r\n\r\nremoved\r\n";
         scanner.answers(&job.infected(notice)).await;
         let FromWorker::Store { session: ID, mail, .. } = lab.hear().await else { panic!() };
-        lab.tell(ToWorker::Stored { session: ID, mail, safe: true }).await;
+        lab.tell(ToWorker::Stored { session: ID, mail, safe: true, kept: false }).await;
         client.hears(&retrieved(notice)).await;
         client.says(b"QUIT\r\n").await;
         client.hears(b"+OK bye\r\n").await;

@@ -81,16 +81,26 @@ fn a_replaced_mail_is_on_record_before_it_is_served() {
         let FromWorker::Store { session: ID, selection: Selection(0), mail, entry } = lab.hear().await else {
             panic!()
         };
-        let expected =
-            ChangedMail { uidl: b"uid-1".to_vec(), sha256: job.job.sha256, length: notice.len() as u64 };
+        let expected = ChangedMail {
+            uidl: b"uid-1".to_vec(),
+            sha256: job.job.sha256,
+            length: notice.len() as u64,
+            kept: false,
+        };
         assert_eq!(entry, expected);
         assert!(pwrite(&job.output, b"evil", 0).is_err(), "what was judged cannot change");
-        lab.tell(ToWorker::Stored { session: ID, mail, safe: true }).await;
+        lab.tell(ToWorker::Stored { session: ID, mail, safe: true, kept: false }).await;
         client.hears(&retrieved(notice)).await;
         client.says(b"DELE 1\r\n").await;
         assert!(client.line().await.starts_with("-ERR"));
         client.says(b"LIST 1\r\n").await;
         client.hears(format!("+OK 1 {}\r\n", notice.len()).as_bytes()).await;
+        // There is still no copy of the original: it is tried again, and now it is there.
+        client.says(b"RETR 1\r\n").await;
+        let FromWorker::Store { session: ID, mail, entry, .. } = lab.hear().await else { panic!() };
+        assert_eq!(entry, expected);
+        lab.tell(ToWorker::Stored { session: ID, mail, safe: true, kept: true }).await;
+        client.hears(&retrieved(notice)).await;
         client.says(b"RETR 1\r\n").await;
         client.hears(&retrieved(notice)).await;
         assert_eq!(lab.mails()[0].outcome, Outcome::Replaced);
@@ -106,7 +116,7 @@ fn a_changed_mail_that_cannot_be_recorded_is_not_served() {
         let (scanner, job) = lab.scanning().await;
         scanner.answers(&job.infected(b"Subject: notice\r\n\r\nremoved\r\n")).await;
         let FromWorker::Store { session: ID, mail, .. } = lab.hear().await else { panic!() };
-        lab.tell(ToWorker::Stored { session: ID, mail, safe: false }).await;
+        lab.tell(ToWorker::Stored { session: ID, mail, safe: false, kept: false }).await;
         assert!(client.line().await.starts_with(DEFERRED));
         client.says(b"NOOP\r\n").await;
         client.hears(b"+OK\r\n").await;
@@ -281,6 +291,7 @@ fn sizes_of_mails_that_were_changed_before_stay_true() {
             uidl: format!("uid-{number}").into_bytes(),
             sha256: ipc::ids::Sha256([0; 32]),
             length: 70 + number,
+            kept: false,
         };
         lab.tell(ToWorker::Changed {
             session: ID,

@@ -28,10 +28,10 @@ impl Core {
     /// Holds a command against the mails that were served changed.
     pub(super) fn guard(&self, command: &Command<'_>) -> Guarded {
         let Some(selected) = &self.selected else { return Guarded::Free };
-        if !self.common.settings.refuse_delete || !selected.has_changed() {
+        let changed = selected.irreplaceable();
+        if !self.common.settings.refuse_delete || changed.is_empty() {
             return Guarded::Free;
         }
-        let changed = selected.changed();
         let asked = |keys: &[u8]| {
             if changed.len() > ASKED {
                 return Guarded::Refused;

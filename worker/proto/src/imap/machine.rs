@@ -189,6 +189,7 @@ impl Imap {
             Input::Changed(changed) => self.core.learn(changed, out),
             Input::Judged(mail, verdict) => self.core.judged(mail, verdict, out),
             Input::Scanned { number, copy, changed } => self.core.scanned(number, copy, changed, out),
+            Input::Kept(number) => self.core.kept(number),
             Input::Recorded { number, safe } => self.core.recorded(number, safe),
             Input::Settings(settings, language) => {
                 self.core.common.take_settings(settings, language);
@@ -588,6 +589,7 @@ impl Core {
         let length = copy.length();
         let bound = self.common.settings.copy_cache;
         let on_record = self.selected.as_ref().and_then(|selected| selected.length(uid)) == Some(length);
+        let has_original = self.selected.as_ref().is_some_and(|selected| selected.has_original(uid));
         if let Some(selected) = &mut self.selected
             && (!changed || on_record)
         {
@@ -599,13 +601,23 @@ impl Core {
             }
             return;
         };
-        if changed && !on_record {
+        // As long as the original is nowhere but on the server, it is tried again to have it kept.
+        if changed && !(on_record && has_original) {
             pending.outcome = Outcome::Recording(copy);
             let uidl = Some(uid.to_string().into_bytes());
             out.events.push(Event::Replaced { number: mail, uidl, length });
         } else {
             pending.outcome = Outcome::Ready(copy);
             out.events.push(Event::Delivered { number: mail });
+        }
+    }
+
+    /// The quarantine has its original.
+    fn kept(&mut self, mail: u32) {
+        if let Some(uid) = self.outbox.pending(mail).map(|pending| pending.uid)
+            && let Some(selected) = &mut self.selected
+        {
+            selected.keep_original(uid);
         }
     }
 

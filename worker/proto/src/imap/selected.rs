@@ -1,7 +1,7 @@
 //! The mailbox that is open: which of its mails were served changed, and the scanned copies that the session keeps.
 use super::fetch::Known;
 use crate::machine::{Changed, ScannedCopy};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 
 /// Copies that one session keeps, whatever their size: each is a descriptor, and a worker has many sessions.
@@ -14,6 +14,8 @@ pub(super) struct Selected {
     pub(super) read_write: bool,
     /// By UID: octets as served.
     changed: HashMap<u32, u64>,
+    /// UIDs of those whose originals are in the quarantine.
+    kept: HashSet<u32>,
     /// The newest last.
     copies: VecDeque<Kept>,
 }
@@ -35,9 +37,12 @@ impl Selected {
 
     /// What the index knows of it.
     pub(super) fn learn(&mut self, changed: &[Changed]) {
-        for Changed { uidl, length } in changed {
+        for Changed { uidl, length, kept } in changed {
             if let Some(uid) = std::str::from_utf8(uidl).ok().and_then(|uid| uid.parse().ok()) {
                 self.replaced(uid, *length);
+                if *kept {
+                    self.keep_original(uid);
+                }
             }
         }
     }
@@ -57,9 +62,20 @@ impl Selected {
         self.changed.get(&uid).copied()
     }
 
-    /// UIDs of mails that are served changed, ascending.
-    pub(super) fn changed(&self) -> Vec<u32> {
-        let mut uids: Vec<u32> = self.changed.keys().copied().collect();
+    /// The quarantine has the original of this mail.
+    pub(super) fn keep_original(&mut self, uid: u32) {
+        self.kept.insert(uid);
+    }
+
+    /// Whether it has.
+    pub(super) fn has_original(&self, uid: u32) -> bool {
+        self.kept.contains(&uid)
+    }
+
+    /// UIDs of mails that are served changed and whose originals are nowhere but on the server, ascending.
+    pub(super) fn irreplaceable(&self) -> Vec<u32> {
+        let mut uids: Vec<u32> =
+            self.changed.keys().copied().filter(|uid| !self.has_original(*uid)).collect();
         uids.sort_unstable();
         uids
     }

@@ -14,8 +14,10 @@ pub(super) struct Maildrop {
     asked: Vec<Changed>,
     /// The server has no UIDL although there are changed mails: any mail could be one of them.
     opaque: bool,
+    /// Changed mails whose originals are in the quarantine.
+    kept: Option<Box<BTreeSet<u32>>>,
     /// Marked as deleted: the driver may hold copies, but the server would not serve them any more.
-    deleted: BTreeSet<u32>,
+    deleted: Option<Box<BTreeSet<u32>>>,
 }
 
 #[derive(Debug)]
@@ -55,6 +57,9 @@ impl Maildrop {
         {
             let mark = Mark::Changed { length: changed.length, uidl: Some(uidl.into()) };
             self.marks.insert(number, mark);
+            if changed.kept {
+                self.keep(number);
+            }
         }
     }
 
@@ -113,26 +118,38 @@ impl Maildrop {
         self.marks.insert(number, Mark::Changed { length, uidl: uidl.map(Into::into) });
     }
 
+    /// The quarantine has the original of this mail.
+    pub(super) fn keep(&mut self, number: u32) {
+        self.kept.get_or_insert_default().insert(number);
+    }
+
+    /// Whether it has.
+    pub(super) fn is_kept(&self, number: u32) -> bool {
+        self.kept.as_ref().is_some_and(|kept| kept.contains(&number))
+    }
+
     /// The server marked this mail as deleted.
     pub(super) fn delete(&mut self, number: u32) {
-        self.deleted.insert(number);
+        self.deleted.get_or_insert_default().insert(number);
     }
 
     /// The server took back all such marks.
     pub(super) fn reset(&mut self) {
-        self.deleted.clear();
+        self.deleted = None;
     }
 
     /// Whether the mail is marked as deleted.
     pub(super) fn is_deleted(&self, number: u32) -> bool {
-        self.deleted.contains(&number)
+        self.deleted.as_ref().is_some_and(|deleted| deleted.contains(&number))
     }
 
     /// Whether the mail may be deleted; else the answer without `-ERR`.
     pub(super) fn may_delete(&self, number: u32, refuse_changed: bool) -> Result<(), Answer> {
         match self.marks.get(&number) {
             Some(Mark::Deferred) => Err(Answer::DeleteDeferred),
-            Some(Mark::Changed { .. }) if refuse_changed => Err(Answer::DeleteReplaced),
+            Some(Mark::Changed { .. }) if refuse_changed && !self.is_kept(number) => {
+                Err(Answer::DeleteReplaced)
+            }
             None if self.opaque && refuse_changed => Err(Answer::DeleteUnknown),
             Some(Mark::Changed { .. } | Mark::Judged) | None => Ok(()),
         }

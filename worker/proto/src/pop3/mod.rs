@@ -116,6 +116,7 @@ impl Pop3 {
             Input::Eof(Side::Client) => self.common.client_ended = true,
             Input::Eof(Side::Server) => self.server_ended(out),
             Input::Changed(changed) => self.step(|state, _common| Ok(state.changed(changed, out)))?,
+            Input::Kept(number) => self.step(|state, _common| Ok(state.kept(number)))?,
             Input::Pull => {
                 self.common.active = self.common.now;
                 self.step(|state, common| Ok(state.pull(common, out)))?;

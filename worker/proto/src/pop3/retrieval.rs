@@ -103,6 +103,11 @@ impl Retrieval {
         }
     }
 
+    /// The quarantine has the original of this mail.
+    pub(super) fn keep(&mut self, number: u32) {
+        self.transaction.maildrop.keep(number);
+    }
+
     /// The index of changed mails grew; looked at when this mail is done.
     pub(super) fn learn(&mut self, changed: &[Changed]) {
         self.transaction.maildrop.learn(changed);
@@ -209,7 +214,8 @@ impl Retrieval {
             }
             Verdict::Deliver { length, changed: true } => {
                 let length = *length;
-                if maildrop.length(number) == Some(length) {
+                // As long as the original is nowhere but on the server, it is tried again to have it kept.
+                if maildrop.length(number) == Some(length) && maildrop.is_kept(number) {
                     return self.deliver(length, out);
                 }
                 let known = maildrop.uidl(number);

@@ -294,6 +294,22 @@ impl State {
         }
     }
 
+    pub(super) fn kept(self, number: u32) -> Self {
+        match self {
+            Self::Transaction(mut state) => {
+                state.maildrop.keep(number);
+                Self::Transaction(state)
+            }
+            Self::Retrieval(mut state) => {
+                state.keep(number);
+                Self::Retrieval(state)
+            }
+            Self::Greeting(_) | Self::Late(_) | Self::Authorization(_) | Self::Update(_) | Self::Ended => {
+                self
+            }
+        }
+    }
+
     pub(super) fn pull(self, common: &mut Common, out: &mut Output) -> Self {
         match self {
             Self::Retrieval(state) => state.pull(common, out),

@@ -133,6 +133,8 @@ pub(crate) struct Peers<M> {
     pub(crate) held: HashMap<u32, (Verdict, Vec<u8>)>,
     /// The index of changed mails takes no more.
     pub(crate) unrecorded: bool,
+    /// The quarantine takes every original.
+    pub(crate) kept: bool,
     /// The scanner does not answer by itself: mails that it has, by number.
     pub(crate) busy: bool,
     pub(crate) scanning: VecDeque<(u32, Vec<u8>)>,
@@ -200,6 +202,7 @@ impl<M: Start> Peers<M> {
             judgements: VecDeque::new(),
             held: HashMap::new(),
             unrecorded: false,
+            kept: false,
             busy: false,
             scanning: VecDeque::new(),
             copy: Vec::new(),
@@ -378,6 +381,9 @@ impl<M: Start> Peers<M> {
             self.handle(Input::Changed(&changed));
         }
         if let Some(number) = replaced {
+            if self.kept {
+                self.handle(Input::Kept(number));
+            }
             if M::KEEPS_COPIES {
                 self.handle(Input::Recorded { number, safe: !self.unrecorded });
             } else if let Some((verdict, copy)) = self.held.get(&number).cloned() {

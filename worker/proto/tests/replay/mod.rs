@@ -15,6 +15,7 @@
 //! @set k v    settings, before anything is sent       @verdict clean|changed …|deny …|defer …   of the next mail
 //! @changed u n  the index holds UIDL u with length n   @learn u n  …and learns of it later
 //! @unrecorded the index of changed mails takes no more
+//! @kept       the quarantine takes every original; `kept` behind a mail of @changed: it has this one
 //! @forget     the driver drops the copies it holds     @advance s   seconds pass
 //! @busy       the scanner answers only to @judge       @judge n     about the nth mail that it has, from 0
 //! @scanned n m  it answers late: mail n is clean, and this
@@ -201,6 +202,7 @@ fn other<M: Start>(number: usize, line: &str, conf: &mut Settings, pair: &mut Pe
             pair.reload(settings);
         }
         "@unrecorded" => pair.unrecorded = true,
+        "@kept" => pair.kept = true,
         "@forget" => pair.held.clear(),
         "@advance" => pair.advance(Duration::from_secs(argument.parse().unwrap())),
         "@eof" => pair.end(if argument == "C" { Side::Client } else { Side::Server }),
@@ -250,8 +252,9 @@ fn readable(debug: &str) -> String {
 }
 
 fn changed(argument: &str) -> Changed {
+    let (argument, kept) = argument.strip_suffix(" kept").map_or((argument, false), |entry| (entry, true));
     let (uidl, length) = argument.split_once(' ').unwrap();
-    Changed { uidl: uidl.into(), length: length.parse().unwrap() }
+    Changed { uidl: uidl.into(), length: length.parse().unwrap(), kept }
 }
 
 fn language_named(name: &str) -> Language {
