@@ -44,7 +44,10 @@ pub(crate) fn build() -> io::Result<Vec<Mail>> {
         "7bit",
         &eicar,
     );
-    let macro_document = base64(&archive("word/vbaProject.bin", b"\xd0\xcf\x11\xe0 Sub AutoOpen() Shell")?);
+    let macro_document = base64(&archive("word/vbaProject.bin", &noise(600))?);
+    let locked = base64(&locked(archive("plans.txt", &noise(600))?));
+    let program = base64(&[b"MZ\x90\0\x03\0\0\0\x04\0\0\0\xff\xff\0\0".as_slice(), &noise(600)].concat());
+    let first_line = |encoded: &str| encoded.lines().next().unwrap_or_default().as_bytes().to_vec();
     Ok(vec![
         identical("plain text", include_bytes!("../mails/plain.eml")),
         identical("alternative, inline image", include_bytes!("../mails/alternative.eml")),
@@ -67,9 +70,21 @@ pub(crate) fn build() -> io::Result<Vec<Mail>> {
         },
         Mail {
             title: "document with a macro",
-            promise: Promise::Unclaimed,
+            promise: Promise::Stopped,
             bytes: with_attachment("Price list", "prices.docm", &macro_document),
-            poison: Vec::new(),
+            poison: first_line(&macro_document),
+        },
+        Mail {
+            title: "locked archive",
+            promise: Promise::Stopped,
+            bytes: with_attachment("The plans, the password follows", "plans.zip", &locked),
+            poison: first_line(&locked),
+        },
+        Mail {
+            title: "program",
+            promise: Promise::Stopped,
+            bytes: with_attachment("New viewer", "viewer.exe", &program),
+            poison: first_line(&program),
         },
         Mail {
             title: "HTML, script, web bug",
@@ -165,6 +180,17 @@ fn archive(name: &str, content: &[u8]) -> io::Result<Vec<u8>> {
     archive.start_file(name, SimpleFileOptions::default()).map_err(io::Error::other)?;
     archive.write_all(content)?;
     Ok(archive.finish().map_err(io::Error::other)?.into_inner())
+}
+
+/// The same archive with its member marked as locked (PKWARE's note, 4.4.4, bit 0), in both of its headers.
+fn locked(mut archive: Vec<u8>) -> Vec<u8> {
+    let directory = memchr::memmem::find(&archive, b"PK\x01\x02").map(|at| at + 8);
+    for at in [Some(6), directory].into_iter().flatten() {
+        if let Some(flags) = archive.get_mut(at) {
+            *flags |= 1;
+        }
+    }
+    archive
 }
 
 /// Octets that do not compress and are the same in every run.

@@ -148,7 +148,16 @@ fn configuration(
          plug-to = [\"{server}\"]\n\
          server-tls = \"off\"\n\n\
          [antivirus.builtin]\n\
-         signatures = [\"builtin:test\"]\n"
+         signatures = [\"builtin:test\"]\n\n\
+         [[doc-acl]]\n\
+         name = \"macros\"\n\
+         mime-type = [\"application/vnd.ms-office.vbaproject\"]\n\
+         action = \"replace\"\n\n\
+         [[doc-acl]]\n\
+         name = \"programs\"\n\
+         mime-type = [\"application/vnd.microsoft.portable-executable\"]\n\
+         filename = [\"*.exe\", \"*.scr\", \"*.js\"]\n\
+         action = \"replace\"\n"
     )
 }
 

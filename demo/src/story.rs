@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 enum Got {
     Identical,
     Notice,
+    PartGone,
     Changed,
     Refused,
     Leaked,
@@ -23,6 +24,7 @@ impl Got {
         match self {
             Self::Identical => "identical",
             Self::Notice => "a notice",
+            Self::PartGone => "a part gone",
             Self::Changed => "CHANGED",
             Self::Refused => "-ERR",
             Self::Leaked => "THE CONTENT",
@@ -32,7 +34,7 @@ impl Got {
     const fn keeps(&self, promise: Promise) -> bool {
         match promise {
             Promise::Identical => matches!(self, Self::Identical),
-            Promise::Stopped => matches!(self, Self::Notice | Self::Refused),
+            Promise::Stopped => matches!(self, Self::Notice | Self::PartGone | Self::Refused),
             Promise::Unclaimed => !matches!(self, Self::Leaked),
         }
     }
@@ -88,7 +90,7 @@ pub(crate) fn mails(out: &mut impl Write, mails: &[Mail], mailward: &mut Mailwar
         let got = compare(mail, &retrieved);
         let holds = got.keeps(mail.promise);
         kept &= holds;
-        if matches!(got, Got::Notice) {
+        if matches!(got, Got::Notice | Got::PartGone) {
             replaced.get_or_insert(number);
         }
         let record = u64::try_from(number).ok().and_then(|number| mailward.record(number));
@@ -115,7 +117,7 @@ pub(crate) fn mails(out: &mut impl Write, mails: &[Mail], mailward: &mut Mailwar
     }
     client.command("QUIT")?;
     let stopped = mails.iter().filter(|mail| mail.promise == Promise::Unclaimed).count();
-    writeln!(out, "\n  {stopped} mails (macro, HTML, spam) are not claimed: a later version does better.\n")?;
+    writeln!(out, "\n  {stopped} mails (HTML, spam) are not claimed: a later version does better.\n")?;
     Ok(kept)
 }
 
@@ -130,7 +132,8 @@ fn compare(mail: &Mail, retrieved: &Retrieved) -> Got {
         }
         Retrieved::Mail(bytes) if !mail.poison.is_empty() && contains(bytes, &mail.poison) => Got::Leaked,
         Retrieved::Mail(_) if mail.promise == Promise::Identical => Got::Changed,
-        Retrieved::Mail(_) => Got::Notice,
+        Retrieved::Mail(bytes) if contains(bytes, b"\r\nX-Mailward-Notice: ") => Got::Notice,
+        Retrieved::Mail(_) => Got::PartGone,
     }
 }
 

@@ -54,6 +54,13 @@ impl Peers {
     }
 }
 
+/// `[mail-filter.default]`.
+pub fn mail_filter() -> policy::model::MailFilter {
+    let include = |_: &Path| Ok(Vec::new());
+    let loaded = load(Path::new("f"), POLICY, &include, LoadOptions { demo: true, cores: 1 });
+    loaded.expect("the fuzzer's own policy").policy.mail_filters.remove(0)
+}
+
 fn settings() -> Rc<Settings> {
     let include = |_: &Path| Ok(Vec::new());
     let loaded = load(Path::new("f"), POLICY, &include, LoadOptions { demo: true, cores: 1 });
