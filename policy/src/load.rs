@@ -4,6 +4,7 @@ mod check;
 mod conditions;
 mod document;
 mod documents;
+mod fields;
 mod later;
 mod lists;
 mod mail;

@@ -402,8 +402,30 @@ pub struct MailAcl {
     pub whole_body: bool,
     /// `replace-body`.
     pub notice: Notice,
+    /// `subject-prefix`, `add-header`, `replace-header`, `remove-header`.
+    pub fields: HeaderChanges,
     /// `enforce = "monitor"`.
     pub monitor: bool,
+}
+
+/// What becomes of a mail's header.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeaderChanges {
+    /// `subject-prefix`, without blanks at its end.
+    pub subject_prefix: String,
+    /// `add-header`: name, value.
+    pub add: Vec<(String, String)>,
+    /// `replace-header`: name, value.
+    pub replace: Vec<(String, String)>,
+    /// `remove-header`: names.
+    pub remove: Option<Patterns>,
+}
+
+impl HeaderChanges {
+    /// Whether nothing is to be done.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// One alternative of `header`.

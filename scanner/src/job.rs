@@ -76,7 +76,7 @@ pub(crate) async fn judge(
     } else {
         inspect(&job, &mail, engines, filter).await
     };
-    let Verdict { outcome, rule, would } = rules::decide(&job, &inspection, mail.bytes());
+    let Verdict { outcome, rule, would, fields } = rules::decide(&job, &inspection, mail.bytes());
     let mut reason = inspection.reason();
     let copy = match &outcome {
         Outcome::Accept | Outcome::Defer | Outcome::Deny => None,
@@ -96,8 +96,24 @@ pub(crate) async fn judge(
         }
         unchanged => unchanged,
     };
+    let copy = if fields.is_empty() {
+        copy
+    } else {
+        let passing = copy.unwrap_or_else(|| mail.bytes().to_vec());
+        Some(rewrite::header::change(&passing, &fields, |name| filled(name, &inspection, &rule, &sha256)))
+    };
     let mut map = None;
     let mut disposition = match (&outcome, copy) {
+        (Outcome::Accept, Some(copy)) => match replace(&outputs.copy, &copy, job.scan.max_output) {
+            Ok(length) => {
+                map = outputs.map.as_ref().map(|file| part_map::write(file, &copy, filter));
+                Disposition::Replace { length }
+            }
+            Err(why) => {
+                reason = why.into();
+                Disposition::Defer
+            }
+        },
         (Outcome::Accept, _) => {
             map = outputs.map.as_ref().map(|file| part_map::write(file, mail.bytes(), filter));
             Disposition::Pass
@@ -133,6 +149,21 @@ pub(crate) async fn judge(
         answers: inspection.answers,
         reason: printable(&reason, MAX_REASON),
         micros: micros(begun.elapsed()),
+    }
+}
+
+/// What stands for `{name}` in a value of a header field.
+fn filled(name: &str, inspection: &Inspection<'_>, rule: &str, sha256: &Sha256) -> String {
+    match name {
+        "virus" => {
+            let viruses: Vec<String> = inspection.viruses().into_iter().map(|(_, virus)| virus).collect();
+            viruses.join(", ")
+        }
+        "status" => inspection.statuses.to_string(),
+        "rule" => rule.to_owned(),
+        "case" => sha256.case(),
+        // No filter knew a score.
+        _ => "unknown".into(),
     }
 }
 

@@ -7,8 +7,8 @@ use mail_parser::{HeaderValue, MessageParser};
 use policy::conditions::Facts;
 use policy::html::{Family, HtmlFilter};
 use policy::judge::{self, Mail, Part};
-use policy::model::{DocAcl, MailAcl, MailAction, PartAction, TypeSource};
-use policy::names::Direction;
+use policy::model::{DocAcl, HeaderChanges, MailAcl, MailAction, PartAction, TypeSource};
+use policy::names::{Direction, Protocol};
 use policy::notice::{Notice, Shipped};
 use policy::status::{Status, StatusSet};
 
@@ -19,6 +19,8 @@ pub(crate) struct Verdict {
     pub(crate) rule: String,
     /// With `enforce = "monitor"`: what would have.
     pub(crate) would: Option<MailAction>,
+    /// What becomes of the header, if the mail passes.
+    pub(crate) fields: HeaderChanges,
 }
 
 /// What becomes of a mail.
@@ -123,10 +125,19 @@ pub(crate) fn decide(job: &Job<'_>, inspection: &Inspection<'_>, mail: &[u8]) ->
     };
     if all_monitored && !withheld && outcome != Outcome::Accept {
         let would = Some(outcome.action());
-        return Verdict { outcome: Outcome::Accept, rule, would };
+        return Verdict { outcome: Outcome::Accept, rule, would, fields: HeaderChanges::default() };
     }
     let would = would_mail.into_iter().chain(parts.would).max().filter(|would| *would > outcome.action());
-    Verdict { outcome, rule, would }
+    // A client of IMAP has seen the header before the mail is judged; what it uploads it has not.
+    let unseen = context.protocol == Protocol::Pop3 || context.direction == Direction::Upload;
+    let passes = matches!(outcome, Outcome::Accept | Outcome::Change(_));
+    let fields = judgement
+        .rule
+        .filter(|rule| rule.action == MailAction::Accept && !rule.monitor)
+        .filter(|_| unseen && passes && inspection.recognised)
+        .map(|rule| rule.fields.clone())
+        .unwrap_or_default();
+    Verdict { outcome, rule, would, fields }
 }
 
 impl Outcome {

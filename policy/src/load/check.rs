@@ -4,7 +4,8 @@ use super::scanning::TEST_SIGNATURES;
 use super::{LoadOptions, Place, reach};
 use crate::conditions::{Conditions, one_of};
 use crate::diagnostic::{At, Sink};
-use crate::model::{CommandAcl, EngineKind, MailAcl, MailAction, Policy};
+use crate::model::{CommandAcl, EngineKind, HeaderChanges, MailAcl, MailAction, Policy};
+use crate::names::Protocol;
 use crate::notice::Notice;
 use crate::status::{Status, StatusSet};
 use crate::tls::ClientMode;
@@ -202,6 +203,16 @@ fn mail_rules(sink: &Sink<'_>, policy: &Policy, places: &Places) {
             );
         }
     }
+    let imap = policy.listeners.iter().any(|listener| listener.protocol == Protocol::Imap);
+    for (rule, Place { at, .. }) in policy.mail_acls.iter().zip(&places.mail_acls) {
+        if imap && !rule.fields.is_empty() && one_of(&rule.when.protocols, Protocol::Imap) {
+            sink.warn(
+                at,
+                "this rule changes headers, which a client of IMAP has seen before the mail is judged: there it does not",
+                "write protocol = [\"pop3\"] to say so",
+            );
+        }
+    }
     if !undecided.is_empty() {
         let names = undecided.iter().map(|status| status.name()).collect::<Vec<_>>().join(", ");
         sink.warn(
@@ -238,6 +249,7 @@ fn by_conditions(rules: &[MailAcl]) -> Walk<'_> {
         action: MailAction::Accept,
         whole_body: false,
         notice: Notice::default(),
+        fields: HeaderChanges::default(),
         monitor: false,
         when: Conditions { parents: Vec::new(), ..rule.when.clone() },
         ..rule.clone()

@@ -2,6 +2,7 @@
 use super::conditions::{Names, directions, patterns};
 use super::document::{Document, Files};
 use super::documents::sources;
+use super::fields;
 use super::rules::{monitors, name};
 use super::{Named, Place};
 use crate::comparison::{Comparison, SpamCondition, parse_score};
@@ -183,6 +184,7 @@ fn mail_acl(
         // A rule whose action could not be read takes the safe one; the policy is refused anyway.
         action: action.unwrap_or(MailAction::Defer),
         whole_body,
+        fields: fields::changes(table, action),
         notice: replace_body.and_then(|item| notice(&item, files)).unwrap_or_default(),
         monitor: monitors(table),
     }

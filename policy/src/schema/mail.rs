@@ -13,7 +13,6 @@ const STATUSES: Kind = Kind::List(&Kind::Word(&[
     word("clean"),
 ]));
 const DIRECTIONS: Kind = Kind::List(&Kind::Word(&[word("download"), word("upload")]));
-const REWRITES: &str = "remove it; this version changes no mail, it replaces it";
 const TYPE_SOURCES: Kind = Kind::List(&Kind::Word(&[word("magic"), word("extension"), word("content-type")]));
 
 const PARENTS: Entry = now(
@@ -139,23 +138,21 @@ const MAIL_ACL: &[Entry] = &[
         "replace: the parts that bear the status (the body where none does), or always the body.",
     ),
     now("replace-body", Kind::Template, "\"builtin:virus\"", "replace: what stands in the place of a body."),
-    later(
+    now(
         "subject-prefix",
         Kind::Text,
         "",
-        "Put before the subject: POP3, and IMAP with metadata = \"strict\".",
-        REWRITES,
+        "accept: put before the subject; POP3 only, as all changes of headers.",
     ),
     later("keyword", TEXTS, "", "IMAP keywords that are set: [\"$Junk\"].", REMOVE),
-    later("add-header", Kind::List(&Kind::Table("field")), "", "Header fields that are added.", REWRITES),
-    later(
+    now("add-header", Kind::List(&Kind::Table("field")), "", "accept: header fields that are added."),
+    now(
         "replace-header",
         Kind::List(&Kind::Table("field")),
         "",
-        "Header fields that are replaced.",
-        REWRITES,
+        "accept: header fields that are replaced, or added.",
     ),
-    later("remove-header", TEXTS, "", "Header fields that are removed: [\"X-Spam-*\"].", REWRITES),
+    now("remove-header", TEXTS, "", "accept: header fields that are removed: [\"X-Spam-*\"]."),
     now(
         "enforce",
         super::acl::ENFORCE,
@@ -174,7 +171,7 @@ const FIELD: &[Entry] = &[
         "value",
         Kind::Text,
         "",
-        "Its value; `{score}`, `{virus}`, `{rule}` and `{case}` are filled in. Required.",
+        "Its value; `{score}`, `{virus}`, `{status}`, `{rule}` and `{case}` are filled in. Required.",
     ),
 ];
 

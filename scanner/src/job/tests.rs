@@ -321,3 +321,14 @@ fn what_is_known_of_one_mail_is_not_believed_of_another_nor_of_another_engine() 
         assert_eq!(doubtful.statuses, StatusSet::of(Status::Error));
     }
 }
+
+#[test]
+fn a_rule_that_accepts_can_mark_the_mail() {
+    let rule = "[[mail-acl]]\nname = \"bulk\"\nvirus = [\"clean\"]\naction = \"accept\"\nsubject-prefix = \"[BULK] \"\n\
+                add-header = [{ name = \"X-Why\", value = \"{rule}: {status}\" }]\nremove-header = [\"X-Spam-*\"]\n";
+    let mail = "From: a@example.org\r\nX-Spam-Flag: NO\r\nSubject: offer\r\n\r\nBuy.\r\n";
+    let judged = judged(rule, mail.as_bytes());
+    let wanted = "From: a@example.org\r\nSubject: [BULK] offer\r\nX-Why: bulk: clean\r\n\r\nBuy.\r\n";
+    assert_eq!(String::from_utf8_lossy(judged.copy()), wanted);
+    assert_eq!(judged.verdict.rule, "bulk");
+}

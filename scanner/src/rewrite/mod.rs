@@ -5,6 +5,7 @@
 //! it stands for, and says what `words.rs` gives it; filtered HTML has them where it fits (`fit.rs`). A mail of which nothing has a place beyond doubt gets another body
 //! (`notice.rs` of the crate).
 mod fit;
+pub mod header;
 mod retype;
 pub mod tombstone;
 pub mod words;
