@@ -200,7 +200,7 @@ fn the_writer_has_walls_of_its_own_and_only_its_own_folder() {
     let folders: Vec<PathBuf> = fs::read_dir(format!("/proc/{pid}/fd"))
         .unwrap()
         .filter_map(|fd| fs::read_link(fd.unwrap().path()).ok())
-        .filter(|path| path.is_absolute() && *path != PathBuf::from("/dev/null"))
+        .filter(|path| path.is_absolute() && path.as_os_str() != "/dev/null")
         .collect();
     assert_eq!(folders, [folder(&mailward)]);
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();

@@ -84,6 +84,7 @@ impl Original {
 /// The originals of one session that are not in the quarantine yet; few, as its copies are. Nearly every session has none.
 #[derive(Default)]
 pub(crate) struct Originals {
+    #[expect(clippy::box_collection, reason = "nearly every session has none: an idle one is kept small")]
     held: Option<Box<VecDeque<Original>>>,
 }
 

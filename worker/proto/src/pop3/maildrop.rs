@@ -15,8 +15,10 @@ pub(super) struct Maildrop {
     /// The server has no UIDL although there are changed mails: any mail could be one of them.
     opaque: bool,
     /// Changed mails whose originals are in the quarantine.
+    #[expect(clippy::box_collection, reason = "nearly every session has none: an idle one is kept small")]
     kept: Option<Box<BTreeSet<u32>>>,
     /// Marked as deleted: the driver may hold copies, but the server would not serve them any more.
+    #[expect(clippy::box_collection, reason = "nearly every session has none: an idle one is kept small")]
     deleted: Option<Box<BTreeSet<u32>>>,
 }
 
