@@ -39,7 +39,7 @@ pub(crate) fn run() -> io::Result<()> {
         statuses: StatusSet::of(Status::Infected),
         borne: StatusSet::EMPTY,
         viruses: &["Eicar-Test-Signature"],
-        spam_score: None,
+        spam: Default::default(),
         size: 20_000,
         header: &[("Subject", "an ordinary mail")],
         senders: &["ann@example.net"],

@@ -35,6 +35,8 @@ const LARGE: usize = 5_000_000;
 /// When an archive cannot be built.
 pub(crate) fn build() -> io::Result<Vec<Mail>> {
     let eicar = eicar();
+    let spam =
+        ["XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD", "-ANTI-UBE-TEST-EMAIL*C.34X"].concat().into_bytes();
     let zipped = base64(&archive("invoice.com", &eicar)?);
     let zip_poison = zipped.lines().next().unwrap_or_default().as_bytes().to_vec();
     let eicar_mail = simple(
@@ -94,17 +96,15 @@ pub(crate) fn build() -> io::Result<Vec<Mail>> {
         },
         Mail {
             title: "spam (GTUBE)",
-            promise: Promise::Unclaimed,
+            promise: Promise::Stopped,
             bytes: simple(
                 "Sales <sales@example.com>",
                 "Best price",
                 "text/plain; charset=us-ascii",
                 "7bit",
-                ["XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD", "-ANTI-UBE-TEST-EMAIL*C.34X"]
-                    .concat()
-                    .as_bytes(),
+                &spam,
             ),
-            poison: Vec::new(),
+            poison: spam,
         },
         Mail {
             title: "ambiguous: two types",

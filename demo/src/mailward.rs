@@ -157,7 +157,13 @@ fn configuration(
          name = \"programs\"\n\
          mime-type = [\"application/vnd.microsoft.portable-executable\"]\n\
          filename = [\"*.exe\", \"*.scr\", \"*.js\"]\n\
-         action = \"replace\"\n"
+         action = \"replace\"\n\n\
+         [antispam.builtin]\n\n\
+         [[mail-acl]]\n\
+         name = \"spam\"\n\
+         virus = [\"clean\"]\n\
+         spam-score = \">= 15\"\n\
+         action = \"deny\"\n"
     )
 }
 

@@ -117,7 +117,7 @@ pub(crate) fn mails(out: &mut impl Write, mails: &[Mail], mailward: &mut Mailwar
     }
     client.command("QUIT")?;
     let stopped = mails.iter().filter(|mail| mail.promise == Promise::Unclaimed).count();
-    writeln!(out, "\n  {stopped} mails (HTML, spam) are not claimed: a later version does better.\n")?;
+    writeln!(out, "\n  {stopped} mails (HTML) are not claimed: a later version does better.\n")?;
     Ok(kept)
 }
 
@@ -154,7 +154,7 @@ fn reasons(record: Option<&Value>) -> (String, String) {
     let Some(record) = record else { return ("no record".into(), "no engine answered".into()) };
     let text = |key: &str| record.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let engines = record.get("engines").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let said: Vec<String> = engines
+    let mut said: Vec<String> = engines
         .iter()
         .map(|answer| {
             let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -168,6 +168,11 @@ fn reasons(record: Option<&Value>) -> (String, String) {
             )
         })
         .collect();
+    let filters = record.get("spam").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    said.extend(filters.iter().filter_map(|answer| {
+        let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or_default();
+        (!text("symbols").is_empty()).then(|| format!("spam {} ({})", text("score"), text("symbols")))
+    }));
     let statuses = text("statuses");
     let why = format!("{} ({statuses})", text("rule"));
     (shorten(&why, 26), shorten(&said.join("; "), 56))

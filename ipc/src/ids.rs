@@ -48,6 +48,30 @@ impl Sha256 {
     }
 }
 
+/// Who is asked about a mail, by the index in the scanner slice's engines or spam filters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Checker {
+    /// An antivirus engine.
+    Engine(u16),
+    /// A spam filter.
+    Filter(u16),
+}
+
+/// What one spam filter said of one mail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpamAnswer {
+    /// The filter's name in the configuration, at most 64 octets.
+    pub filter: String,
+    /// Thousandths of a point; `None`: it did not say.
+    pub score: Option<i64>,
+    /// What it found, comma-separated: printable ASCII, at most 256 octets.
+    pub symbols: String,
+    /// Why there is no score, for the log: printable, at most 256 octets.
+    pub detail: String,
+    /// Time the filter took, in microseconds.
+    pub micros: u32,
+}
+
 /// What one engine said of one mail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineAnswer {
@@ -59,6 +83,8 @@ pub struct EngineAnswer {
     pub virus: Option<String>,
     /// Why the status is not clean, for the log: printable, at most 256 octets.
     pub detail: String,
+    /// The leaves of the mail in which it found a virus, by index, at most 32; empty: it is not known in which.
+    pub parts: Vec<u16>,
     /// Time the engine took, in microseconds.
     pub micros: u32,
 }

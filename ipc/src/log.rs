@@ -1,5 +1,5 @@
 //! Typed, bounded log events from every child. The child never formats and never waits; the supervisor writes.
-use crate::ids::{EngineAnswer, SessionId, Sha256};
+use crate::ids::{EngineAnswer, SessionId, Sha256, SpamAnswer};
 use crate::wire::{self, Message};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, send};
@@ -71,6 +71,8 @@ pub struct Mail {
     pub statuses: StatusSet,
     /// What each engine said.
     pub answers: Vec<EngineAnswer>,
+    /// What each spam filter said.
+    pub spam: Vec<SpamAnswer>,
     /// Why.
     pub reason: String,
     /// From the last octet spooled to the judgement, in microseconds.

@@ -1,16 +1,16 @@
 //! Supervisor and scanner: policy, signature files, one lease per mail.
-use crate::ids::{EngineAnswer, LeaseId, Sha256};
+use crate::ids::{Checker, EngineAnswer, LeaseId, Sha256, SpamAnswer};
 use crate::wire::Message;
 use serde::{Deserialize, Serialize};
 
-/// One demanded engine of a lease.
+/// One engine or spam filter of a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineGrant {
-    /// Index into the scanner slice's engines.
-    pub engine: u16,
+    /// Which.
+    pub checker: Checker,
     /// Whether it can be asked.
     pub state: EngineState,
-    /// Octets of the largest mail in which it was seen to find the test virus at the end: above, the status is `limit`
+    /// Of an engine: octets of the largest mail in which it was seen to find the test virus at the end: above, the status is `limit`
     /// whatever the engine says. `None` is no limit.
     pub limit: Option<u64>,
 }
@@ -27,7 +27,7 @@ pub enum EngineState {
         /// The error number of the dial.
         errno: i32,
     },
-    /// Never yet found the test virus: it counts as `error` until it does.
+    /// Never yet found the test virus: it counts as `error` until it does. A spam filter: never yet gave a score.
     Unproven,
     /// It answered about this very mail before: what it said is in the lease's `known`.
     Known,
@@ -60,6 +60,8 @@ pub enum Purpose {
     ProbeEncrypted,
     /// No worker and no mail: what the engine says of its version and signatures. The answer's `detail` is that text.
     ProbeVersion,
+    /// No worker: an ordinary mail, to learn whether the spam filter gives a score.
+    ProbeFilter,
 }
 
 impl Purpose {
@@ -84,6 +86,11 @@ pub enum ToScanner {
         /// File name, for messages.
         name: String,
     },
+    /// One descriptor: a file of authorities, for engines behind TLS. All come before `Serve`.
+    Authorities {
+        /// Index into the scanner slice's `server_tls`.
+        server_tls: u16,
+    },
     /// Signatures are complete: compile them and answer `Serving`.
     Serve,
     /// Descriptors: the worker's pair if the purpose has one, then one per engine that is `Up`, in order.
@@ -94,7 +101,7 @@ pub enum ToScanner {
         generation: u64,
         /// From now, in milliseconds; the supervisor kills the scanner then.
         deadline_ms: u32,
-        /// The demanded engines.
+        /// The demanded engines and spam filters.
         engines: Vec<EngineGrant>,
         /// What for.
         purpose: Purpose,
@@ -104,10 +111,10 @@ pub enum ToScanner {
 }
 
 impl Message for ToScanner {
-    const MAX_FDS: usize = 16;
+    const MAX_FDS: usize = 1 + policy::engine::MOST_DAEMONS;
     fn fd_count(&self) -> usize {
         match self {
-            Self::Policy { .. } | Self::Signatures { .. } => 1,
+            Self::Policy { .. } | Self::Signatures { .. } | Self::Authorities { .. } => 1,
             Self::Serve => 0,
             Self::Lease { engines, purpose, .. } => {
                 let up = engines.iter().filter(|grant| grant.state == EngineState::Up).count();
@@ -142,6 +149,8 @@ pub enum FromScanner {
         sha256: Option<Sha256>,
         /// What each engine said, at most 4 KiB encoded.
         answers: Vec<EngineAnswer>,
+        /// What each spam filter said.
+        spam: Vec<SpamAnswer>,
     },
 }
 

@@ -1,5 +1,5 @@
 //! Worker and scanner, over a pair made for one mail: one job, one judgement.
-use crate::ids::{EngineAnswer, LeaseId, SessionId, Sha256};
+use crate::ids::{EngineAnswer, LeaseId, SessionId, Sha256, SpamAnswer};
 use crate::wire::Message;
 use policy::model::MailAction;
 use policy::names::{Direction, Language, Protocol};
@@ -104,6 +104,8 @@ pub struct Judged {
     pub statuses: StatusSet,
     /// One answer per demanded engine.
     pub answers: Vec<EngineAnswer>,
+    /// One answer per spam filter that was asked.
+    pub spam: Vec<SpamAnswer>,
     /// Why, for the log and the client: printable ASCII, at most 256 octets.
     pub reason: String,
     /// Time in the scanner, in microseconds.

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail loudly")]
 
 use ipc::boot::{Boot, Ready, Role};
-use ipc::ids::{EngineAnswer, LeaseId, MailId, Selection, SessionId, Sha256};
+use ipc::ids::{Checker, EngineAnswer, LeaseId, MailId, Selection, SessionId, Sha256, SpamAnswer};
 use ipc::log::{Event, Level, Mail, Outcome};
 use ipc::supervisor_keyholder::{self, FromKeyholder, KeyOf, ToKeyholder};
 use ipc::supervisor_lookup::{Candidate, FromLookup, Known, ToLookup};
@@ -37,12 +37,23 @@ fn line<M: Message + Debug + PartialEq>(out: &mut String, message: &M) {
     writeln!(out, "{name} {hex}").unwrap();
 }
 
+fn spam() -> SpamAnswer {
+    SpamAnswer {
+        filter: "rspamd".into(),
+        score: Some(-1),
+        symbols: "s".into(),
+        detail: "d".into(),
+        micros: 6,
+    }
+}
+
 fn answer() -> EngineAnswer {
     EngineAnswer {
         engine: "clamd".into(),
         statuses: StatusSet::of(Status::Infected),
         virus: Some("Eicar".into()),
         detail: "d".into(),
+        parts: vec![3],
         micros: 5,
     }
 }
@@ -182,6 +193,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
 
     line(&mut out, &ToScanner::Policy { generation: 1, len: 2 });
     line(&mut out, &ToScanner::Signatures { name: "a.yar".into() });
+    line(&mut out, &ToScanner::Authorities { server_tls: 1 });
     line(&mut out, &ToScanner::Serve);
     for purpose in [
         Purpose::Mail,
@@ -189,12 +201,13 @@ fn the_bytes_of_every_message_stay_what_they_are() {
         Purpose::ProbeTestVirus,
         Purpose::ProbeSize { size: 1 },
         Purpose::ProbeEncrypted,
+        Purpose::ProbeFilter,
         Purpose::ProbeVersion,
     ] {
         let state = EngineState::Down { errno: 111 };
         let engines = vec![
-            EngineGrant { engine: 0, state, limit: Some(1) },
-            EngineGrant { engine: 1, state: EngineState::Inside, limit: None },
+            EngineGrant { checker: Checker::Engine(0), state, limit: Some(1) },
+            EngineGrant { checker: Checker::Filter(1), state: EngineState::Inside, limit: None },
         ];
         let known = (purpose == Purpose::Mail).then(|| KnownAnswers { sha256, answers: vec![answer()] });
         line(
@@ -204,7 +217,10 @@ fn the_bytes_of_every_message_stay_what_they_are() {
     }
     line(&mut out, &FromScanner::Serving { signatures: 1, faults: vec!["f".into()] });
     line(&mut out, &FromScanner::Begun { lease, sha256 });
-    line(&mut out, &FromScanner::Done { lease, sha256: Some(sha256), answers: vec![answer()] });
+    line(
+        &mut out,
+        &FromScanner::Done { lease, sha256: Some(sha256), answers: vec![answer()], spam: vec![spam()] },
+    );
 
     line(
         &mut out,
@@ -244,6 +260,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
                 would: Some(MailAction::Replace),
                 statuses: StatusSet::of(Status::Clean),
                 answers: vec![answer()],
+                spam: vec![spam()],
                 reason: "r".into(),
                 micros: 9,
             },
@@ -308,6 +325,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
             rule: "r".into(),
             statuses: StatusSet::of(Status::Clean),
             answers: vec![answer()],
+            spam: vec![spam()],
             reason: "x".into(),
             micros: 3,
         })),

@@ -46,22 +46,40 @@ impl Comparison {
     }
 }
 
+/// What all spam filters together said of a mail. One's answer never hides that another had none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spam {
+    /// The highest score that was given, thousandths of a point.
+    pub score: Option<i64>,
+    /// A filter did not answer.
+    pub failed: bool,
+}
+
+impl FromIterator<Option<i64>> for Spam {
+    /// Of each filter that was asked: its score, if it gave one.
+    fn from_iter<I: IntoIterator<Item = Option<i64>>>(scores: I) -> Self {
+        scores.into_iter().fold(Self::default(), |spam, score| Self {
+            score: spam.score.max(score),
+            failed: spam.failed || score.is_none(),
+        })
+    }
+}
+
 /// `spam-score`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SpamCondition {
-    /// No filter knew the score.
+    /// A filter did not answer, or none was asked.
     Unknown,
     /// The score is known, and compares like this; thousandths of a point.
     Score(Comparison),
 }
 
 impl SpamCondition {
-    /// Whether it holds for this score, in thousandths; `None`: unknown.
-    pub fn holds(self, score: Option<i64>) -> bool {
-        match (self, score) {
-            (Self::Unknown, score) => score.is_none(),
-            (Self::Score(comparison), Some(score)) => comparison.holds(score),
-            (Self::Score(_), None) => false,
+    /// Whether it holds for what was said.
+    pub fn holds(self, spam: Spam) -> bool {
+        match self {
+            Self::Unknown => spam.failed || spam.score.is_none(),
+            Self::Score(comparison) => spam.score.is_some_and(|score| comparison.holds(score)),
         }
     }
 }
@@ -76,4 +94,32 @@ pub fn parse_score(text: &str) -> Option<i64> {
     }
     let fraction: i64 = format!("{fraction:0<3}").parse().ok()?;
     whole.parse::<i64>().ok()?.checked_mul(1000)?.checked_add(fraction)?.checked_mul(sign)
+}
+
+/// A score as people write it: "5", "-1.5", "0.125".
+pub fn show_score(score: i64) -> String {
+    let sign = if score < 0 { "-" } else { "" };
+    let (whole, fraction) = (score.unsigned_abs() / 1000, score.unsigned_abs() % 1000);
+    let text = format!("{sign}{whole}.{fraction:03}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_filters_score_does_not_hide_that_another_failed() {
+        let spam = |scores: &[Option<i64>]| scores.iter().copied().collect::<Spam>();
+        assert_eq!(spam(&[]), Spam { score: None, failed: false });
+        assert_eq!(spam(&[Some(1), Some(7)]), Spam { score: Some(7), failed: false });
+        assert_eq!(spam(&[Some(-1), None]), Spam { score: Some(-1), failed: true });
+    }
+
+    #[test]
+    fn a_score_is_shown_as_it_is_written() {
+        for text in ["0", "5", "-1.5", "0.125", "-0.001", "1000", "10.05"] {
+            assert_eq!(parse_score(text).map(show_score).as_deref(), Some(text));
+        }
+    }
 }

@@ -13,6 +13,7 @@
 //! infected and whose other engine failed is deferred by the shipped rules although the infection alone would be
 //! replaced, wherever the rule for infections stands. A mail of which nothing is known yet is deferred.
 use crate::acl::Watch;
+use crate::comparison::Spam;
 use crate::conditions::{Facts, Verdict};
 use crate::list::Patterns;
 use crate::model::{DocAcl, HeaderMatch, MailAcl, MailAction, PartAction, TypeSource};
@@ -31,8 +32,8 @@ pub struct Mail<'a> {
     pub viruses: &'a [&'a str],
     /// Of the statuses those that some part bears: an infection that nobody found in a part is the whole mail's.
     pub borne: StatusSet,
-    /// Thousandths of a point; `None`: no filter knew.
-    pub spam_score: Option<i64>,
+    /// What the spam filters said.
+    pub spam: Spam,
     /// Octets.
     pub size: u64,
     /// The fields of its own header, in order: name and unfolded value.
@@ -150,7 +151,7 @@ impl MailAcl {
             ("direction", self.directions.is_empty() || self.directions.contains(&mail.direction)),
             ("virus", names(self.virus, accepts, mail.statuses, status)),
             ("virus-name", one_or_all(&self.virus_names, accepts, mail.viruses)),
-            ("spam-score", self.spam_score.is_none_or(|wanted| wanted.holds(mail.spam_score))),
+            ("spam-score", self.spam_score.is_none_or(|wanted| wanted.holds(mail.spam))),
             ("size", self.size.is_none_or(|wanted| wanted.holds(octets(mail.size)))),
             (
                 "header",
@@ -211,7 +212,8 @@ impl MailAcl {
 }
 
 impl HeaderMatch {
-    fn is_in(&self, header: &[(&str, &str)]) -> bool {
+    /// Whether a field with one of these names has one of these values.
+    pub fn is_in(&self, header: &[(&str, &str)]) -> bool {
         header.iter().any(|(name, value)| self.name.matches(name) && self.value.matches(value))
     }
 }

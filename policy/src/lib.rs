@@ -12,6 +12,7 @@ pub mod conditions;
 pub mod credential;
 pub mod diagnostic;
 pub mod effective;
+pub mod engine;
 pub mod host;
 mod host_name;
 pub mod html;

@@ -4,6 +4,7 @@ mod check;
 mod conditions;
 mod document;
 mod documents;
+mod engines;
 mod fields;
 mod later;
 mod lists;
@@ -125,8 +126,10 @@ fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Po
     let server_tls = tls::server_tls(&mut document);
     let listeners = service::listeners(&mut document, &tenants, &client_tls, options);
     let errors = sink.errors();
-    let engines = scanning::engines(&mut document);
+    let engines = engines::engines(&mut document, &server_tls);
     let engines_sound = sink.errors() == errors;
+    let spam_filters = engines::spam_filters(&mut document, &server_tls);
+    engines::count(&document, &engines, &spam_filters);
     let filters = scanning::mail_filters(&mut document);
     let html_filters = scanning::html_filters(&mut document);
     let document_types = documents::document_types(&mut document);
@@ -136,6 +139,7 @@ fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Po
         names: &names,
         session_acls: &session_acls,
         engines: &engines,
+        spam_filters: &spam_filters,
         filters: &filters,
         server_tls: &server_tls,
     };
@@ -175,6 +179,7 @@ fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Po
         doc_acls: doc_acls.values,
         mail_acls: mail_acls.values,
         engines: engines.values,
+        spam_filters: spam_filters.values,
         mail_filters: filters.values,
         html_filters: html_filters.values,
         extra_types: document_types.extra,
@@ -250,6 +255,21 @@ impl<T> Named<T> {
     fn index_of(&self, name: &str) -> u16 {
         let index = self.names.iter().position(|known| known == name);
         index.and_then(|index| u16::try_from(index).ok()).unwrap_or(u16::MAX)
+    }
+
+    /// Every index.
+    fn all(&self) -> Vec<u16> {
+        (0_u16..).zip(&self.values).map(|(index, _)| index).collect()
+    }
+
+    /// The indices of a list of names that may be empty, ascending, each once.
+    fn some(&self, item: &crate::read::Item<'_>, what: &str) -> Vec<u16> {
+        let items = item.strings().unwrap_or_default();
+        let mut indices: Vec<_> =
+            items.iter().filter_map(|(item, name)| self.find(item, what, name)).collect();
+        indices.sort_unstable();
+        indices.dedup();
+        indices
     }
 
     /// The indices of a list of names; not given: empty.

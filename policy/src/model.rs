@@ -1,6 +1,7 @@
 //! The validated policy: every name resolved to an index, every default filled in.
 use crate::comparison::{Comparison, SpamCondition};
 use crate::conditions::Conditions;
+use crate::engine::{Engine, SpamFilter};
 use crate::html::HtmlFilter;
 use crate::list::Patterns;
 use crate::names::{Direction, Language, Protocol};
@@ -50,6 +51,8 @@ pub struct Policy {
     pub mail_acls: Vec<MailAcl>,
     /// `[antivirus.*]`.
     pub engines: Vec<Engine>,
+    /// `[antispam.*]`.
+    pub spam_filters: Vec<SpamFilter>,
     /// `[mail-filter.*]`, by name.
     pub mail_filters: Vec<MailFilter>,
     /// `[html-filter.*]`, by name.
@@ -290,8 +293,14 @@ pub struct SessionRules {
 impl SessionRules {
     /// What holds while the client's name is awaited, which decides the rule: the defaults, and no mail passes.
     pub fn before_login() -> Self {
-        let nothing =
-            Scanning { scan: false, max_mail: 0, mail_line_len: 0, engines: Vec::new(), mail_filter: 0 };
+        let nothing = Scanning {
+            scan: false,
+            max_mail: 0,
+            mail_line_len: 0,
+            engines: Vec::new(),
+            spam_filters: Vec::new(),
+            mail_filter: 0,
+        };
         Self {
             name: String::new(),
             commands: crate::list::NameList::default(),
@@ -370,6 +379,8 @@ pub struct Scanning {
     pub mail_line_len: usize,
     /// `antivirus`: indices into `engines`, ascending. Empty: no engine is demanded and the status is `skipped`.
     pub engines: Vec<u16>,
+    /// `antispam`: indices into `spam_filters`, ascending. Empty: the score is unknown.
+    pub spam_filters: Vec<u16>,
     /// `mail-filter`: index into `mail_filters`.
     pub mail_filter: u16,
 }
@@ -553,47 +564,6 @@ impl PartAction {
             Self::Deny => "deny",
         }
     }
-}
-
-/// One `[antivirus.NAME]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Engine {
-    /// NAME.
-    pub name: String,
-    /// Its type and settings.
-    pub kind: EngineKind,
-    /// `timeout`: absolute, per mail.
-    pub timeout: Duration,
-}
-
-/// The type of an engine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum EngineKind {
-    /// Runs inside the scanner.
-    Builtin {
-        /// "builtin:test" or paths of files and directories.
-        signatures: Vec<String>,
-    },
-    /// ClamAV's daemon.
-    Clamd {
-        /// Where it listens.
-        socket: EngineSocket,
-        /// `max-size`: octets, `None` is probed.
-        max_size: Option<u64>,
-        /// `ignore`: virus names that do not count, with `*`.
-        ignore: Vec<String>,
-    },
-}
-
-/// Where an engine listens.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum EngineSocket {
-    /// `auto`: the usual paths, tried when it is dialled.
-    Auto,
-    /// A unix socket.
-    Path(PathBuf),
-    /// Address and port.
-    Tcp(SocketAddr),
 }
 
 /// `[quarantine]`, for each tenant.

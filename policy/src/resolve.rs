@@ -1,11 +1,12 @@
-//! Names in the lists of hosts of a policy: which there are, and what they stand for.
+//! Names in the lists of hosts of a policy, and of daemons: which there are, and what they stand for.
 use crate::conditions::Conditions;
+use crate::engine::Daemon;
 use crate::host::Names;
 use crate::model::{PlugTo, Policy};
 use std::collections::BTreeSet;
 
 impl Policy {
-    /// Every name in a list of hosts, in lower case.
+    /// Every name in a list of hosts, and every name of a daemon's host, in lower case.
     pub fn host_names(&self) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         let session = self.session_acls.iter().map(|acl| &acl.when);
@@ -19,6 +20,10 @@ impl Policy {
                 });
             }
         }
+        let engines = self.engines.iter().filter_map(|engine| engine.kind.outside());
+        let filters = self.spam_filters.iter().filter_map(|filter| filter.kind.daemon());
+        let daemons = engines.map(|outside| &outside.daemon).chain(filters);
+        names.extend(daemons.filter_map(Daemon::host_name).map(str::to_owned));
         names
     }
 
@@ -42,7 +47,7 @@ impl Policy {
             .collect()
     }
 
-    /// Fills in what the names in lists of hosts stand for; those that are missing count as not resolved.
+    /// Fills in what the names in lists of hosts and of daemons stand for; those that are missing count as not resolved.
     pub fn settle_names(&mut self, names: &Names) {
         let settle = |when: &mut Conditions| {
             when.from.settle(names);
@@ -52,5 +57,8 @@ impl Policy {
         self.command_acls.iter_mut().for_each(|acl| settle(&mut acl.when));
         self.mail_acls.iter_mut().for_each(|acl| settle(&mut acl.when));
         self.doc_acls.iter_mut().for_each(|acl| settle(&mut acl.when));
+        let engines = self.engines.iter_mut().filter_map(|engine| engine.kind.daemon_mut());
+        let filters = self.spam_filters.iter_mut().filter_map(|filter| filter.kind.daemon_mut());
+        engines.chain(filters).for_each(|daemon| daemon.settle(names));
     }
 }

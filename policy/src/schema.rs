@@ -55,12 +55,11 @@ impl Entry {
         self.doc.ends_with("Required.")
     }
 
-    /// The one type of engine, or action of a rule, that it belongs to: "clamd: the socket".
-    pub fn only_for(&self) -> Option<&str> {
-        self.doc
-            .split_once(": ")
-            .map(|(kind, _)| kind)
-            .filter(|kind| kind.chars().all(|c| c.is_ascii_lowercase()))
+    /// The types of engine, or actions of a rule, that it belongs to: "clamd, icap: the socket"; empty: all.
+    pub fn only_for(&self) -> impl Iterator<Item = &str> {
+        let kinds = self.doc.split_once(": ").map(|(kinds, _)| kinds);
+        let plain = |kinds: &&str| kinds.chars().all(|c| c.is_ascii_lowercase() || c == ',' || c == ' ');
+        kinds.filter(plain).into_iter().flat_map(|kinds| kinds.split(", "))
     }
 
     /// Whether leaving it out, in an engine or rule of this kind, is the same as writing its default in this version.
@@ -69,7 +68,7 @@ impl Entry {
         let is_later = |word: &&Word| word.word == default && word.later.is_some();
         !self.default.is_empty()
             && self.later.is_none()
-            && self.only_for().is_none_or(|only| only == kind)
+            && (self.only_for().next().is_none() || self.only_for().any(|only| only == kind))
             && !words(&self.kind).iter().any(|word| is_later(&word))
     }
 }
@@ -111,6 +110,8 @@ pub enum Kind {
     Patterns,
     /// "<= 20MiB" and the like.
     Comparison,
+    /// Points of a spam filter: a number with at most three digits behind the point.
+    Score,
     /// A list.
     List(&'static Kind),
     /// A table of this place.
@@ -197,6 +198,7 @@ pub(crate) fn words(kind: &Kind) -> &'static [Word] {
         | Kind::Times
         | Kind::Patterns
         | Kind::Comparison
+        | Kind::Score
         | Kind::Table(_) => &[],
     }
 }

@@ -1,8 +1,9 @@
 //! What each role is allowed to know. A slice travels in a sealed memfd, encoded by `ipc::wire`.
 use crate::conditions::{Conditions, one_of};
+use crate::engine::{Engine, SpamFilter};
 use crate::html::HtmlFilter;
 use crate::model::{
-    CommandAcl, DocAcl, Engine, ExtraType, Login, MailAcl, MailAction, MailFilter, PlugTo, Policy, Resolver,
+    CommandAcl, DocAcl, ExtraType, Login, MailAcl, MailAction, MailFilter, PlugTo, Policy, Resolver,
     SessionRules,
 };
 use crate::status::{Status, StatusSet};
@@ -60,6 +61,10 @@ pub struct ScannerSlice {
     pub monitors: Vec<bool>,
     /// Engines by the policy's index.
     pub engines: Vec<Engine>,
+    /// Spam filters by the policy's index.
+    pub spam_filters: Vec<SpamFilter>,
+    /// TLS towards servers by the policy's index; `None`: no engine or spam filter is behind it.
+    pub server_tls: Vec<Option<ServerTls>>,
     /// Mail filters by the policy's index.
     pub mail_filters: Vec<MailFilter>,
     /// HTML filters; rules name them.
@@ -165,6 +170,11 @@ impl Policy {
                 .map(|acl| self.reaches(acl, tenant) && acl.session.monitor)
                 .collect(),
             engines: self.engines.clone(),
+            spam_filters: self.spam_filters.clone(),
+            server_tls: (0_u16..)
+                .zip(&self.server_tls)
+                .map(|(index, tls)| self.asks_with(index).then(|| tls.clone()))
+                .collect(),
             mail_filters: self.mail_filters.clone(),
             html_filters: self.html_filters.clone(),
             filters: filters.collect(),
@@ -232,6 +242,14 @@ impl Policy {
     /// Whether sessions of this tenant can use this `[server-tls.NAME]`.
     pub fn dials_with(&self, tenant: u16, server_tls: u16) -> bool {
         self.command_acls.iter().any(|acl| acl.session.server_tls == server_tls && self.reaches(acl, tenant))
+    }
+
+    /// Whether an engine or a spam filter is behind this `[server-tls.NAME]`.
+    pub fn asks_with(&self, server_tls: u16) -> bool {
+        let engines = self.engines.iter().filter_map(|engine| engine.kind.outside());
+        let filters = self.spam_filters.iter().filter_map(|filter| filter.kind.daemon());
+        let mut daemons = engines.map(|outside| &outside.daemon).chain(filters);
+        daemons.any(|daemon| daemon.tls.as_ref().is_some_and(|tls| tls.server_tls == server_tls))
     }
 
     fn tenant_name(&self, tenant: u16) -> String {

@@ -2,6 +2,7 @@
 //! them, so that reading and deciding are tested together.
 use common::{facts, found};
 use policy::acl::{self, Decision};
+use policy::comparison::Spam;
 use policy::conditions::{Certificate, Facts, Verdict};
 use policy::judge::{self, Mail, Part};
 use policy::load::{LoadOptions, load};
@@ -214,9 +215,12 @@ fn a_mail_acl_takes_what_all_its_conditions_hold_for() {
         senders: &["Bob@example.org"],
         ..found(StatusSet::of(Status::Infected))
     };
-    let scored = Mail { spam_score: Some(5_000), ..infected };
+    let scored = Mail { spam: Spam { score: Some(5_000), failed: false }, ..infected };
+    let half = Mail { spam: Spam { score: Some(5_000), failed: true }, ..infected };
     for (condition, facts, mail, expected) in [
         ("", &nobody, &infected, true),
+        ("spam-score = \">= 5.0\"", &nobody, &half, true),
+        ("spam-score = \"unknown\"", &nobody, &half, true),
         ("virus = [\"infected\"]", &nobody, &infected, true),
         ("virus = [\"clean\", \"error\"]", &nobody, &infected, false),
         ("virus-name = [\"Eicar*\"]", &nobody, &infected, true),

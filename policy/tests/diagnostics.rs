@@ -73,7 +73,7 @@ cases! {
     an_unknown_item_gets_the_nearest_name: with_rest("[login]\nfailure_limit = 3\nbadcommand-limit = 4\n");
     an_unknown_item_far_from_any_name_gets_the_list: with_rest("[login]\ncolour = \"blue\"\n");
     sections_of_later_versions_are_named_as_such:
-        with_rest("[metrics]\nlisten = \"127.0.0.1:9187\"\n[client-tls.lan]\n[[doc-acl]]\nname = \"x\"\n[route.x]\n[antispam.rspamd]\n");
+        with_rest("[metrics]\nlisten = \"127.0.0.1:9187\"\n[client-tls.lan]\n[[doc-acl]]\nname = \"x\"\n[route.x]\n");
     items_of_later_versions_are_named_as_such:
         with_rest("[service]\nconnection-rate = \"10/s\"\ntz = \"local\"\n[log]\noutput = \"stderr\"\n[login]\nthrottle = {}\n");
     wrong_types_say_what_was_expected:
@@ -140,6 +140,8 @@ cases! {
     items_of_a_later_command_acl:
         with_command("user = [\"*\"]\nroute = \"directory\"\nenforce = \"monitor\"\nmetadata = \"lazy\"\nserver-conn = { buffer = 1 }\n[command-acl.download]\nantispam = []\n[command-acl.upload]\nmax-mail = 1");
     line_lengths_have_the_rfcs_floor: with_command("cmd-line-len = 100\nresp-line-len = 511\n[command-acl.download]\nmail-line-len = 999");
+    engines_and_spam_filters_are_checked:
+        with_rest("[antivirus.a]\n[antivirus.b]\ntype = \"icap\"\n[antivirus.c]\ntype = \"icap\"\nurl = \"http://av/x\"\nserver-tls = \"system\"\n[antivirus.d]\ntype = \"clamd\"\nsocket = \"tls:/run/x\"\n[antivirus.e]\ntype = \"clamd\"\nsocket = \"tls:av.example.net:3310\"\nserver-tls = \"off\"\n[antispam.f]\ntype = \"rspamd\"\nurl = \"http://127.0.0.1:11333/checkv2\"\n[antispam.builtin]\nrules = [{ name = \"X\", score = \"2\" }, { name = \"X\", score = 2.5555 }, { score = 1 }]\n");
     scanning_needs_an_engine: with_command("").replace("[antivirus.clamd]\n", "");
     the_test_signature_is_no_protection: with_command("").replace("[antivirus.clamd]", "[antivirus.builtin]\nsignatures = [\"builtin:test\"]");
     no_engine_demanded_defers_everything: with_command("[command-acl.download]\nantivirus = []");

@@ -74,6 +74,16 @@ action = \"replace\"
 <clamd>
 [antivirus.builtin]
 <builtin>
+[antivirus.gateway]
+type = \"icap\"
+url = \"icap://192.0.2.1/scan\"
+<icap>
+[antispam.rspamd]
+<rspamd>
+[antispam.spamd]
+<spamd>
+[antispam.builtin]
+<builtin-spam>
 ";
 
 /// WHOLE with a line in one section; what was loaded from it, or what was told.
@@ -131,6 +141,10 @@ fn section_of(line: &str) -> Option<&'static str> {
         ("## `[[mail-acl]]`", "mail-acl"),
         ("## `[mail-filter.NAME]`", "mail-filter"),
         ("## `[antivirus.NAME]`", "clamd"),
+        ("With type `icap`", "icap"),
+        ("## `[antispam.NAME]`", "rspamd"),
+        ("With type `spamd`", "spamd"),
+        ("With type `builtin` for spam", "builtin-spam"),
         ("With type `builtin`", "builtin"),
         ("### The shipped rules", ""),
         ("## Recipes", ""),
@@ -220,8 +234,12 @@ fn every_item_is_documented() {
             let there = items
                 .iter()
                 .any(|(item, _)| *item == format!("{prefix}{name}") || item.starts_with(&format!("{name}.")));
-            let elsewhere =
-                *section == "builtin" && documented["clamd"].iter().any(|(item, _)| *item == name);
+            let general = match *section {
+                "builtin" | "icap" => "clamd",
+                "spamd" | "builtin-spam" => "rspamd",
+                other => other,
+            };
+            let elsewhere = documented[general].iter().any(|(item, _)| *item == name);
             let section_of_its_own = *section == "top"
                 && (MANUAL.contains(&format!("## `[{name}]`"))
                     || MANUAL.contains(&format!("## `[[{name}]]`"))

@@ -3,7 +3,7 @@ use crate::antivirus::Finding;
 use crate::documents::Document;
 use crate::notice::Facts;
 use crate::parts::Leaf;
-use ipc::ids::EngineAnswer;
+use ipc::ids::{EngineAnswer, SpamAnswer};
 use policy::model::{DocAcl, TypeSource};
 use policy::names::Language;
 use policy::notice::Notice;
@@ -17,6 +17,7 @@ const BORNE: [Status; 4] = [Status::Infected, Status::Limit, Status::Encrypted, 
 pub(crate) struct Inspection<'a> {
     pub(crate) statuses: StatusSet,
     pub(crate) answers: Vec<EngineAnswer>,
+    pub(crate) spam: Vec<SpamAnswer>,
     pub(crate) why: &'static str,
     pub(crate) recognised: bool,
     /// Nothing of the mail may be read: it killed two scanners.

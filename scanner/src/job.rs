@@ -1,24 +1,28 @@
 //! THE STORY of one mail: verify what was given, take it apart, ask every engine side by side, judge by the rules,
 //! rewrite if they say so, answer once.
+use crate::antispam;
+use crate::antivirus::Finding;
+use crate::antivirus::builtin;
 use crate::antivirus::signatures::{self, Signatures};
-use crate::antivirus::{Finding, builtin, clamd};
 use crate::archive::{Inside, Opener};
 use crate::content::Content;
 use crate::documents::{self, Document};
+use crate::engines::{self, Demanded, Subject};
 use crate::inspection::Inspection;
 use crate::notice;
+use crate::outside::trust::Authorities;
 use crate::part_map;
 use crate::parts::{Leaf, Parts, take_apart};
 use crate::rewrite::{self, About};
-use crate::rules::{self, Change, Outcome, Verdict};
+use crate::rules::{self, Change, Header, Outcome, Verdict};
 use crate::views::Views;
-use ipc::ids::{EngineAnswer, LeaseId, Sha256};
+use ipc::ids::{Checker, EngineAnswer, LeaseId, Sha256, SpamAnswer};
 use ipc::log::printable;
-use ipc::supervisor_scanner::{EngineGrant, EngineState, KnownAnswers};
+use ipc::supervisor_scanner::KnownAnswers;
 use ipc::worker_scanner::{Disposition, Judged, ScanJob};
 use nix::errno::Errno;
 use nix::sys::uio::pwrite;
-use policy::model::{Engine, EngineKind, ExtraType, MailFilter};
+use policy::model::{ExtraType, MailFilter};
 use policy::notice::Notice;
 use policy::slice::ScannerSlice;
 use policy::status::{Status, StatusSet};
@@ -26,7 +30,6 @@ use policy::time::Clock;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use tokio::task::{JoinHandle, spawn_local};
 
 #[cfg(test)]
 mod tests;
@@ -34,20 +37,14 @@ mod tests;
 /// Octets of a reason on the wire.
 const MAX_REASON: usize = 256;
 
-/// One demanded engine: what the supervisor knows of it, and its connection.
-#[derive(Debug)]
-pub(crate) struct Demanded {
-    pub(crate) grant: EngineGrant,
-    pub(crate) connection: Option<OwnedFd>,
-}
-
 /// What one job is done with.
 pub(crate) struct Job<'a> {
     pub(crate) lease: LeaseId,
     pub(crate) scan: &'a ScanJob,
-    pub(crate) slice: &'a ScannerSlice,
+    pub(crate) slice: &'a Rc<ScannerSlice>,
     pub(crate) clock: &'a Clock,
     pub(crate) signatures: &'a Signatures,
+    pub(crate) authorities: &'a Rc<Authorities>,
     pub(crate) poison: bool,
     /// What some engines said of this mail before.
     pub(crate) known: Option<&'a KnownAnswers>,
@@ -147,6 +144,7 @@ pub(crate) async fn judge(
         would,
         statuses: inspection.statuses,
         answers: inspection.answers,
+        spam: inspection.spam,
         reason: printable(&reason, MAX_REASON),
         micros: micros(begun.elapsed()),
     }
@@ -189,49 +187,81 @@ fn changed(job: &Job<'_>, inspection: &Inspection<'_>, mail: &[u8], changes: &[C
     sound.then_some(copy)
 }
 
-/// What each engine says of a mail that is nobody's: a probe.
-pub(crate) async fn ask_all(job: &Job<'_>, mail: &Rc<Content>, engines: Vec<Demanded>) -> Vec<EngineAnswer> {
-    inspect(job, mail, engines, filter(job.slice, job.scan.context.command_rule)).await.answers
+/// What each engine and spam filter says of a mail that is nobody's: a probe.
+pub(crate) async fn ask_all(
+    job: &Job<'_>,
+    mail: &Rc<Content>,
+    engines: Vec<Demanded>,
+) -> (Vec<EngineAnswer>, Vec<SpamAnswer>) {
+    let inspection = inspect(job, mail, engines, filter(job.slice, job.scan.context.command_rule)).await;
+    (inspection.answers, inspection.spam)
 }
 
 async fn inspect<'m>(
     job: &Job<'_>,
     mail: &'m Rc<Content>,
-    engines: Vec<Demanded>,
+    demanded: Vec<Demanded>,
     filter: &MailFilter,
 ) -> Inspection<'m> {
-    let mut parts = take_apart(mail.bytes(), filter);
-    let views = Rc::new(Views { raw: Rc::clone(mail), extra: std::mem::take(&mut parts.extra) });
-    let mut waiting = Vec::with_capacity(engines.len());
-    for demanded in engines {
-        waiting.push(ask(job, demanded, &views));
+    let (mut asked, mut filters) = (Vec::new(), Vec::new());
+    for demanded in demanded {
+        match demanded.grant.checker {
+            Checker::Engine(index) => asked.push(engines::ask(job, index, demanded, mail)),
+            Checker::Filter(index) => filters.push((index, demanded)),
+        }
     }
+    let filters = ask_filters(job, mail, filters);
+    // Daemons work while this process takes the mail apart.
+    tokio::task::yield_now().await;
+    let mut parts = take_apart(mail.bytes(), filter);
+    let views = Views { raw: Rc::clone(mail), extra: std::mem::take(&mut parts.extra) };
     // A mail that was cut off while it was spooled is over a limit; that it breaks off says nothing about it.
     let cut = job.scan.found.contains(Status::Limit);
     let mut statuses = if cut { job.scan.found } else { job.scan.found.union(parts.found) };
-    let alone = waiting.iter().all(|asked| matches!(asked.how, How::Inside)) && !waiting.is_empty();
-    let asked = waiting.iter().any(|asked| matches!(asked.how, How::Inside));
-    let inside = open(job, &parts, filter, asked).await;
+    let inner = asked.iter().filter(|asked| asked.is_inside()).count();
+    let inside = open(job, &parts, filter, inner > 0).await;
     let documents = describe(&parts, &inside, mail.bytes(), &job.slice.extra_types);
+    let alone = inner > 0 && inner == asked.len();
     let mut found: Vec<Finding> = inside.iter().map(|inside| inside.found(alone)).collect();
     statuses = found.iter().map(|found| found.statuses).fold(statuses, StatusSet::union);
-    let mut answers = Vec::with_capacity(waiting.len());
+    let mut answers = Vec::new();
     let mut astray = false;
-    for asked in waiting {
-        let (answer, in_parts) = asked.finish(&views, &parts, &inside, job.signatures).await;
+    let subject = Subject { views: &views, parts: &parts, inside: &inside, signatures: job.signatures };
+    for (answer, located) in engines::finish(asked, &subject).await {
         statuses = statuses.union(answer.statuses);
-        let located = in_parts.iter().any(|found| found.statuses.contains(Status::Infected));
-        astray |= answer.statuses.contains(Status::Infected) && !located;
-        for (found, more) in found.iter_mut().zip(in_parts) {
-            *found = std::mem::take(found).and(more);
+        let borne = located.iter().any(|located| located.found.statuses.contains(Status::Infected));
+        astray |= answer.statuses.contains(Status::Infected) && !borne;
+        for located in located {
+            if let Some(found) = found.get_mut(located.leaf) {
+                *found = std::mem::take(found).and(located.found);
+            }
         }
         answers.push(answer);
     }
     if answers.is_empty() {
         statuses = statuses.with(Status::Skipped);
     }
+    let mut spam = Vec::with_capacity(filters.len());
+    for asked in filters {
+        spam.push(asked.finish().await);
+    }
     let Parts { leaves, why, recognised, .. } = parts;
-    Inspection { statuses, answers, why, recognised, unread: false, leaves, documents, found, astray }
+    Inspection { statuses, answers, spam, why, recognised, unread: false, leaves, documents, found, astray }
+}
+
+fn ask_filters(job: &Job<'_>, mail: &Rc<Content>, demanded: Vec<(u16, Demanded)>) -> Vec<antispam::Asked> {
+    if demanded.is_empty() {
+        return Vec::new();
+    }
+    let user = job.scan.context.user.clone();
+    let header = Header::read(mail.bytes());
+    let about = Rc::new(antispam::About { mail: Rc::clone(mail), header, user });
+    demanded
+        .into_iter()
+        .map(|(index, Demanded { grant, connection })| {
+            antispam::ask(job.slice, index, &grant, connection, &about, job.authorities)
+        })
+        .collect()
 }
 
 /// What is inside each leaf; `asked`: the builtin engine looks at it too.
@@ -255,147 +285,6 @@ fn describe(parts: &Parts<'_>, inside: &[Inside], mail: &[u8], extra: &[ExtraTyp
         .zip(inside)
         .map(|(leaf, inside)| documents::describe(leaf, inside, header(leaf).unwrap_or_default(), extra))
         .collect()
-}
-
-/// An engine that was asked, or will be.
-struct Asked {
-    name: String,
-    limit: Option<u64>,
-    begun: Instant,
-    how: How,
-}
-
-enum How {
-    Known(Finding),
-    Outside(JoinHandle<(Finding, Duration)>),
-    Inside,
-}
-
-fn ask(job: &Job<'_>, demanded: Demanded, views: &Rc<Views>) -> Asked {
-    let Demanded { grant, connection } = demanded;
-    let begun = Instant::now();
-    let Some(engine) = job.slice.engines.get(usize::from(grant.engine)) else {
-        let unknown = Finding::of(Status::Error, "an engine that the policy does not have");
-        return Asked { name: String::new(), limit: None, begun, how: How::Known(unknown) };
-    };
-    let how = match (grant.state, connection, &engine.kind) {
-        // What it would say is known, but not in which part; it costs little to look again.
-        (EngineState::Inside | EngineState::Known, _, EngineKind::Builtin { .. }) => How::Inside,
-        (EngineState::Up, Some(connection), EngineKind::Clamd { .. }) => {
-            How::Outside(outside(engine.clone(), connection, Rc::clone(views)))
-        }
-        (EngineState::Down { errno }, ..) => {
-            let why = format!("{}: cannot be reached: {}", engine.name, Errno::from_raw(errno).desc());
-            How::Known(Finding::of(Status::Error, why))
-        }
-        (EngineState::Unproven, ..) => {
-            How::Known(Finding::of(Status::Error, format!("{}: never yet found the test virus", engine.name)))
-        }
-        (EngineState::Known, ..) => How::Known(known(job.known, &engine.name, job.scan.sha256)),
-        (EngineState::Inside | EngineState::Up, ..) => {
-            How::Known(Finding::of(Status::Error, format!("{}: no connection was given", engine.name)))
-        }
-    };
-    Asked { name: engine.name.clone(), limit: limit(engine, grant.limit), begun, how }
-}
-
-/// What an engine said of this very mail before; its hash was verified.
-fn known(known: Option<&KnownAnswers>, engine: &str, mail: Sha256) -> Finding {
-    let of_this = known.filter(|known| known.sha256 == mail);
-    let answer = of_this.and_then(|known| known.answers.iter().find(|answer| answer.engine == engine));
-    answer.map_or_else(
-        || Finding::of(Status::Error, format!("{engine}: nothing is known of this mail")),
-        |EngineAnswer { statuses, virus, detail, .. }| Finding {
-            statuses: *statuses,
-            virus: virus.clone(),
-            detail: detail.clone(),
-        },
-    )
-}
-
-/// What the demanded engines say of themselves.
-pub(crate) async fn versions(slice: &ScannerSlice, engines: Vec<Demanded>) -> Vec<EngineAnswer> {
-    let mut answers = Vec::with_capacity(engines.len());
-    for Demanded { grant, connection } in engines {
-        let Some(engine) = slice.engines.get(usize::from(grant.engine)) else { continue };
-        let begun = Instant::now();
-        let finding = match (connection, &engine.kind) {
-            (Some(connection), EngineKind::Clamd { .. }) => clamd::version(connection, engine.timeout).await,
-            (None, EngineKind::Clamd { .. }) | (_, EngineKind::Builtin { .. }) => {
-                Finding::of(Status::Error, "no connection was given")
-            }
-        };
-        answers.push(EngineAnswer {
-            engine: engine.name.clone(),
-            statuses: finding.statuses,
-            virus: None,
-            detail: printable(&finding.detail, 200),
-            micros: micros(begun.elapsed()),
-        });
-    }
-    answers
-}
-
-/// The smaller of what the operator wrote and what probing found.
-fn limit(engine: &Engine, probed: Option<u64>) -> Option<u64> {
-    let configured = match &engine.kind {
-        EngineKind::Clamd { max_size, .. } => *max_size,
-        EngineKind::Builtin { .. } => None,
-    };
-    [configured, probed].into_iter().flatten().min()
-}
-
-fn outside(engine: Engine, connection: OwnedFd, views: Rc<Views>) -> JoinHandle<(Finding, Duration)> {
-    spawn_local(async move {
-        let begun = Instant::now();
-        let finding = match &engine.kind {
-            EngineKind::Clamd { ignore, .. } => {
-                clamd::scan(connection, &views.raw, engine.timeout, ignore).await
-            }
-            EngineKind::Builtin { .. } => Finding::of(Status::Error, "the builtin engine has no connection"),
-        };
-        (finding, begun.elapsed())
-    })
-}
-
-impl Asked {
-    async fn finish(
-        self,
-        views: &Views,
-        parts: &Parts<'_>,
-        inside: &[Inside],
-        signatures: &Signatures,
-    ) -> (EngineAnswer, Vec<Finding>) {
-        let mut in_parts = Vec::new();
-        let (finding, took) = match self.how {
-            How::Known(finding) => (finding, Duration::ZERO),
-            How::Inside => {
-                let finding = builtin::scan(views, parts, inside, signatures, &mut in_parts).await;
-                (finding, self.begun.elapsed())
-            }
-            How::Outside(task) => match task.await {
-                Ok(answer) => answer,
-                Err(_) => (Finding::of(Status::Error, "the conversation was cut off"), self.begun.elapsed()),
-            },
-        };
-        let over = self.limit.is_some_and(|limit| views.raw.bytes().len() as u64 > limit);
-        let finding = if over {
-            finding.and(Finding::of(
-                Status::Limit,
-                format!("{}: larger than it was seen to look into", self.name),
-            ))
-        } else {
-            finding
-        };
-        let answer = EngineAnswer {
-            engine: self.name,
-            statuses: finding.statuses,
-            virus: finding.virus.map(|virus| printable(&virus, 128)),
-            detail: printable(&finding.detail, 200),
-            micros: micros(took),
-        };
-        (answer, in_parts)
-    }
 }
 
 /// The mail filter of the rule, else the strictest there is to be had: the default.
@@ -448,6 +337,7 @@ pub(crate) fn unreadable(lease: LeaseId, sha256: Sha256, why: &str) -> Judged {
         would: None,
         statuses: StatusSet::of(Status::Error),
         answers: Vec::new(),
+        spam: Vec::new(),
         reason: printable(why, MAX_REASON),
         micros: 0,
     }

@@ -8,22 +8,27 @@
 //! rewrite/       the copy that has other octets              inspection.rs  what was found out
 //! content.rs     the mail as bytes that cannot change        parts.rs    its leaves, decoded
 //! readings/      what other readers of a doubtful mail open  views.rs    what engines are shown
-//! antivirus/     builtin.rs, clamd.rs, probe.rs              notice.rs   what stands in its place
+//! antivirus/     builtin.rs, clamd.rs, icap.rs, probe.rs     antispam/   builtin.rs, rspamd.rs, spamd.rs
+//! outside/       connections to daemons, HTTP's grammar      engines.rs  all engines, side by side
+//! notice.rs      what stands in its place
 //! ```
 //!
 //! # Security
 //! Reads bytes that anybody on the Internet chose, and answers of engines. A captured scanner can lie about the mail
 //! that it was given and nothing else: the worker and the supervisor check what they can, and the process is replaced.
 
+pub mod antispam;
 pub mod antivirus;
 pub mod archive;
 pub mod confinement;
 mod content;
 pub mod documents;
+mod engines;
 pub mod html;
 mod inspection;
 mod job;
 pub mod notice;
+pub mod outside;
 mod part_map;
 pub mod parts;
 pub mod readings;

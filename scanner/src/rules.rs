@@ -90,7 +90,7 @@ pub(crate) fn decide(job: &Job<'_>, inspection: &Inspection<'_>, mail: &[u8]) ->
         statuses: inspection.statuses,
         viruses: &viruses,
         borne: inspection.borne(),
-        spam_score: None,
+        spam: inspection.spam.iter().map(|answer| answer.score).collect(),
         size: job.scan.size,
         header: &header.fields(),
         senders: &header.senders(),
@@ -293,16 +293,16 @@ fn filtered(
     (is(crate::documents::magic::MACROS) && filter.macros == Family::Remove).then(removed)
 }
 
-/// What rules can ask of a mail's own header.
+/// What rules and spam filters can ask of a mail's own header.
 #[derive(Default)]
-struct Header {
+pub(crate) struct Header {
     fields: Vec<(String, String)>,
     senders: Vec<String>,
 }
 impl Header {
     /// Reads the header as a tolerant reader would. Each field stands as it was written, unfolded, and once more decoded
     /// if that differs: a rule meets it either way.
-    fn read(mail: &[u8]) -> Self {
+    pub(crate) fn read(mail: &[u8]) -> Self {
         let Some(message) = MessageParser::default().parse_headers(mail) else { return Self::default() };
         let mut header = Self::default();
         for field in message.headers() {
@@ -324,7 +324,7 @@ impl Header {
         header
     }
 
-    fn fields(&self) -> Vec<(&str, &str)> {
+    pub(crate) fn fields(&self) -> Vec<(&str, &str)> {
         self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
     }
 

@@ -3,15 +3,17 @@ use crate::Error;
 use crate::antivirus::probe;
 use crate::antivirus::signatures::{Collector, Signatures};
 use crate::content::{Content, read_all};
-use crate::job::{self, Demanded, Job, Outputs};
-use ipc::ids::{EngineAnswer, LeaseId, SessionId, Sha256};
+use crate::engines::{self, Demanded};
+use crate::job::{self, Job, Outputs};
+use crate::outside::trust::Authorities;
+use ipc::ids::{EngineAnswer, LeaseId, SessionId, Sha256, SpamAnswer};
 use ipc::log::{Level, Log, printable};
 use ipc::supervisor_scanner::{EngineGrant, EngineState, FromScanner, KnownAnswers, Purpose, ToScanner};
 use ipc::wire::{MAX_SLICE, decode_slice};
 use ipc::worker_scanner::{Context, Judged, ScanJob};
 use ipc::{Link, LinkError, descriptors};
 use nix::sys::stat::fstat;
-use policy::model::EngineKind;
+use policy::engine::EngineKind;
 use policy::names::{Direction, Language, Protocol};
 use policy::slice::ScannerSlice;
 use policy::status::{Status, StatusSet};
@@ -46,13 +48,26 @@ struct Scanner {
     log: Rc<Log>,
     policies: BTreeMap<u64, Rc<Generation>>,
     signatures: Rc<Signatures>,
+    authorities: Rc<Authorities>,
 }
+
+/// Of one lease: what was scanned, what each engine said, what each spam filter said.
+type Outcome = (Option<Sha256>, Vec<EngineAnswer>, Vec<SpamAnswer>);
+
+const NOTHING: Outcome = (None, Vec::new(), Vec::new());
 
 /// Until the supervisor is gone.
 pub(crate) async fn serve(supervisor: Supervisor, log: Rc<Log>) -> Result<(), Error> {
     let mut collector = Some(Collector::default());
     let (signatures, _) = Collector::default().finish();
-    let mut scanner = Scanner { supervisor, log, policies: BTreeMap::new(), signatures: Rc::new(signatures) };
+    let mut scanner = Scanner {
+        supervisor,
+        log,
+        policies: BTreeMap::new(),
+        signatures: Rc::new(signatures),
+        authorities: Rc::default(),
+    };
+    let mut authorities = Authorities::default();
     loop {
         let (message, fds) = match scanner.supervisor.recv().await {
             Ok(received) => received,
@@ -67,7 +82,16 @@ pub(crate) async fn serve(supervisor: Supervisor, log: Rc<Log>) -> Result<(), Er
                     collect(collector, &name, &file, &scanner.log);
                 }
             }
+            ToScanner::Authorities { server_tls } => {
+                if let Some(file) = fds.next() {
+                    match read_file(&file) {
+                        Ok(content) => authorities.add(server_tls, content),
+                        Err(why) => scanner.log.note(Level::Error, None, "authorities cannot be read", why),
+                    }
+                }
+            }
             ToScanner::Serve => {
+                scanner.authorities = Rc::new(std::mem::take(&mut authorities));
                 let mut collected = collector.take().unwrap_or_default();
                 if scanner.policies.values().any(|policy| wants_test(&policy.slice)) {
                     collected.add_test();
@@ -84,8 +108,9 @@ pub(crate) async fn serve(supervisor: Supervisor, log: Rc<Log>) -> Result<(), Er
                 let lease = Lease { id, generation, engines, purpose, known };
                 let done = tokio::time::timeout(deadline, scanner.lease(lease, fds));
                 // At the deadline the supervisor ends this process; until then nothing is answered.
-                let Ok((sha256, answers)) = done.await else { return Ok(()) };
-                scanner.supervisor.send(&FromScanner::Done { lease: id, sha256, answers }, &[]).await?;
+                let Ok((sha256, answers, spam)) = done.await else { return Ok(()) };
+                let done = FromScanner::Done { lease: id, sha256, answers, spam };
+                scanner.supervisor.send(&done, &[]).await?;
             }
         }
     }
@@ -94,14 +119,12 @@ pub(crate) async fn serve(supervisor: Supervisor, log: Rc<Log>) -> Result<(), Er
 fn wants_test(slice: &ScannerSlice) -> bool {
     slice.engines.iter().any(|engine| match &engine.kind {
         EngineKind::Builtin { signatures } => signatures.iter().any(|signature| signature == "builtin:test"),
-        EngineKind::Clamd { .. } => false,
+        EngineKind::Clamd(_) | EngineKind::Icap { .. } => false,
     })
 }
 
 fn collect(collector: &mut Collector, name: &str, file: &OwnedFd, log: &Log) {
-    let size = fstat(file).ok().and_then(|stat| usize::try_from(stat.st_size).ok()).unwrap_or(usize::MAX);
-    let content = if size > MAX_SIGNATURES { Err("too large") } else { read_all(file.as_fd(), size) };
-    match content {
+    match read_file(file) {
         Ok(content) => collector.add_file(name, &content),
         Err(why) => {
             log.note(Level::Error, None, "a signature file cannot be read", &format!("{name}: {why}"))
@@ -109,9 +132,14 @@ fn collect(collector: &mut Collector, name: &str, file: &OwnedFd, log: &Log) {
     }
 }
 
+fn read_file(file: &OwnedFd) -> Result<Vec<u8>, &'static str> {
+    let size = fstat(file).ok().and_then(|stat| usize::try_from(stat.st_size).ok()).unwrap_or(usize::MAX);
+    if size > MAX_SIGNATURES { Err("too large") } else { read_all(file.as_fd(), size) }
+}
+
 /// The rules of one generation, and the clock that their times are told by.
 struct Generation {
-    slice: ScannerSlice,
+    slice: Rc<ScannerSlice>,
     clock: Clock,
 }
 
@@ -129,19 +157,15 @@ impl Scanner {
         let bytes = read_all(memfd.as_fd(), length).map_err(wrong)?;
         let slice: ScannerSlice = decode_slice(&bytes).map_err(|error| Error::Link(error.into()))?;
         let clock = slice.zone.clock();
-        self.policies.insert(generation, Rc::new(Generation { slice, clock }));
+        self.policies.insert(generation, Rc::new(Generation { slice: Rc::new(slice), clock }));
         while self.policies.len() > KEPT_GENERATIONS {
             self.policies.pop_first();
         }
         Ok(())
     }
 
-    /// One lease: what was scanned, and what each engine said.
-    async fn lease(
-        &self,
-        lease: Lease,
-        mut fds: impl Iterator<Item = OwnedFd>,
-    ) -> (Option<Sha256>, Vec<EngineAnswer>) {
+    /// One lease.
+    async fn lease(&self, lease: Lease, mut fds: impl Iterator<Item = OwnedFd>) -> Outcome {
         let Lease { id: lease, generation, engines, purpose, known } = lease;
         let worker = if purpose.has_worker() { fds.next() } else { None };
         let engines: Vec<Demanded> = engines
@@ -158,10 +182,10 @@ impl Scanner {
                 "a lease under a policy that is not known",
                 &generation.to_string(),
             );
-            return (None, Vec::new());
+            return NOTHING;
         };
         if purpose == Purpose::ProbeVersion {
-            return (None, job::versions(&policy.slice, engines).await);
+            return (None, engines::versions(&policy.slice, engines, &self.authorities).await, Vec::new());
         }
         match (worker, probe::mail(purpose)) {
             (Some(worker), None) => self.for_worker(lease, &policy, engines, purpose, known, worker).await,
@@ -177,12 +201,12 @@ impl Scanner {
         purpose: Purpose,
         known: Option<KnownAnswers>,
         worker: OwnedFd,
-    ) -> (Option<Sha256>, Vec<EngineAnswer>) {
+    ) -> Outcome {
         // A worker that closes early or lies costs its own mail; the lease ends here.
-        let Ok(worker) = Worker::new(worker) else { return (None, Vec::new()) };
-        let Ok((job, fds)) = worker.recv().await else { return (None, Vec::new()) };
+        let Ok(worker) = Worker::new(worker) else { return NOTHING };
+        let Ok((job, fds)) = worker.recv().await else { return NOTHING };
         let mut fds = fds.into_iter();
-        let (Some(mail), Some(output)) = (fds.next(), fds.next()) else { return (None, Vec::new()) };
+        let (Some(mail), Some(output)) = (fds.next(), fds.next()) else { return NOTHING };
         let outputs = Outputs { copy: output, map: fds.next() };
         let content = match Content::take(mail, job.size) {
             Ok(content) if job.lease == lease && content.sha256() == job.sha256 => content,
@@ -193,28 +217,22 @@ impl Scanner {
         };
         let begun = FromScanner::Begun { lease, sha256: job.sha256 };
         if self.supervisor.send(&begun, &[]).await.is_err() {
-            return (None, Vec::new());
+            return NOTHING;
         }
         let poison = purpose == Purpose::Poison;
         let Generation { slice, clock } = policy;
-        let known = known.as_ref();
-        let work = Job { lease, scan: &job, slice, clock, signatures: &self.signatures, poison, known };
+        let (signatures, authorities, known) = (&self.signatures, &self.authorities, known.as_ref());
+        let work = Job { lease, scan: &job, slice, clock, signatures, authorities, poison, known };
         let judged = job::judge(work, Rc::new(content), engines, &outputs).await;
         // The worker may have given up waiting; its client was told to come again.
         let _ = worker.try_send(&judged, &[]);
-        (Some(job.sha256), judged.answers)
+        (Some(job.sha256), judged.answers, judged.spam)
     }
 
-    async fn refuse(
-        &self,
-        lease: LeaseId,
-        job: &ScanJob,
-        worker: &Worker,
-        why: &str,
-    ) -> (Option<Sha256>, Vec<EngineAnswer>) {
+    async fn refuse(&self, lease: LeaseId, job: &ScanJob, worker: &Worker, why: &str) -> Outcome {
         self.log.note(Level::Error, Some(job.context.session), "a mail that cannot be scanned", why);
         let _ = worker.try_send(&job::unreadable(lease, job.sha256, why), &[]);
-        (None, Vec::new())
+        NOTHING
     }
 
     /// A mail of our own, shown to the demanded engines; nobody else waits for the answer.
@@ -224,7 +242,7 @@ impl Scanner {
         policy: &Generation,
         mut engines: Vec<Demanded>,
         mail: Vec<u8>,
-    ) -> (Option<Sha256>, Vec<EngineAnswer>) {
+    ) -> Outcome {
         // The question is what the engine says, not what we know of its limits.
         engines.iter_mut().for_each(|demanded| demanded.grant.limit = None);
         let content = Rc::new(Content::from(mail));
@@ -254,16 +272,10 @@ impl Scanner {
             context,
         };
         let Generation { slice, clock } = policy;
-        let work = Job {
-            lease,
-            scan: &scan,
-            slice,
-            clock,
-            signatures: &self.signatures,
-            poison: false,
-            known: None,
-        };
-        let answers = job::ask_all(&work, &content, engines).await;
-        (Some(sha256), answers)
+        let (signatures, authorities) = (&self.signatures, &self.authorities);
+        let (poison, known) = (false, None);
+        let work = Job { lease, scan: &scan, slice, clock, signatures, authorities, poison, known };
+        let (answers, spam) = job::ask_all(&work, &content, engines).await;
+        (Some(sha256), answers, spam)
     }
 }

@@ -116,7 +116,14 @@ mod tests {
 
     fn answer(status: Status) -> EngineAnswer {
         let statuses = StatusSet::of(status);
-        EngineAnswer { engine: "clamd".into(), statuses, virus: None, detail: String::new(), micros: 9 }
+        EngineAnswer {
+            engine: "clamd".into(),
+            statuses,
+            virus: None,
+            detail: String::new(),
+            parts: Vec::new(),
+            micros: 9,
+        }
     }
 
     fn about(number: u64) -> Asked {

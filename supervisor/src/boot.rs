@@ -22,6 +22,7 @@ use crate::records::Writer;
 use crate::redirect::{Redirect, Wanted};
 use crate::report::Report;
 use crate::slices::Slices;
+use crate::spam_filters::SpamFilters;
 use crate::spool_file::SpoolDir;
 use crate::{Error, Options};
 use ipc::boot::Role;
@@ -129,6 +130,7 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
         balance: Balance::default(),
         leases: Leases::new(answers),
         engines: Engines::new(&policy),
+        spam_filters: SpamFilters::new(&policy),
         index,
         spool,
         listening,

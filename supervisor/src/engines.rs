@@ -1,30 +1,21 @@
 //! What is known of each antivirus engine (D22): nothing counts until it found the test virus once, nothing above the
-//! size at which it was last seen to find it, and what it said of a mail only until its signatures change. The table is pure; `dial` connects. Engines are trusted by configuration.
+//! size at which it was last seen to find it, and what it said of a mail only until its signatures change. The table is
+//! pure. Engines are trusted by configuration.
 use ipc::supervisor_scanner::{EngineState, Purpose};
-use nix::errno::Errno;
-use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr, socket};
-use policy::model::{Engine, EngineKind, EngineSocket, Policy};
+use policy::engine::signatures_made;
+use policy::model::Policy;
 use policy::status::{Status, StatusSet};
 use std::collections::BTreeMap;
-use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::Path;
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 
-/// How long a connection to an engine may take; engines are near.
-const DIAL: Duration = Duration::from_secs(1);
 /// Until an engine was seen to find the marker in a larger mail.
 const FIRST_LIMIT: u64 = 1 << 20;
 /// The mails that it is shown, growing; the largest `max-mail` ends the series.
 const SIZES: [u64; 5] = [1 << 20, 4 << 20, 16 << 20, 32 << 20, 64 << 20];
 /// How often an engine is asked for its version: signatures that it loaded count this much later at most.
 const VERSION_EVERY: Duration = Duration::from_secs(30);
-/// Where `auto` looks: Debian, its older releases, Fedora, and the daemon's usual port.
-pub const USUAL_PATHS: [&str; 3] =
-    ["/run/clamav/clamd.ctl", "/var/run/clamav/clamd.ctl", "/run/clamd.scan/clamd.sock"];
-/// clamd's usual port.
-pub const USUAL_PORT: (&str, u16) = ("127.0.0.1", 3310);
+/// Signatures that were not renewed for so long are old: freshclam asks for new ones many times a day.
+const OLD_DAYS: i64 = 7;
 
 /// What an engine was last seen to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +75,8 @@ struct Record {
     /// What it last said of its version and signatures, and when it was asked.
     version: Option<String>,
     version_asked: Option<Instant>,
+    /// That its signatures are old was said.
+    said_old: bool,
     /// A number that no other engine, settings or signatures have.
     generation: u64,
 }
@@ -109,11 +102,9 @@ impl Engines {
             let scanning = || slice.rules.iter().flatten().map(|r| &r.download).filter(|d| d.scan);
             let largest = scanning().map(|download| download.max_mail).max().unwrap_or(0);
             for index in scanning().flat_map(|download| &download.engines) {
-                match policy.engines.get(usize::from(*index)).map(|engine| &engine.kind) {
-                    Some(EngineKind::Clamd { max_size, .. }) => {
-                        records.insert((tenant, *index), Record::new(*max_size, largest));
-                    }
-                    Some(EngineKind::Builtin { .. }) | None => {}
+                let engine = policy.engines.get(usize::from(*index));
+                if let Some(outside) = engine.and_then(|engine| engine.kind.outside()) {
+                    records.insert((tenant, *index), Record::new(outside.max_size, largest));
                 }
             }
         }
@@ -268,7 +259,7 @@ impl Engines {
                 record.asked_encrypted = true;
                 Some(Change::Encrypted(statuses.is_some_and(|s| s.contains(Status::Encrypted) || found)))
             }
-            Purpose::Mail | Purpose::Poison | Purpose::ProbeVersion => None,
+            Purpose::Mail | Purpose::Poison | Purpose::ProbeVersion | Purpose::ProbeFilter => None,
         }
     }
 
@@ -293,6 +284,15 @@ impl Engines {
         (!silent).then_some(Change::Version)
     }
 
+    /// The age of its signatures in days, if they are old; said once.
+    pub(crate) fn old(&mut self, tenant: u16, engine: u16, now: i64) -> Option<i64> {
+        let record = self.records.get_mut(&(tenant, engine))?;
+        let made = record.version.as_deref().and_then(signatures_made);
+        let days = made.map(|made| (now - made) / (24 * 60 * 60)).filter(|days| *days >= OLD_DAYS);
+        let said = std::mem::replace(&mut record.said_old, days.is_some());
+        days.filter(|_| !said)
+    }
+
     /// An engine that could be dialled failed on a mail: it is shown the test virus again.
     pub(crate) fn suspect(&mut self, tenant: u16, engine: u16) {
         if let Some(record) = self.records.get_mut(&(tenant, engine)) {
@@ -314,6 +314,7 @@ impl Record {
             suspect: false,
             version: None,
             version_asked: None,
+            said_old: false,
             generation: 0,
         }
     }
@@ -340,61 +341,6 @@ impl Record {
         }
         Some(Change::Health(health))
     }
-}
-
-/// Connects to an engine at a path, which the kernel does or refuses at once. `None`: an engine elsewhere has to be
-/// waited for, by [`dial`].
-pub(crate) fn dial_at_once(engine: &Engine) -> Option<Result<OwnedFd, i32>> {
-    match &engine.kind {
-        EngineKind::Clamd { socket: EngineSocket::Path(path), .. } => {
-            Some(connect_unix(path).map_err(|errno| errno as i32))
-        }
-        EngineKind::Clamd { socket: EngineSocket::Tcp(_) | EngineSocket::Auto, .. }
-        | EngineKind::Builtin { .. } => None,
-    }
-}
-
-/// Connects to an engine: at most a second, an error number otherwise.
-pub(crate) async fn dial(engine: &Engine) -> Result<OwnedFd, i32> {
-    let socket = match &engine.kind {
-        EngineKind::Clamd { socket, .. } => socket,
-        EngineKind::Builtin { .. } => return Err(Errno::EINVAL as i32),
-    };
-    match tokio::time::timeout(DIAL, connect(socket)).await {
-        Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) => Err(error.raw_os_error().unwrap_or(Errno::EIO as i32)),
-        Err(_) => Err(Errno::ETIMEDOUT as i32),
-    }
-}
-
-async fn connect(socket: &EngineSocket) -> io::Result<OwnedFd> {
-    match socket {
-        EngineSocket::Path(path) => Ok(connect_unix(path)?),
-        EngineSocket::Tcp(address) => Ok(TcpStream::connect(address).await?.into_std()?.into()),
-        EngineSocket::Auto => {
-            let mut first_refusal = None;
-            for path in USUAL_PATHS {
-                match connect_unix(Path::new(path)) {
-                    Ok(connection) => return Ok(connection),
-                    Err(Errno::ENOENT) => {}
-                    // A path that exists and refuses says more than the paths that do not exist.
-                    Err(errno) => first_refusal = first_refusal.or(Some(errno)),
-                }
-            }
-            match TcpStream::connect(USUAL_PORT).await {
-                Ok(connection) => Ok(connection.into_std()?.into()),
-                Err(error) => Err(first_refusal.map_or(error, io::Error::from)),
-            }
-        }
-    }
-}
-
-/// Never waits: a daemon that is not there or does not keep up refuses.
-fn connect_unix(path: &Path) -> nix::Result<OwnedFd> {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let connection = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-    socket::connect(connection.as_raw_fd(), &UnixAddr::new(path)?)?;
-    Ok(connection)
 }
 
 #[cfg(test)]
@@ -516,5 +462,21 @@ mod tests {
     fn an_engine_inside_the_scanner_needs_no_dial() {
         assert_eq!(engines(None, 1).part(0, 9), Part::State(EngineState::Inside));
         assert_eq!(engines(None, 1).limit(0, 9), None);
+    }
+
+    #[test]
+    fn old_signatures_are_said_once_and_again_after_they_were_renewed() {
+        let mut engines = engines(None, MIB);
+        let day = 24 * 60 * 60;
+        let now = signatures_made("ClamAV 1/2/Thu Nov 26 09:31:02 2026").unwrap();
+        let say = |engines: &mut Engines, text| engines.said_version(0, 0, Some(text), Instant::now());
+        say(&mut engines, "ClamAV 1/2/Thu Nov 26 09:31:02 2026");
+        assert_eq!(engines.old(0, 0, now), None);
+        assert_eq!(engines.old(0, 0, now + 9 * day), Some(9));
+        assert_eq!(engines.old(0, 0, now + 10 * day), None);
+        say(&mut engines, "ClamAV 1/3/Mon Dec  7 09:31:02 2026");
+        assert_eq!(engines.old(0, 0, now + 12 * day), None);
+        say(&mut engines, "ClamAV 1");
+        assert_eq!(engines.old(0, 0, now + 99 * day), None, "one that does not say is not accused");
     }
 }

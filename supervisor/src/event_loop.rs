@@ -17,9 +17,10 @@ use crate::lock::InstanceLock;
 use crate::names::{HostNames, Pending};
 use crate::redirect::{Redirect, Wanted};
 use crate::report::Report;
+use crate::spam_filters::SpamFilters;
 use crate::spool_file::SpoolDir;
 use ipc::boot::{Ready, Role};
-use ipc::ids::{LeaseId, SessionId};
+use ipc::ids::{Checker, LeaseId, SessionId};
 use ipc::link::LinkError;
 use ipc::log::Level;
 use ipc::supervisor_lookup::ToLookup;
@@ -79,14 +80,14 @@ pub(crate) enum Event {
         /// What came of it.
         engines: Vec<EngineDialled>,
     },
-    /// An engine was dialled to see whether a probe makes sense.
+    /// An engine or a spam filter was dialled to see whether a probe makes sense.
     ProbeDialled {
         /// The policy generation that the engine's index is of.
         generation: u64,
         /// Whose.
         tenant: u16,
         /// Which.
-        engine: u16,
+        checker: Checker,
         /// What the probe shall be.
         purpose: Purpose,
         /// Connected, or the error number.
@@ -137,6 +138,7 @@ pub(crate) struct Supervisor {
     pub(crate) balance: Balance,
     pub(crate) leases: Leases,
     pub(crate) engines: Engines,
+    pub(crate) spam_filters: SpamFilters,
     pub(crate) index: Index,
     pub(crate) spool: SpoolDir,
     /// Addresses that were bound, in the order of the policy.
@@ -232,9 +234,9 @@ impl Supervisor {
             Event::Child { id, what } => self.child_did(id, what),
             Event::Dialled { session, outcome, failed } => self.dialled(session, outcome, &failed),
             Event::EnginesDialled { lease, engines } => self.engines_dialled(lease, engines),
-            Event::ProbeDialled { generation, tenant, engine, purpose, outcome } => {
+            Event::ProbeDialled { generation, tenant, checker, purpose, outcome } => {
                 if generation == self.generation {
-                    self.probe_dialled(tenant, engine, purpose, outcome);
+                    self.probe_dialled(tenant, checker, purpose, outcome);
                 }
             }
             Event::Asked { by, request, reply } => {

@@ -2,17 +2,17 @@
 //! stands where a worker would.
 use crate::boot;
 use crate::children::{Children, FromChild, GroupPlan};
-use crate::engines;
+use crate::daemons;
 use crate::event_loop::Event;
 use crate::identity::Identities;
 use crate::slices::{Slices, sealed_file};
 use crate::{Error, clock, confinement};
 use ipc::Link;
 use ipc::boot::Role;
-use ipc::ids::{LeaseId, Sha256};
+use ipc::ids::{Checker, LeaseId, Sha256};
 use ipc::supervisor_scanner::{EngineGrant, EngineState, FromScanner, Purpose, ToScanner};
 use ipc::worker_scanner::{Context, Judged, ScanJob};
-use policy::model::{EngineKind, Policy, Scanning};
+use policy::model::{Policy, Scanning};
 use policy::status::{Status, StatusSet};
 use sha2::{Digest, Sha256 as Hasher};
 use std::os::fd::{AsFd, OwnedFd};
@@ -134,15 +134,16 @@ async fn serving(
     Err(Error::new("the scanner is gone"))
 }
 
-/// The demanded engines, connected where they can be, and the longest that one may take.
+/// The demanded engines and spam filters, connected where they can be, and the longest that one may take.
 async fn engines_of(policy: &Policy, scanning: &Scanning) -> (Vec<EngineGrant>, Vec<OwnedFd>, Duration) {
     let (mut grants, mut connections, mut longest) = (Vec::new(), Vec::new(), Duration::ZERO);
-    for index in &scanning.engines {
-        let Some(engine) = policy.engines.get(usize::from(*index)) else { continue };
-        longest = longest.max(engine.timeout);
-        let state = match &engine.kind {
-            EngineKind::Builtin { .. } => EngineState::Inside,
-            EngineKind::Clamd { .. } => match engines::dial(engine).await {
+    let engines = scanning.engines.iter().map(|index| Checker::Engine(*index));
+    let filters = scanning.spam_filters.iter().map(|index| Checker::Filter(*index));
+    for checker in engines.chain(filters) {
+        longest = longest.max(daemons::timeout_of(policy, checker));
+        let state = match daemons::daemon_of(policy, checker) {
+            None => EngineState::Inside,
+            Some(daemon) => match daemons::dial(daemon).await {
                 Ok(connection) => {
                     connections.push(connection);
                     EngineState::Up
@@ -150,7 +151,7 @@ async fn engines_of(policy: &Policy, scanning: &Scanning) -> (Vec<EngineGrant>, 
                 Err(errno) => EngineState::Down { errno },
             },
         };
-        grants.push(EngineGrant { engine: *index, state, limit: None });
+        grants.push(EngineGrant { checker, state, limit: None });
     }
     (grants, connections, longest)
 }

@@ -3,13 +3,14 @@
 //! of engines (`probes.rs`) are leases without a worker.
 use crate::answers::{Answers, Asked, can_be_kept};
 use crate::children::{ChildId, Phase};
+use crate::daemons;
 use crate::engines::Part;
 use crate::event_loop::{Event, Supervisor};
 use crate::poison::PoisonList;
 use crate::probes::Probes;
 use crate::queue::Queue;
 use ipc::boot::Role;
-use ipc::ids::{EngineAnswer, LeaseId, MailId, SessionId, Sha256};
+use ipc::ids::{Checker, EngineAnswer, LeaseId, MailId, SessionId, Sha256, SpamAnswer};
 use ipc::log::Level;
 use ipc::supervisor_scanner::{EngineGrant, EngineState, FromScanner, KnownAnswers, Purpose, ToScanner};
 use ipc::supervisor_worker::{NoLease, ToWorker};
@@ -49,7 +50,7 @@ pub(crate) struct MailJob {
 #[derive(Debug)]
 pub(crate) enum Job {
     Mail(MailJob),
-    Probe { engine: u16, purpose: Purpose },
+    Probe { checker: Checker, purpose: Purpose },
 }
 
 /// One scanner lent.
@@ -70,8 +71,8 @@ struct Lease {
     followers: Vec<MailJob>,
     /// The mail killed two scanners; no answer is about its content.
     poison: bool,
-    /// The engines that were connected.
-    connected: Vec<u16>,
+    /// The engines and spam filters that were connected.
+    connected: Vec<Checker>,
     /// The scanner verified the mail and parses it.
     begun: bool,
     /// The deadline passed and the scanner was killed for it.
@@ -81,19 +82,19 @@ struct Lease {
 /// The engines of a lease before dialling.
 #[derive(Default)]
 struct Parts {
-    /// Every demanded one.
-    all: Vec<(u16, Part)>,
+    /// Every demanded one, spam filters too.
+    all: Vec<(Checker, Part)>,
     /// Those that will be shown the mail.
     asked: Vec<(u16, Asked)>,
     /// What others said of it before.
     known: Vec<EngineAnswer>,
 }
 
-/// One engine of a lease after dialling.
+/// One engine or spam filter of a lease after dialling.
 #[derive(Debug)]
 pub(crate) struct EngineDialled {
     /// Which.
-    pub(crate) engine: u16,
+    pub(crate) checker: Checker,
     /// Connected, or the error number; or its state where it was not dialled.
     pub(crate) outcome: Result<OwnedFd, EngineState>,
 }
@@ -229,7 +230,10 @@ impl Supervisor {
                     None => parts.asked.push((engine, asked)),
                 }
             }
-            parts.all.push((engine, part));
+            parts.all.push((Checker::Engine(engine), part));
+        }
+        for filter in scanning.map(|scanning| scanning.spam_filters.as_slice()).unwrap_or_default() {
+            parts.all.push((Checker::Filter(*filter), self.spam_filters.part(tenant, *filter)));
         }
         parts
     }
@@ -244,7 +248,7 @@ impl Supervisor {
         };
         let Parts { all: parts, asked, known } = match &job {
             Job::Mail(mail) => self.parts_of(tenant, mail, poison),
-            Job::Probe { engine, .. } => Parts { all: vec![(*engine, Part::Dial)], ..Parts::default() },
+            Job::Probe { checker, .. } => Parts { all: vec![(*checker, Part::Dial)], ..Parts::default() },
         };
         let lease = Lease {
             tenant,
@@ -271,19 +275,19 @@ impl Supervisor {
         let down = |errno| EngineState::Down { errno };
         let mut engines = Vec::new();
         let mut far = Vec::new();
-        for (engine, part) in parts {
-            let outcome = match (part, policy.engines.get(usize::from(engine))) {
+        for (checker, part) in parts {
+            let outcome = match (part, daemons::daemon_of(&policy, checker)) {
                 (Part::State(state), _) => Some(Err(state)),
-                (Part::Dial, Some(settings)) => {
-                    let outcome = crate::engines::dial_at_once(settings);
+                (Part::Dial, Some(daemon)) => {
+                    let outcome = daemons::dial_at_once(daemon);
                     if outcome.is_none() {
-                        far.push((engine, settings.clone()));
+                        far.push((checker, daemon.clone()));
                     }
                     outcome.map(|outcome| outcome.map_err(down))
                 }
                 (Part::Dial, None) => Some(Err(EngineState::Unproven)),
             };
-            engines.extend(outcome.map(|outcome| EngineDialled { engine, outcome }));
+            engines.extend(outcome.map(|outcome| EngineDialled { checker, outcome }));
         }
         if far.is_empty() {
             self.engines_dialled(id, engines);
@@ -293,10 +297,10 @@ impl Supervisor {
         tokio::task::spawn_local(async move {
             let dials: Vec<_> = far
                 .into_iter()
-                .map(|(engine, settings)| {
+                .map(|(checker, daemon)| {
                     tokio::task::spawn_local(async move {
-                        let outcome = crate::engines::dial(&settings).await.map_err(down);
-                        EngineDialled { engine, outcome }
+                        let outcome = daemons::dial(&daemon).await.map_err(down);
+                        EngineDialled { checker, outcome }
                     })
                 })
                 .collect();
@@ -334,44 +338,43 @@ impl Supervisor {
         let mut connections = Vec::new();
         let mut failures = Vec::new();
         let mut longest = Duration::ZERO;
-        for EngineDialled { engine, outcome } in engines {
-            if let Some(settings) = policy.engines.get(usize::from(engine)) {
-                longest = longest.max(settings.timeout);
-            }
+        for EngineDialled { checker, outcome } in engines {
+            longest = longest.max(daemons::timeout_of(&policy, checker));
             let state = match outcome {
                 Ok(connection) => {
                     connections.push(connection);
-                    lease.connected.push(engine);
+                    lease.connected.push(checker);
                     EngineState::Up
                 }
                 Err(state) => {
                     if let EngineState::Down { errno } = state {
-                        failures.push((engine, errno));
+                        failures.push((checker, errno));
                     }
                     state
                 }
             };
             // A probe shows mails of every size.
-            let limit =
-                if matches!(lease.job, Job::Mail(_)) { self.engines.limit(tenant, engine) } else { None };
-            grants.push(EngineGrant { engine, state, limit });
+            let limit = match (&lease.job, checker) {
+                (Job::Mail(_), Checker::Engine(engine)) => self.engines.limit(tenant, engine),
+                (Job::Mail(_), Checker::Filter(_)) | (Job::Probe { .. }, _) => None,
+            };
+            grants.push(EngineGrant { checker, state, limit });
         }
         let time = longest + GRACE;
         lease.deadline = Some(Instant::now() + time);
         let probe = match &lease.job {
             Job::Mail(_) => None,
-            Job::Probe { engine, purpose } => Some((*engine, *purpose)),
+            Job::Probe { purpose, .. } => Some(*purpose),
         };
-        for (engine, errno) in &failures {
-            let change = self.engines.dial_failed(tenant, *engine, *errno, probe.is_some());
-            self.say(tenant, *engine, change);
+        for (checker, errno) in &failures {
+            self.dial_failed(tenant, *checker, *errno, probe.is_some());
         }
         let granted = match probe {
-            Some((_, _)) if !failures.is_empty() => {
+            Some(_) if !failures.is_empty() => {
                 self.finish(id);
                 return;
             }
-            Some((_, purpose)) => self.grant(id, scanner, time, grants, (purpose, None), connections),
+            Some(purpose) => self.grant(id, scanner, time, grants, (purpose, None), connections),
             None => self.grant_mail(id, scanner, time, grants, connections),
         };
         if !granted {
@@ -452,12 +455,12 @@ impl Supervisor {
                     Some(_) | None => self.condemn(scanner, "begins what it was not given"),
                 }
             }
-            FromScanner::Done { lease: id, sha256, answers } => {
+            FromScanner::Done { lease: id, sha256, answers, spam } => {
                 if lease != Some(id) {
                     self.condemn(scanner, "ends a lease that is not its own");
                     return;
                 }
-                self.done(tenant, id, sha256, &answers);
+                self.done(tenant, id, sha256, &answers, &spam);
                 self.finish(id);
             }
         }
@@ -481,7 +484,14 @@ impl Supervisor {
         self.leases.next > 0
     }
 
-    fn done(&mut self, tenant: u16, id: LeaseId, sha256: Option<Sha256>, answers: &[EngineAnswer]) {
+    fn done(
+        &mut self,
+        tenant: u16,
+        id: LeaseId,
+        sha256: Option<Sha256>,
+        answers: &[EngineAnswer],
+        spam: &[SpamAnswer],
+    ) {
         let policy = Rc::clone(&self.policy);
         let Some(lease) = self.leases.live.get(&id) else { return };
         if lease.generation != self.generation {
@@ -491,9 +501,17 @@ impl Supervisor {
             let name = policy.engines.get(usize::from(engine)).map(|engine| engine.name.as_str());
             answers.iter().find(|answer| Some(answer.engine.as_str()) == name)
         };
+        let scored = |filter: u16| {
+            let name = policy.spam_filters.get(usize::from(filter)).map(|filter| filter.name.as_str());
+            spam.iter().any(|answer| Some(answer.filter.as_str()) == name && answer.score.is_some())
+        };
         match &lease.job {
-            Job::Probe { engine, purpose } => {
+            Job::Probe { checker: Checker::Engine(engine), purpose } => {
                 self.probe_answered(tenant, *engine, *purpose, answer_of(*engine));
+            }
+            Job::Probe { checker: Checker::Filter(filter), .. } => {
+                let filter = *filter;
+                self.filter_answered(tenant, filter, scored(filter), true);
             }
             Job::Mail(mail) => {
                 // Of the mail that was asked about and parsed, and every engine's word counts: else none is kept.
@@ -511,9 +529,17 @@ impl Supervisor {
                         }
                     }
                 }
-                for engine in lease.connected.clone() {
-                    if answer_of(engine).is_some_and(|answer| answer.statuses.contains(Status::Error)) {
-                        self.engines.suspect(tenant, engine);
+                for checker in lease.connected.clone() {
+                    match checker {
+                        Checker::Engine(engine) => {
+                            let failed = |answer: &EngineAnswer| answer.statuses.contains(Status::Error);
+                            if answer_of(engine).is_some_and(failed) {
+                                self.engines.suspect(tenant, engine);
+                            }
+                        }
+                        Checker::Filter(filter) => {
+                            self.filter_answered(tenant, filter, scored(filter), false);
+                        }
                     }
                 }
             }
@@ -551,9 +577,10 @@ impl Supervisor {
         // Behind the mail itself, which goes first.
         self.release(tenant, lease.followers);
         match lease.job {
-            Job::Probe { engine, .. } if lease.generation == self.generation => {
-                self.engines.abandoned(tenant, engine);
-            }
+            Job::Probe { checker, .. } if lease.generation == self.generation => match checker {
+                Checker::Engine(engine) => self.engines.abandoned(tenant, engine),
+                Checker::Filter(filter) => self.spam_filters.abandoned(tenant, filter),
+            },
             Job::Probe { .. } => {}
             Job::Mail(mut mail) => {
                 mail.lost = mail.lost.saturating_add(1);

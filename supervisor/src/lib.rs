@@ -6,7 +6,7 @@
 //! event_loop.rs   the one place where state changes
 //! listener.rs -> original_dst.rs, admission.rs -> handover.rs -> route.rs, dial.rs   the way of a connection
 //! lease.rs        queue.rs, answers.rs, poison.rs                            the way of a mail
-//! engines.rs      probes.rs                                                  what engines can be asked
+//! engines.rs      probes.rs       daemons.rs      spam_filters.rs            who can be asked about mails
 //! names.rs         client_names.rs                         what lists of hosts stand for
 //! children.rs     post.rs, backoff.rs, identity.rs, slices.rs                         the roles
 //! changed.rs      mailboxes.rs     what clients hold of changed mails      spool_file.rs      mails too large for memory
@@ -34,6 +34,7 @@ mod client_names;
 pub mod clock;
 mod confinement;
 pub mod control;
+mod daemons;
 mod dial;
 mod engines;
 mod event_loop;
@@ -64,10 +65,11 @@ mod report;
 mod requests;
 mod route;
 mod slices;
+mod spam_filters;
 mod spool_file;
 mod tls_files;
 
-pub use engines::{USUAL_PATHS as CLAMD_PATHS, USUAL_PORT as CLAMD_PORT};
+pub use daemons::{USUAL_PATHS as CLAMD_PATHS, USUAL_PORT as CLAMD_PORT};
 pub use examine::examine;
 use policy::model::Policy;
 use std::fmt;

@@ -1,20 +1,21 @@
 //! Probes of engines (D22): leases without a worker, behind the mails; and what the log says of what they found.
+use crate::daemons;
 use crate::engines::{Change, Health};
 use crate::event_loop::{Event, Supervisor};
 use crate::lease::Job;
-use ipc::ids::EngineAnswer;
+use ipc::ids::{Checker, EngineAnswer};
 use ipc::log::Level;
 use ipc::supervisor_scanner::Purpose;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A probe waits this long behind mails and then goes first: under endless load an engine must be able to come back.
 const PROBE_PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 struct WaitingProbe {
-    engine: u16,
+    checker: Checker,
     purpose: Purpose,
     since: Instant,
 }
@@ -24,8 +25,8 @@ struct WaitingProbe {
 pub(crate) struct Probes(HashMap<u16, VecDeque<WaitingProbe>>);
 
 impl Probes {
-    fn push(&mut self, tenant: u16, engine: u16, purpose: Purpose) {
-        let probe = WaitingProbe { engine, purpose, since: Instant::now() };
+    fn push(&mut self, tenant: u16, checker: Checker, purpose: Purpose) {
+        let probe = WaitingProbe { checker, purpose, since: Instant::now() };
         self.0.entry(tenant).or_default().push_back(probe);
     }
 
@@ -39,7 +40,7 @@ impl Probes {
     /// The next one.
     pub(crate) fn next(&mut self, tenant: u16) -> Option<Job> {
         let probe = self.0.get_mut(&tenant)?.pop_front()?;
-        Some(Job::Probe { engine: probe.engine, purpose: probe.purpose })
+        Some(Job::Probe { checker: probe.checker, purpose: probe.purpose })
     }
 
     /// The service stops, or the policy was reloaded: what waits is of the former one's engines.
@@ -68,24 +69,34 @@ impl Supervisor {
             self.engines.answered(tenant, engine, purpose, answer.map(|answer| answer.statuses))
         };
         self.say(tenant, engine, change);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        if let Some(days) = self.engines.old(tenant, engine, i64::try_from(now).unwrap_or(i64::MAX)) {
+            let name = self.policy.engines.get(usize::from(engine)).map_or("", |engine| &engine.name);
+            let fields = [("engine", name.to_owned()), ("detail", format!("{days} days"))];
+            self.journal.note(Level::Warn, "engine's signatures are old: is freshclam running?", &fields);
+        }
         self.start_probes_of_proven(change);
     }
 
-    /// Dials every engine that is to be probed; those that answer are queued behind the mails.
+    /// Dials every engine and spam filter that is to be probed; those that answer are queued behind the mails.
     pub(crate) fn start_probes(&mut self) {
         if self.leases.stopping {
             return;
         }
         let generation = self.generation;
-        for (tenant, engine, purpose) in self.engines.due(Instant::now()) {
+        let engines = self.engines.due(Instant::now()).into_iter();
+        let engines = engines.map(|(tenant, engine, purpose)| (tenant, Checker::Engine(engine), purpose));
+        let filters = self.spam_filters.due().into_iter();
+        let filters = filters.map(|(tenant, filter)| (tenant, Checker::Filter(filter), Purpose::ProbeFilter));
+        for (tenant, checker, purpose) in engines.chain(filters) {
             let (policy, events) = (Rc::clone(&self.policy), self.events.clone());
             tokio::task::spawn_local(async move {
-                let outcome = match policy.engines.get(usize::from(engine)) {
-                    Some(settings) => crate::engines::dial(settings).await.map(drop),
+                let outcome = match daemons::daemon_of(&policy, checker) {
+                    Some(daemon) => daemons::dial(daemon).await.map(drop),
                     None => Err(nix::errno::Errno::ENOENT as i32),
                 };
                 let _ =
-                    events.send(Event::ProbeDialled { generation, tenant, engine, purpose, outcome }).await;
+                    events.send(Event::ProbeDialled { generation, tenant, checker, purpose, outcome }).await;
             });
         }
     }
@@ -102,20 +113,56 @@ impl Supervisor {
     pub(crate) fn probe_dialled(
         &mut self,
         tenant: u16,
-        engine: u16,
+        checker: Checker,
         purpose: Purpose,
         outcome: Result<(), i32>,
     ) {
         match outcome {
             Ok(()) => {
-                self.leases.probes.push(tenant, engine, purpose);
+                self.leases.probes.push(tenant, checker, purpose);
                 self.lend(tenant);
             }
-            Err(errno) => {
-                let change = self.engines.dial_failed(tenant, engine, errno, true);
+            Err(errno) => self.dial_failed(tenant, checker, errno, true),
+        }
+    }
+
+    /// An engine or a spam filter could not be dialled, for a mail or for a probe.
+    pub(crate) fn dial_failed(&mut self, tenant: u16, checker: Checker, errno: i32, probe: bool) {
+        match checker {
+            Checker::Engine(engine) => {
+                let change = self.engines.dial_failed(tenant, engine, errno, probe);
                 self.say(tenant, engine, change);
             }
+            Checker::Filter(filter) => {
+                let change = self.spam_filters.dial_failed(tenant, filter, errno, probe);
+                self.say_filter(tenant, filter, change);
+            }
         }
+    }
+
+    /// A spam filter was asked, about a mail or a probe.
+    pub(crate) fn filter_answered(&mut self, tenant: u16, filter: u16, scored: bool, probe: bool) {
+        let change = self.spam_filters.answered(tenant, filter, scored, probe);
+        self.say_filter(tenant, filter, change);
+    }
+
+    /// Logs what became of a spam filter.
+    fn say_filter(&mut self, tenant: u16, filter: u16, change: Option<Health>) {
+        let Some(health) = change else { return };
+        let name = self.policy.spam_filters.get(usize::from(filter)).map_or("", |filter| &filter.name);
+        let tenant = self.policy.tenants.get(usize::from(tenant)).cloned().unwrap_or_default();
+        let mut fields = vec![("filter", name.to_owned()), ("tenant", tenant)];
+        let (level, text) = match health {
+            Health::Proven => (Level::Info, "spam filter gives scores"),
+            Health::Down { errno } => {
+                fields.push(("detail", nix::errno::Errno::from_raw(errno).desc().to_owned()));
+                (Level::Warn, "spam filter is down: scores are unknown")
+            }
+            Health::Failing | Health::Blind | Health::Unproven => {
+                (Level::Warn, "spam filter gives no score: scores are unknown")
+            }
+        };
+        self.journal.note(level, text, &fields);
     }
 
     /// Logs what became of an engine.

@@ -4,10 +4,11 @@
 //! chose are escaped, so that no line can be forged; mail content and credentials never get here. Writing never
 //! waits: a reader that does not keep up loses records, and is told how many.
 use ipc::boot::Role;
-use ipc::ids::{EngineAnswer, SessionId};
+use ipc::ids::{EngineAnswer, SessionId, SpamAnswer};
 use ipc::log::{Event, Level, Mail};
 use ipc::supervisor_worker::{Counters, End};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use policy::comparison::show_score;
 use policy::model::LogSettings;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -282,6 +283,7 @@ fn mail_fields(mail: &Mail, tenant: &str) -> Fields {
         ("rule", mail.rule.as_str().into()),
         ("statuses", mail.statuses.to_string().into()),
         ("engines", mail.answers.iter().map(engine).collect()),
+        ("spam", mail.spam.iter().map(spam).collect()),
         ("reason", mail.reason.as_str().into()),
         ("case", mail.sha256.case().into()),
         ("sha256", mail.sha256.to_string().into()),
@@ -294,6 +296,17 @@ fn engine(answer: &EngineAnswer) -> Value {
         "engine": answer.engine,
         "statuses": answer.statuses.to_string(),
         "virus": answer.virus,
+        "detail": answer.detail,
+        "parts": answer.parts,
+        "micros": answer.micros,
+    })
+}
+
+fn spam(answer: &SpamAnswer) -> Value {
+    json!({
+        "filter": answer.filter,
+        "score": answer.score.map_or_else(|| "unknown".to_owned(), show_score),
+        "symbols": answer.symbols,
         "detail": answer.detail,
         "micros": answer.micros,
     })
@@ -344,7 +357,13 @@ fn text_line(
                     let of = |key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default();
                     let said = [of("statuses"), of("virus"), of("detail")];
                     let said: Vec<&str> = said.into_iter().filter(|part| !part.is_empty()).collect();
-                    plain(&mut line, of("engine"), &said.join(": "));
+                    if of("filter").is_empty() {
+                        plain(&mut line, of("engine"), &said.join(": "));
+                        continue;
+                    }
+                    let said = [of("score"), of("symbols"), of("detail")];
+                    let said: Vec<&str> = said.into_iter().filter(|part| !part.is_empty()).collect();
+                    plain(&mut line, &format!("{name}.{}", of("filter")), &said.join(": "));
                 }
             }
             Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
@@ -396,7 +415,15 @@ mod tests {
             rule: "standard-bad".into(),
             would: None,
             statuses: StatusSet::of(Status::Infected),
+            spam: vec![SpamAnswer {
+                filter: "rspamd".into(),
+                score: Some(7_250),
+                symbols: "A,B".into(),
+                detail: String::new(),
+                micros: 3,
+            }],
             answers: vec![EngineAnswer {
+                parts: Vec::new(),
                 engine: "clamd".into(),
                 statuses: StatusSet::of(Status::Infected),
                 virus: Some("Lab.Virus".into()),
@@ -435,7 +462,7 @@ mod tests {
         assert_eq!(
             line,
             "T INFO  MAIL          session=0000001f tenant=default number=3 direction=download size=700 \
-             outcome=replaced rule=standard-bad statuses=infected clamd=\"infected: Lab.Virus\" reason=infected \
+             outcome=replaced rule=standard-bad statuses=infected clamd=\"infected: Lab.Virus\" spam.rspamd=\"7.25: A,B\" reason=infected \
              case=abababababab sha256=abababababababababababababababababababababababababababababababab micros=1500"
         );
     }

@@ -133,6 +133,7 @@ impl Supervisor {
         self.slices = slices;
         self.names_renewed();
         self.engines = self.engines.renewed(&former, &self.policy);
+        self.spam_filters = self.spam_filters.renewed(&former, &self.policy);
         self.leases.probes.clear();
         self.leases.answers.bound(self.policy.service.answer_cache);
         self.balance = Balance::default();

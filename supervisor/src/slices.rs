@@ -1,6 +1,6 @@
 //! What each role is given to know, as descriptors: slices in sealed memfds, signature files opened read-only (D23).
 use crate::children::{ChildId, Children};
-use crate::tls_files::TlsFiles;
+use crate::tls_files::{TlsFiles, trusted};
 use ipc::supervisor_scanner::ToScanner;
 use ipc::supervisor_worker::ToWorker;
 use ipc::wire;
@@ -8,7 +8,8 @@ use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl, open};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::{Mode, fstat};
 use policy::credential;
-use policy::model::{EngineKind, Policy};
+use policy::engine::EngineKind;
+use policy::model::Policy;
 use serde::Serialize;
 use std::fs::File;
 use std::io::{self, Write};
@@ -35,7 +36,9 @@ pub(crate) struct Slices {
     lookup: Slice,
     keyholder: Slice,
     signatures: Vec<(String, OwnedFd)>,
-    /// What tells the signatures from others.
+    /// Whom scanners trust where daemons are behind TLS, by the index of the server-tls.
+    authorities: Vec<(u16, OwnedFd)>,
+    /// What tells the files of scanners from others.
     prints: Vec<Print>,
     tls: TlsFiles,
 }
@@ -51,7 +54,8 @@ impl Slices {
     /// # Errors
     /// A sentence that names the file.
     pub(crate) fn new(policy: &Policy) -> Result<Self, String> {
-        let (signatures, prints) = open_signatures(policy)?;
+        let (signatures, mut prints) = open_signatures(policy)?;
+        let authorities = open_authorities(policy, &mut prints)?;
         let tenants = 0..u16::try_from(policy.tenants.len()).unwrap_or(u16::MAX);
         let slice = |result: io::Result<Slice>| result.map_err(|error| format!("policy slice: {error}"));
         Ok(Self {
@@ -65,6 +69,7 @@ impl Slices {
             lookup: slice(sealed(&policy.lookup_slice()))?,
             keyholder: slice(sealed(&policy.keyholder_slice()))?,
             signatures,
+            authorities,
             prints,
             tls: TlsFiles::open(policy)?,
         })
@@ -106,7 +111,7 @@ impl Slices {
         self.keyholder.again()
     }
 
-    /// Whether scanners that compiled the signatures of the other would know the same.
+    /// Whether scanners that were given the files of the other would know the same.
     pub(crate) fn same_signatures(&self, other: &Self) -> bool {
         self.prints == other.prints
     }
@@ -125,6 +130,10 @@ impl Slices {
                 .signatures()
                 .into_iter()
                 .all(|(name, file)| children.tell_scanner(id, ToScanner::Signatures { name }, vec![file]))
+            && self.authorities.iter().all(|(server_tls, file)| {
+                let message = ToScanner::Authorities { server_tls: *server_tls };
+                reopen(file).is_ok_and(|file| children.tell_scanner(id, message, vec![file]))
+            })
             && children.tell_scanner(id, ToScanner::Serve, Vec::new())
     }
 
@@ -176,9 +185,7 @@ fn open_signatures(policy: &Policy) -> Result<Signatures, String> {
         for source in signatures.iter().filter(|source| *source != BUILTIN_TEST) {
             for path in expand(Path::new(source)).map_err(|error| format!("{source}: {error}"))? {
                 let file = open_checked(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-                let stat = fstat(&file).map_err(|error| format!("{}: {error}", path.display()))?;
-                let changed = (stat.st_ctime, stat.st_ctime_nsec);
-                prints.push((source.clone(), stat.st_dev, stat.st_ino, stat.st_size, changed));
+                prints.push(print(source.clone(), &path, &file)?);
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 files.push((ipc::log::printable(&name, 255), file));
             }
@@ -188,6 +195,31 @@ fn open_signatures(policy: &Policy) -> Result<Signatures, String> {
         return Err(format!("{} signature files where {MOST_FILES} are allowed: join some", files.len()));
     }
     Ok((files, prints))
+}
+
+fn open_authorities(policy: &Policy, prints: &mut Vec<Print>) -> Result<Vec<(u16, OwnedFd)>, String> {
+    let mut files = Vec::new();
+    for (settings, index) in
+        policy.server_tls.iter().zip(0_u16..).filter(|(_, index)| policy.asks_with(*index))
+    {
+        for path in trusted(&settings.trust)? {
+            let file = open_checked(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            prints.push(print(format!("[server-tls.{}]", settings.name), &path, &file)?);
+            files.push((index, file));
+        }
+    }
+    if files.len() > MOST_FILES {
+        return Err(format!(
+            "{} files of authorities where {MOST_FILES} are allowed: join some",
+            files.len()
+        ));
+    }
+    Ok(files)
+}
+
+fn print(source: String, path: &Path, file: &OwnedFd) -> Result<Print, String> {
+    let stat = fstat(file).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok((source, stat.st_dev, stat.st_ino, stat.st_size, (stat.st_ctime, stat.st_ctime_nsec)))
 }
 
 /// The file itself, or the files of a directory by name, without hidden ones.

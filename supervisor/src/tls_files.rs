@@ -158,7 +158,7 @@ fn print(path: &Path, file: &OwnedFd) -> Option<Print> {
     Some((path.to_owned(), stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime, stat.st_mtime_nsec))
 }
 
-fn trusted(trust: &Trust) -> Result<Vec<PathBuf>, String> {
+pub(crate) fn trusted(trust: &Trust) -> Result<Vec<PathBuf>, String> {
     match trust {
         Trust::Path(path) => expand(path).map_err(|error| format!("{}: {error}", path.display())),
         Trust::System => {

@@ -10,6 +10,7 @@ pub mod clamd;
 pub mod client;
 pub mod client_tls;
 pub mod dovecot;
+pub mod filters;
 pub mod mails;
 pub mod mailward;
 pub mod netns;

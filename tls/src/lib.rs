@@ -4,6 +4,7 @@
 //! clients.rs   towards clients: certificates by name, client certificates, tickets
 //! servers.rs   towards servers: what is trusted, the exceptions, what is required
 //! channel.rs   bytes <-> records of one connection, after its handshake
+//! stream.rs    the same for who reads and writes and nothing else: the scanner, towards engines
 //! remote.rs    a key that is somewhere else: the worker's view of the keyholder
 //! key.rs       a private key: the keyholder's, and `mailward check`'s
 //! shape.rs     what a handshake lets a key sign, and nothing else
@@ -25,6 +26,7 @@ mod mint;
 mod remote;
 mod servers;
 mod shape;
+mod stream;
 
 pub use chain::{Chain, Facts, check_revocations};
 pub use channel::Channel;
@@ -35,6 +37,7 @@ pub use mint::{Authority, Minted};
 pub use remote::{Keyholder, NoKeys, TicketKeys, Which};
 pub use servers::{Connector, Judge, Secured, ServerFiles, Verified};
 pub use shape::{is_client_signature, is_server_signature};
+pub use stream::ClientStream;
 
 use rustls::SupportedProtocolVersion;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};

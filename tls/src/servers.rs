@@ -2,6 +2,7 @@
 //! to a server before its certificate was verified, because the handshake does not end before.
 use crate::chain::{Chain, Facts, certificates, describe};
 use crate::remote::{Keyholder, RemoteKey, Which};
+use crate::stream::ClientStream;
 use crate::{Blame, Channel, Error, Failure, failure, provider, versions};
 use policy::conditions::CertificateMatch;
 use policy::tls::{Exceptions, ServerTls, Verify};
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 tokio::task_local! {
     /// Of the server whose handshake this is.
@@ -91,6 +93,30 @@ impl Connector {
     /// # Errors
     /// Whatever is no handshake that this configuration asks for, within the time.
     pub async fn connect(&self, stream: TcpStream, name: &str, within: Duration) -> Result<Secured, Failure> {
+        let (stream, asked) = self.shake_hands(stream, name, within).await?;
+        let (stream, connection) = stream.into_inner();
+        Ok(Secured { stream, channel: Channel::new(connection.into()), asked })
+    }
+
+    /// The same, for a caller that only reads and writes.
+    ///
+    /// # Errors
+    /// As [`Connector::connect`].
+    pub async fn connect_stream(
+        &self,
+        stream: TcpStream,
+        name: &str,
+        within: Duration,
+    ) -> Result<ClientStream, Failure> {
+        self.shake_hands(stream, name, within).await.map(|(stream, _)| ClientStream::new(stream))
+    }
+
+    async fn shake_hands(
+        &self,
+        stream: TcpStream,
+        name: &str,
+        within: Duration,
+    ) -> Result<(TlsStream<TcpStream>, bool), Failure> {
         let name = expected(self.expected.as_deref(), name)
             .map_err(|why| Failure { blame: Blame::Certificate, why: why.0 })?;
         let handshake = async {
@@ -115,9 +141,7 @@ impl Connector {
             let why = format!("the handshake did not end within {} s", within.as_secs());
             return Err(Failure { blame: Blame::Deadline, why });
         };
-        let (stream, asked) = ended?;
-        let (stream, connection) = stream.into_inner();
-        Ok(Secured { stream, channel: Channel::new(connection.into()), asked })
+        ended
     }
 }
 

@@ -28,6 +28,9 @@ pub(crate) const USER: usize = 512;
 /// Octets of a rule's name, a reason or a detail in what a scanner answers.
 pub(crate) const ANSWER_TEXT: usize = 256;
 
+/// Spam filters that answer about one mail.
+pub(crate) const SPAM_ANSWERS: usize = 16;
+
 /// Octets of a virus name in what a scanner answers.
 pub(crate) const VIRUS_NAME: usize = 128;
 

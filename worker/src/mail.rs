@@ -7,7 +7,7 @@ use crate::quarantine::{self, Original};
 use crate::scan::{self, Decision, Judgement, Lost, Question, Trip};
 use crate::session::Session;
 use crate::spool::SealedMail;
-use ipc::ids::{EngineAnswer, LeaseId, MailId, Sha256};
+use ipc::ids::{EngineAnswer, LeaseId, MailId, Sha256, SpamAnswer};
 use ipc::log::{self, Level, Outcome};
 use ipc::supervisor_worker::{ChangedMail, FromWorker, NoLease};
 use ipc::worker_scanner::{Context, Judged};
@@ -322,6 +322,7 @@ impl<M: Machine> Session<M> {
             would: judged.and_then(|judged| judged.would),
             statuses: judged.map_or(hand.found, |judged| judged.statuses),
             answers: judged.map(|judged| printable(&judged.answers)).unwrap_or_default(),
+            spam: judged.map(|judged| judged.spam.iter().map(fit_for_a_log).collect()).unwrap_or_default(),
             reason: log::printable(reason, ANSWER_TEXT),
             micros: u32::try_from(hand.since.elapsed().as_micros()).unwrap_or(u32::MAX),
         };
@@ -440,4 +441,15 @@ pub(crate) fn printable(answers: &[EngineAnswer]) -> Vec<EngineAnswer> {
         answer.detail = log::printable(&answer.detail, ANSWER_TEXT);
     }
     answers
+}
+
+/// What a spam filter said, likewise: its symbols are named by whoever wrote its rules.
+fn fit_for_a_log(answer: &SpamAnswer) -> SpamAnswer {
+    let text = |text: &str| log::printable(text, ANSWER_TEXT);
+    SpamAnswer {
+        filter: text(&answer.filter),
+        symbols: text(&answer.symbols),
+        detail: text(&answer.detail),
+        ..*answer
+    }
 }

@@ -4,11 +4,11 @@
 //! about a mail, but not about which mail, who was asked, or how long the copy is; whatever is missing, late or
 //! contradicts itself defers the mail.
 use crate::copy::{Copy, Source};
-use crate::limits::{ANSWER_TEXT, NOTICE_ROOM, VIRUS_NAME};
+use crate::limits::{ANSWER_TEXT, NOTICE_ROOM, SPAM_ANSWERS, VIRUS_NAME};
 use crate::memfd;
 use crate::part_map;
 use crate::spool::SealedMail;
-use ipc::ids::{EngineAnswer, LeaseId, Sha256};
+use ipc::ids::{EngineAnswer, LeaseId, Sha256, SpamAnswer};
 use ipc::worker_scanner::{Context, Disposition, Judged, ScanJob};
 use ipc::{Link, LinkError};
 use policy::status::{Status, StatusSet};
@@ -109,8 +109,19 @@ struct Expected<'a> {
 
 /// Whether an answer is about this mail, complete, and free of contradictions.
 fn believe(judged: &Judged, expected: &Expected<'_>) -> Result<(), &'static str> {
-    let Judged { lease, sha256, disposition, map: _, rule, would, statuses, answers, reason, micros: _ } =
-        judged;
+    let Judged {
+        lease,
+        sha256,
+        disposition,
+        map: _,
+        rule,
+        would,
+        statuses,
+        answers,
+        spam,
+        reason,
+        micros: _,
+    } = judged;
     if *lease != expected.lease {
         return Err("the scanner answered for another lease");
     }
@@ -123,6 +134,12 @@ fn believe(judged: &Judged, expected: &Expected<'_>) -> Result<(), &'static str>
     };
     if rule.len() > ANSWER_TEXT || reason.len() > ANSWER_TEXT || answers.iter().any(long) {
         return Err("the scanner's answer is over its limits");
+    }
+    let wordy = |answer: &SpamAnswer| {
+        [&answer.filter, &answer.symbols, &answer.detail].iter().any(|text| text.len() > ANSWER_TEXT)
+    };
+    if spam.len() > SPAM_ANSWERS || spam.iter().any(wordy) {
+        return Err("the scanner's answer about spam is over its limits");
     }
     let demanded = |engine: &String| expected.engines.contains(engine);
     let times = |engine: &String| answers.iter().filter(|answer| answer.engine == *engine).count();

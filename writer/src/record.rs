@@ -104,6 +104,7 @@ mod tests {
     fn whatever_a_worker_says_the_line_is_one_line_within_its_bound() {
         let nasty = "\"\\\n\u{1b}[2J\u{e9}".repeat(4000);
         let answer = EngineAnswer {
+            parts: Vec::new(),
             engine: nasty.clone(),
             statuses: StatusSet::of(Status::Infected),
             virus: Some(nasty.clone()),

@@ -1,10 +1,11 @@
 //! What only shows when all of the policy is there: user ids that do not suffice, scanning without an engine, mail rules
 //! that never decide. What is about connections and sessions is in `reach`.
-use super::scanning::TEST_SIGNATURES;
+use super::engines::TEST_SIGNATURES;
 use super::{LoadOptions, Place, reach};
 use crate::conditions::{Conditions, one_of};
 use crate::diagnostic::{At, Sink};
-use crate::model::{CommandAcl, EngineKind, HeaderChanges, MailAcl, MailAction, Policy};
+use crate::engine::EngineKind;
+use crate::model::{CommandAcl, HeaderChanges, MailAcl, MailAction, Policy};
 use crate::names::Protocol;
 use crate::notice::Notice;
 use crate::status::{Status, StatusSet};
@@ -140,7 +141,7 @@ fn engines(sink: &Sink<'_>, policy: &Policy, acl: &CommandAcl, at: &At, options:
         scanning.engines.iter().filter_map(|index| policy.engines.get(usize::from(*index))).collect();
     let test_only = |kind: &EngineKind| match kind {
         EngineKind::Builtin { signatures } => signatures.iter().all(|set| set == TEST_SIGNATURES),
-        EngineKind::Clamd { .. } => false,
+        EngineKind::Clamd(_) | EngineKind::Icap { .. } => false,
     };
     if !demanded.is_empty() && !options.demo && demanded.iter().all(|engine| test_only(&engine.kind)) {
         sink.error(

@@ -22,6 +22,7 @@ pub fn include_matches(pattern: &Path, name: &str) -> bool {
 fn example_name(key: &str) -> &'static str {
     match key {
         "antivirus" => "clamd",
+        "antispam" => "rspamd",
         "mail-filter" => "default",
         _ => "office",
     }

@@ -171,6 +171,8 @@ fn mail_acl(
             "remove it, or write action = \"replace\"",
         );
     }
+    let headers = table.take("header");
+    let headers = headers.iter().flat_map(|item| item.tables("header"));
     MailAcl {
         name,
         when: names.mail(table, parents),
@@ -179,7 +181,7 @@ fn mail_acl(
         virus_names: patterns(table.take("virus-name"), Case::Ignored),
         spam_score: table.take("spam-score").and_then(|item| spam_score(&item)),
         size: table.take("size").and_then(|item| size(&item)),
-        headers: table.take("header").iter().flat_map(|item| item.tables("header")).map(header).collect(),
+        headers: headers.map(|table| header_match(table).0).collect(),
         senders: patterns(table.take("sender"), Case::User),
         // A rule whose action could not be read takes the safe one; the policy is refused anyway.
         action: action.unwrap_or(MailAction::Defer),
@@ -301,12 +303,17 @@ fn spam_score(item: &Item<'_>) -> Option<SpamCondition> {
     comparison.map(SpamCondition::Score)
 }
 
-fn header(mut table: Table<'_>) -> HeaderMatch {
+/// The last items of a table: `name` and `match`. Also the name as it was written.
+pub(super) fn header_match(mut table: Table<'_>) -> (HeaderMatch, String) {
     let name = table.require("name", "write { name = \"X-Bulk\", match = \"*\" }");
     let name = name.and_then(|item| item.filled()).unwrap_or("*");
     let value = table.take("match").and_then(|item| item.text()).unwrap_or("*");
     table.finish();
-    HeaderMatch { name: Patterns::new([name], Case::Ignored), value: Patterns::new([value], Case::Ignored) }
+    let field = HeaderMatch {
+        name: Patterns::new([name], Case::Ignored),
+        value: Patterns::new([value], Case::Ignored),
+    };
+    (field, name.to_owned())
 }
 
 /// "builtin:NAME", or the path of a file.

@@ -6,11 +6,10 @@ use super::tls;
 use super::{Named, Place};
 use crate::conditions::Conditions;
 use crate::diagnostic::At;
+use crate::engine::{Engine, SpamFilter};
 use crate::host::{is_host_name, socket_address};
 use crate::list::{IMAP_COMMANDS, NameList, POP3_COMMANDS, UNKNOWN, matches};
-use crate::model::{
-    ClientId, CommandAcl, Engine, ImapRules, MailFilter, PlugTo, Scanning, SessionAcl, SessionRules,
-};
+use crate::model::{ClientId, CommandAcl, ImapRules, MailFilter, PlugTo, Scanning, SessionAcl, SessionRules};
 use crate::names::{Language, Protocol};
 use crate::read::{Item, Table, nearest};
 use crate::tls::{ClientTls, ServerMode, ServerTls};
@@ -59,6 +58,7 @@ pub(super) struct Sections<'n> {
     pub(super) names: &'n Names<'n>,
     pub(super) session_acls: &'n Named<SessionAcl>,
     pub(super) engines: &'n Named<Engine>,
+    pub(super) spam_filters: &'n Named<SpamFilter>,
     pub(super) filters: &'n Named<MailFilter>,
     pub(super) server_tls: &'n Named<ServerTls>,
 }
@@ -200,10 +200,15 @@ pub(super) fn monitors(table: &mut Table<'_>) -> bool {
 }
 
 fn scanning(download: Option<Table<'_>>, sections: &Sections<'_>, scan: bool) -> Scanning {
-    let all_engines = || (0_u16..).zip(&sections.engines.values).map(|(index, _)| index).collect();
-    // `default` always exists and is the first.
-    let mut scanning =
-        Scanning { scan, max_mail: 50 * MIB, mail_line_len: 1 << 20, engines: all_engines(), mail_filter: 0 };
+    let mut scanning = Scanning {
+        scan,
+        max_mail: 50 * MIB,
+        mail_line_len: 1 << 20,
+        engines: sections.engines.all(),
+        spam_filters: sections.spam_filters.all(),
+        // `default` always exists and is the first.
+        mail_filter: 0,
+    };
     let Some(mut table) = download else { return scanning };
     scanning.max_mail = table.size("max-mail", scanning.max_mail, KIB..=4 * GIB);
     let line = table.size("mail-line-len", MIB, LEAST_MAIL_LINE..=64 * MIB);
@@ -215,13 +220,10 @@ fn scanning(download: Option<Table<'_>>, sections: &Sections<'_>, scan: bool) ->
     }
     if let Some(item) = table.take("antivirus") {
         // The empty list is meant: no engine is asked and the status is `skipped`.
-        let engines = item.strings().unwrap_or_default();
-        scanning.engines = engines
-            .iter()
-            .filter_map(|(item, name)| sections.engines.find(item, "antivirus engine", name))
-            .collect();
-        scanning.engines.sort_unstable();
-        scanning.engines.dedup();
+        scanning.engines = sections.engines.some(&item, "antivirus engine");
+    }
+    if let Some(item) = table.take("antispam") {
+        scanning.spam_filters = sections.spam_filters.some(&item, "spam filter");
     }
     table.finish();
     scanning

@@ -24,6 +24,7 @@ impl Item<'_> {
                 "a comparison",
                 "write an operator (<, <=, =, >=, >) and a number or size: \"<= 20MiB\"",
             ),
+            Kind::Score => drop(self.score()),
             Kind::Text => drop(self.text()),
             Kind::Path => drop(self.absolute()),
             Kind::File => {

@@ -1,6 +1,7 @@
 //! One item of a file: it becomes a value, or a diagnostic that says what was expected.
 use super::value::{parse_duration, parse_size, show_duration, show_size};
 use super::{Table, nearest};
+use crate::comparison::parse_score;
 use crate::diagnostic::{At, Sink};
 use crate::schema;
 use std::ops::RangeInclusive;
@@ -100,6 +101,24 @@ impl<'a> Item<'a> {
                 None
             }
         }
+    }
+
+    /// Points of a spam filter, in thousandths.
+    pub(crate) fn score(&self) -> Option<i64> {
+        let (integer, float) = (self.value.as_integer(), self.value.as_float());
+        let text = integer.map(|integer| integer.as_str()).or(float.map(|float| float.as_str()));
+        let Some(text) = text else {
+            self.wrong_type("a number");
+            return None;
+        };
+        let score = parse_score(text.trim_start_matches('+'));
+        if score.is_none() {
+            self.error(
+                format!("`{text}` is no score"),
+                "write points, with at most three digits behind the point: 2.5",
+            );
+        }
+        score
     }
 
     /// Octets: a string with a unit, or a plain number.

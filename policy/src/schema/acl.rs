@@ -270,12 +270,11 @@ const ANTIVIRUS: Entry = now(
     "",
     "Engines that must all have looked, by default every one; []: none, and mail has the status `skipped`.",
 );
-const ANTISPAM: Entry = later(
+const ANTISPAM: Entry = now(
     "antispam",
     Kind::List(&Kind::Name("antispam", &[])),
     "",
-    "Spam filters that are asked, by default every one.",
-    REMOVE,
+    "Spam filters that are asked, by default every one; []: none, and the score is `unknown`.",
 );
 const SCANNING: &[Entry] = &[NO_MAIL_SCANNING, MAX_MAIL, MAIL_LINE_LEN, MAIL_FILTER, ANTIVIRUS, ANTISPAM];
 

@@ -80,6 +80,7 @@ fn inner(kind: &Kind) -> String {
         Kind::Rate => pattern("^(0|[0-9]+/[0-9]*(ms|s|m|h|d))$"),
         Kind::Flow => pattern("^[0-9]+(B|KiB|MiB|GiB|TiB)?/s$"),
         Kind::Comparison => pattern("^ *(<|<=|=|>=|>) *-?[0-9.]+ *(B|KiB|MiB|GiB|TiB)? *$"),
+        Kind::Score => "\"type\": \"number\"".to_owned(),
         Kind::Text | Kind::Name(..) => "\"type\": \"string\"".to_owned(),
         Kind::Path | Kind::File => pattern("^/"),
         Kind::Secret => pattern("^(/|credential:)"),

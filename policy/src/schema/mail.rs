@@ -1,6 +1,6 @@
 //! Phase 3: rules for parts and mails, filters, document types and engines.
 use super::Form::{Inner, List, Named, Single};
-use super::{Entry, Kind, REMOVE, Section, TEXTS, YES_NO, later, later_word, now, word};
+use super::{Entry, Kind, REMOVE, Section, TEXTS, YES_NO, later, now, word};
 
 const STATUSES: Kind = Kind::List(&Kind::Word(&[
     word("infected"),
@@ -115,12 +115,11 @@ const MAIL_ACL: &[Entry] = &[
     GROUPS,
     VIRUS,
     VIRUS_NAME,
-    later(
+    now(
         "spam-score",
         Kind::Either(&[Kind::Comparison, Kind::Word(&[word("unknown")])]),
         "",
-        "Condition: \">= 5.0\", or \"unknown\" when no filter knew.",
-        "remove it; this version asks no spam filter",
+        "Condition: \">= 5.0\", the highest score that a filter gave; or \"unknown\": a filter did not answer, or none was asked.",
     ),
     now("size", Kind::Comparison, "", "Condition: octets of the mail: \"<= 20MiB\"."),
     now("header", Kind::List(&Kind::Table("header")), "", "Condition: one of these header fields is there."),
@@ -249,19 +248,21 @@ const HTML_FILTER: &[Entry] = &[
 ];
 
 const ANTIVIRUS: &[Entry] = &[
-    now(
-        "type",
-        Kind::Word(&[
-            word("builtin"),
-            word("clamd"),
-            later_word("icap", "write type = \"clamd\", or \"builtin\""),
-        ]),
-        "",
-        "By default the name.",
-    ),
+    now("type", Kind::Word(&[word("builtin"), word("clamd"), word("icap")]), "", "By default the name."),
     now("signatures", TEXTS, "[\"builtin:test\"]", "builtin: files and folders of hashes and YARA rules."),
-    now("socket", Kind::Text, "\"auto\"", "clamd: \"auto\", a path, or \"192.0.2.1:3310\"."),
-    later("url", Kind::Text, "", "icap: \"icap://host:1344/service\".", REMOVE),
+    now(
+        "socket",
+        Kind::Text,
+        "\"auto\"",
+        "clamd: \"auto\", a path, \"192.0.2.1:3310\", \"host.example.net:3310\", or \"tls:host.example.net:3310\".",
+    ),
+    now("url", Kind::Text, "", "icap: the service, \"icap://host:1344/service\"; icaps:// is ICAP in TLS."),
+    now(
+        "server-tls",
+        Kind::Name("server-tls", &["system"]),
+        "",
+        "Whom to trust where the engine is behind TLS; by default the authorities of the system.",
+    ),
     now(
         "timeout",
         Kind::Duration,
@@ -272,17 +273,50 @@ const ANTIVIRUS: &[Entry] = &[
         "max-size",
         Kind::Either(&[Kind::Size, Kind::Word(&[word("auto")])]),
         "\"auto\"",
-        "clamd: larger mail has the status `limit`; \"auto\": found out by trying.",
+        "clamd, icap: larger mail has the status `limit`; \"auto\": found out by trying.",
     ),
-    now("ignore", Kind::Patterns, "[]", "clamd: names of viruses that do not count: [\"PUA.*\"]."),
+    now("ignore", Kind::Patterns, "[]", "clamd, icap: names of viruses that do not count: [\"PUA.*\"]."),
 ];
 
 const ANTISPAM: &[Entry] = &[
-    now("type", Kind::Word(&[word("rspamd"), word("spamd")]), "", "By default the name."),
-    now("url", Kind::Text, "\"http://127.0.0.1:11333\"", "rspamd: where it listens."),
-    now("socket", Kind::Text, "\"127.0.0.1:783\"", "spamd: where it listens."),
-    now("max-size", Kind::Size, "\"2MiB\"", "Larger mail is not asked about."),
-    now("timeout", Kind::Duration, "\"15s\"", "Absolute, for one mail; then the score is `unknown`."),
+    now("type", Kind::Word(&[word("builtin"), word("rspamd"), word("spamd")]), "", "By default the name."),
+    now(
+        "rules",
+        Kind::List(&Kind::Table("spam-rule")),
+        "[]",
+        "builtin: points for fields of the header. The test mail of spam filters (GTUBE) has 1000 points.",
+    ),
+    now(
+        "url",
+        Kind::Text,
+        "\"http://127.0.0.1:11333\"",
+        "rspamd: where it listens; https:// is HTTP in TLS.",
+    ),
+    now(
+        "socket",
+        Kind::Text,
+        "\"127.0.0.1:783\"",
+        "spamd: where it listens, a path, \"192.0.2.1:783\", \"host.example.net:783\" or \"tls:host.example.net:783\".",
+    ),
+    now(
+        "server-tls",
+        Kind::Name("server-tls", &["system"]),
+        "",
+        "Whom to trust where the filter is behind TLS; by default the authorities of the system.",
+    ),
+    now("max-size", Kind::Size, "\"2MiB\"", "Larger mail is not asked about: its score is `unknown`."),
+    now(
+        "timeout",
+        Kind::Duration,
+        "\"15s\"",
+        "Absolute, for one mail; then the score is `unknown`; at least 1 s.",
+    ),
+];
+const SPAM_RULE: &[Entry] = &[
+    now("name", Kind::Text, "", "The field's name; `*` matches any run. Required."),
+    now("match", Kind::Text, "\"*\"", "Its value, without case; `*` matches any run."),
+    now("score", Kind::Score, "", "Points, which may be negative: 2.5. Required."),
+    now("symbol", Kind::Text, "", "What the log calls it; by default the field's name."),
 ];
 
 pub(super) const SECTIONS: &[Section] = &[
@@ -317,5 +351,17 @@ pub(super) const SECTIONS: &[Section] = &[
         form: Named,
         entries: ANTIVIRUS,
     },
-    Section { place: "antispam", doc: "A spam filter.", form: Named, entries: ANTISPAM },
+    Section {
+        place: "antispam",
+        doc: "A spam filter. Every one is used unless a [command-acl.download] names some. It gives a mail points, which \
+              `spam-score` in [[mail-acl]] asks for; it never blocks a mail by itself.",
+        form: Named,
+        entries: ANTISPAM,
+    },
+    Section {
+        place: "spam-rule",
+        doc: "Points for a header field, once however often it is there.",
+        form: Inner,
+        entries: SPAM_RULE,
+    },
 ];

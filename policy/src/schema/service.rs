@@ -362,7 +362,6 @@ pub(crate) const LATER_SECTIONS: &[(&str, &str)] = &[
     ("metrics", REMOVE),
     ("redis", REMOVE),
     ("network", REMOVE),
-    ("antispam", REMOVE),
     ("route", "remove it, and name the servers with `plug-to` in [[command-acl]]"),
     ("table", "remove it, and name the servers with `plug-to` in [[command-acl]]"),
     ("authentication", "remove it; users are authenticated by the mail server"),

@@ -31,7 +31,7 @@ pub(crate) fn found(statuses: StatusSet) -> Mail<'static> {
         statuses,
         viruses: &[],
         borne: StatusSet::EMPTY,
-        spam_score: None,
+        spam: Default::default(),
         size: 1000,
         header: &[],
         senders: &[],

@@ -2,10 +2,8 @@
 //! needs no daemon.
 use super::Finding;
 use super::signatures::{Signatures, Verdict};
-use crate::archive::Inside;
-use crate::parts::Parts;
-use crate::views::Views;
-use policy::status::Status;
+use crate::engines::{Located, Subject};
+use policy::status::{Status, StatusSet};
 
 /// Looks at some octets.
 pub(crate) fn look(signatures: &Signatures, octets: &[u8]) -> Finding {
@@ -16,26 +14,24 @@ pub(crate) fn look(signatures: &Signatures, octets: &[u8]) -> Finding {
     }
 }
 
-/// Looks at the mail as it came, and at every leaf. Yields between leaves, so that other engines are served meanwhile.
-///
-/// `inside` is what was found in the members of each leaf; what is found in each leaf is added to `in_parts`, in order.
-pub(crate) async fn scan(
-    views: &Views,
-    parts: &Parts<'_>,
-    inside: &[Inside],
-    signatures: &Signatures,
-    in_parts: &mut Vec<Finding>,
-) -> Finding {
+/// Looks at the mail as it came, at every leaf with what was found in its members, and at every other view. Yields between
+/// them, so that engines outside are served meanwhile.
+pub(crate) async fn scan(subject: &Subject<'_>) -> (Finding, Vec<Located>) {
+    let Subject { views, parts, inside, signatures } = subject;
     let mut finding = look(signatures, views.raw.bytes());
-    for (leaf, inside) in parts.leaves.iter().zip(inside) {
+    let mut located = Vec::new();
+    for ((leaf, inside), index) in parts.leaves.iter().zip(*inside).zip(0..) {
         tokio::task::yield_now().await;
-        let in_leaf = look(signatures, &leaf.octets).and(inside.looked.clone()).and(inside.finding.clone());
-        finding = finding.and(in_leaf.clone());
-        in_parts.push(in_leaf);
+        let found = look(signatures, &leaf.octets).and(inside.looked.clone()).and(inside.finding.clone());
+        let bad: StatusSet = found.statuses.iter().filter(|status| *status != Status::Clean).collect();
+        if !bad.is_empty() {
+            located.push(Located { leaf: index, found: Finding { statuses: bad, ..found.clone() } });
+        }
+        finding = finding.and(found);
     }
     for view in &views.extra {
         tokio::task::yield_now().await;
         finding = finding.and(look(signatures, view));
     }
-    finding
+    (finding, located)
 }

@@ -1,255 +1,231 @@
-//! ClamAV's daemon, over a connection that was given with the lease: one conversation, one answer.
+//! ClamAV's daemon: one session (IDSESSION) over a connection that was given with the lease, one question after another.
 //!
-//! Only `stream: OK` (or `fd[N]: OK`) as the whole and only answer, after the last octet was sent, is clean. Whatever
-//! else comes is an error or not understood. Reads bytes that a local daemon chose, which itself read the mail.
-use super::Finding;
-use crate::content::Content;
-use ipc::descriptors;
+//! Only `N: stream: OK` (or `N: fd[M]: OK`) as the whole and only answer to question N, after the last octet was sent, is
+//! clean. Whatever else comes is an error or not understood. Reads bytes that a daemon chose, which itself read the mail.
+use super::{Finding, is_ignored};
+use crate::outside::{Connection, hung_up};
 use ipc::log::printable;
-use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockaddrLike, SockaddrStorage, getsockname, recv, sendmsg,
-};
 use policy::status::Status;
-use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
-use tokio::net::{TcpStream, UnixStream};
-use tokio::time::timeout;
+use std::io;
+use std::os::fd::BorrowedFd;
 
 /// Octets of one INSTREAM chunk; clamd's own buffer is of this order.
 const CHUNK: usize = 256 * 1024;
 /// clamd answers one line: a path-like word, a virus name, a status.
 const MAX_ANSWER: usize = 1024;
 
-/// Asks about a mail within `patience`; `ignore` names viruses that do not count.
-pub(crate) async fn scan(
-    connection: OwnedFd,
-    mail: &Content,
-    patience: Duration,
-    ignore: &[String],
-) -> Finding {
-    match timeout(patience, converse(connection, mail)).await {
-        Ok(Ok(answer)) => understand(&answer, ignore),
-        Ok(Err(error)) => Finding::of(Status::Error, printable(&format!("clamd: {error}"), 200)),
-        Err(_) => Finding::of(Status::Error, "clamd: no answer in time"),
-    }
+/// A session with clamd.
+#[derive(Debug)]
+pub(crate) struct Session {
+    connection: Connection,
+    /// Questions so far; clamd counts them too.
+    asked: u32,
 }
 
-/// Asks for the version, in which it names its signatures too: `ClamAV 1.0.7/27400/Mon Nov 23 08:30:01 2026`. That text
-/// is the finding's detail.
-pub(crate) async fn version(connection: OwnedFd, patience: Duration) -> Finding {
-    let asked = timeout(
-        patience,
-        talk(connection, |mut stream| async move {
-            stream.write_all(b"zVERSION\0").await?;
-            answer(&mut stream).await
-        }),
-    );
-    match asked.await {
-        Ok(Ok(answer)) => {
-            let text = answer.strip_suffix(b"\0").and_then(|text| std::str::from_utf8(text).ok());
-            match text.filter(|text| text.starts_with("ClamAV ")) {
-                Some(text) => Finding { detail: printable(text, 200), ..Finding::clean() },
-                None => Finding::of(Status::Unknown, "clamd: a version that is not understood"),
+/// What clamd said to one question.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Up to and with the NUL, and whatever came after it.
+    pub octets: Vec<u8>,
+    /// The number of the question.
+    pub number: u32,
+    /// It came before the question was at its end.
+    pub early: bool,
+}
+
+impl Session {
+    pub(crate) const fn new(connection: Connection) -> Self {
+        Self { connection, asked: 0 }
+    }
+
+    /// FILDES: the sealed memfd itself, not a copy, and with it the one octet that clamd wants. `None`: clamd is not on
+    /// this machine.
+    pub(crate) async fn ask_about_file(&mut self, mail: BorrowedFd<'_>) -> io::Result<Option<Answer>> {
+        let Connection::Unix(_) = self.connection else { return Ok(None) };
+        let mut question = self.question(b"zFILDES\0");
+        question.push(0);
+        if !self.connection.send_descriptor(&question, mail).await? {
+            return Ok(None);
+        }
+        self.answer(Vec::new(), false).await.map(Some)
+    }
+
+    /// INSTREAM: chunks with their length, then a chunk of none.
+    pub(crate) async fn ask_about(&mut self, octets: &[u8]) -> io::Result<Answer> {
+        let mut start = self.question(b"zINSTREAM\0");
+        let mut early = Vec::new();
+        let mut heard = |octets: &[u8]| {
+            early.extend_from_slice(octets);
+            Err(io::Error::other("answered before the end"))
+        };
+        let mut sent = Ok(());
+        for chunk in octets.chunks(CHUNK) {
+            let length = u32::try_from(chunk.len()).unwrap_or(u32::MAX).to_be_bytes();
+            start.extend_from_slice(&length);
+            sent = self.connection.send(&std::mem::take(&mut start), &mut heard).await;
+            if sent.is_ok() {
+                sent = self.connection.send(chunk, &mut heard).await;
+            }
+            if sent.is_err() {
+                break;
             }
         }
-        Ok(Err(error)) => Finding::of(Status::Error, printable(&format!("clamd: {error}"), 200)),
-        Err(_) => Finding::of(Status::Error, "clamd: no answer in time"),
+        if sent.is_ok() {
+            start.extend_from_slice(&[0; 4]);
+            sent = self.connection.send(&start, &mut heard).await;
+        }
+        match sent {
+            Ok(()) => self.answer(Vec::new(), false).await,
+            Err(error) if early.is_empty() => Err(error),
+            Err(_) => self.answer(early, true).await,
+        }
     }
-}
 
-async fn converse(connection: OwnedFd, mail: &Content) -> io::Result<Vec<u8>> {
-    if is_unix(connection.as_fd())
-        && descriptors::is_stream(&connection)
-        && let Some(descriptor) = mail.sealed()
-    {
-        return ask_about_descriptor(connection, descriptor).await;
+    /// What clamd says of itself: `ClamAV 1.4.6/27830/Thu Nov 26 09:31:02 2026`.
+    pub(crate) async fn ask_version(&mut self) -> io::Result<String> {
+        let question = self.question(b"zVERSION\0");
+        self.connection.send(&question, &mut |_| Err(io::Error::other("answered before the end"))).await?;
+        let Answer { octets, number, .. } = self.answer(Vec::new(), false).await?;
+        let text = whole(&octets).and_then(|text| text.strip_prefix(&format!("{number}: ")));
+        text.map(|text| printable(text, 128))
+            .ok_or_else(|| io::Error::other("a version that is not understood"))
     }
-    talk(connection, |mut stream| async move {
-        send_stream(&mut stream, mail.bytes()).await?;
-        answer(&mut stream).await
-    })
-    .await
-}
 
-/// A connection of either kind.
-trait Stream: AsyncRead + AsyncWrite + Unpin {}
-impl Stream for UnixStream {}
-impl Stream for TcpStream {}
-
-async fn talk<F>(connection: OwnedFd, say: impl FnOnce(Box<dyn Stream>) -> F) -> io::Result<Vec<u8>>
-where
-    F: Future<Output = io::Result<Vec<u8>>>,
-{
-    if !descriptors::is_stream(&connection) {
-        return Err(io::Error::other("the connection is no stream"));
+    /// Nothing more is asked, and nothing more may be said.
+    pub(crate) async fn end(mut self) -> io::Result<()> {
+        let mut more = |_: &[u8]| Err(io::Error::other("answered more than was asked"));
+        self.connection.send(b"zEND\0", &mut more).await?;
+        while self.connection.hear(&mut more).await? {}
+        Ok(())
     }
-    if is_unix(connection.as_fd()) {
-        let stream = std::os::unix::net::UnixStream::from(connection);
-        stream.set_nonblocking(true)?;
-        say(Box::new(UnixStream::from_std(stream)?)).await
-    } else {
-        let stream = std::net::TcpStream::from(connection);
-        stream.set_nonblocking(true)?;
-        say(Box::new(TcpStream::from_std(stream)?)).await
+
+    fn question(&mut self, command: &[u8]) -> Vec<u8> {
+        let begins = if self.asked == 0 { &b"zIDSESSION\0"[..] } else { b"" };
+        self.asked += 1;
+        [begins, command].concat()
     }
-}
 
-fn is_unix(connection: BorrowedFd<'_>) -> bool {
-    getsockname::<SockaddrStorage>(connection.as_raw_fd())
-        .is_ok_and(|address| address.family() == Some(AddressFamily::Unix))
-}
-
-/// FILDES: the sealed memfd itself, not a copy, and with it the one octet that clamd wants. All leaves in one message,
-/// for which a fresh connection has room; from then on it is watched for the answer alone.
-async fn ask_about_descriptor(connection: OwnedFd, mail: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
-    let numbers = [mail.as_raw_fd()];
-    let rights = [ControlMessage::ScmRights(&numbers)];
-    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-    let question = [IoSlice::new(b"zFILDES\0\0")];
-    sendmsg::<SockaddrStorage>(connection.as_raw_fd(), &question, &rights, flags, None)?;
-    let connection = descriptors::watch(connection)?;
-    let mut answer = vec![0; MAX_ANSWER];
-    let mut length = 0;
-    while let Some(room) = answer.get_mut(length..).filter(|room| !room.is_empty()) {
-        let more = connection.async_io(Interest::READABLE, |connection| {
-            Ok(recv(connection.as_raw_fd(), room, MsgFlags::MSG_DONTWAIT)?)
-        });
-        match more.await? {
-            0 => {
-                answer.truncate(length);
-                return Ok(answer);
+    /// One line, ended by NUL; what comes with it must not go unseen.
+    async fn answer(&mut self, mut octets: Vec<u8>, early: bool) -> io::Result<Answer> {
+        while !octets.contains(&0) {
+            if octets.len() > MAX_ANSWER {
+                return Err(io::Error::other("an answer without end"));
             }
-            count => length += count,
+            let mut heard = |more: &[u8]| {
+                octets.extend_from_slice(more);
+                Ok(())
+            };
+            if !self.connection.hear(&mut heard).await? {
+                return if octets.is_empty() {
+                    Err(hung_up())
+                } else {
+                    Ok(Answer { octets, number: self.asked, early })
+                };
+            }
         }
+        Ok(Answer { octets, number: self.asked, early })
     }
-    Err(endless())
 }
 
-/// INSTREAM: chunks with their length, then a chunk of none.
-async fn send_stream<S: AsyncWrite + Unpin>(stream: &mut S, mail: &[u8]) -> io::Result<()> {
-    stream.write_all(b"zINSTREAM\0").await?;
-    for chunk in mail.chunks(CHUNK) {
-        let length = u32::try_from(chunk.len()).unwrap_or(u32::MAX).to_be_bytes();
-        stream.write_all(&length).await?;
-        stream.write_all(chunk).await?;
-    }
-    stream.write_all(&[0; 4]).await
+/// The text of one answer and nothing else.
+fn whole(octets: &[u8]) -> Option<&str> {
+    let text = octets.strip_suffix(b"\0").and_then(|text| std::str::from_utf8(text).ok())?;
+    (!text.contains('\0')).then_some(text)
 }
 
-/// Everything up to the end of the connection: a second answer must not go unseen.
-async fn answer<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Vec<u8>> {
-    let mut answer = Vec::with_capacity(128);
-    while stream.read_buf(&mut answer).await? > 0 {
-        if answer.len() > MAX_ANSWER {
-            return Err(endless());
-        }
-    }
-    Ok(answer)
-}
-
-fn endless() -> io::Error {
-    io::Error::other("an answer without end")
-}
-
-/// One answer, ended by NUL: `stream: OK`, `fd[9]: Name FOUND`, `... ERROR`.
-fn understand(answer: &[u8], ignore: &[String]) -> Finding {
+/// `1: stream: OK`, `1: fd[9]: Name FOUND`, `... ERROR`. `ignore` names viruses that do not count.
+pub fn understand(answer: &Answer, ignore: &[String]) -> Finding {
+    let Answer { octets, number, early } = answer;
     let unknown = || {
-        let text = printable(&String::from_utf8_lossy(answer), 120);
-        Finding::of(Status::Unknown, format!("clamd: an answer that is not understood: {text}"))
+        let text = printable(&String::from_utf8_lossy(octets), 120);
+        let when = if *early { " before the end of the mail" } else { "" };
+        Finding::of(Status::Unknown, format!("an answer that is not understood{when}: {text}"))
     };
-    let Some(text) = answer.strip_suffix(b"\0").and_then(|text| std::str::from_utf8(text).ok()) else {
-        return if answer.is_empty() { Finding::of(Status::Error, "clamd: no answer") } else { unknown() };
-    };
-    if text.contains('\0') {
-        return unknown();
-    }
-    let said = text.strip_prefix("stream: ").or_else(|| {
-        let (number, said) = text.strip_prefix("fd[")?.split_once("]: ")?;
-        number.bytes().all(|byte| byte.is_ascii_digit()).then_some(said)
+    let Some(text) = whole(octets) else { return unknown() };
+    let said = text.strip_prefix(&format!("{number}: ")).and_then(|text| {
+        text.strip_prefix("stream: ").or_else(|| {
+            let (number, said) = text.strip_prefix("fd[")?.split_once("]: ")?;
+            number.bytes().all(|byte| byte.is_ascii_digit()).then_some(said)
+        })
     });
     if said == Some("OK") {
-        return Finding::clean();
+        return if *early { unknown() } else { Finding::clean() };
     }
     if let Some(virus) = said.and_then(|said| said.strip_suffix(" FOUND")) {
-        return found(virus, ignore);
+        let finding = found(virus, ignore);
+        return if *early && finding == Finding::clean() { unknown() } else { finding };
     }
     if text.ends_with("ERROR") {
         let status = if text.contains("size limit exceeded") { Status::Limit } else { Status::Error };
-        return Finding::of(status, printable(&format!("clamd: {text}"), 200));
+        return Finding::of(status, printable(text, 200));
     }
     unknown()
 }
 
 fn found(virus: &str, ignore: &[String]) -> Finding {
-    if ignore.iter().any(|pattern| matches(pattern, virus)) {
+    if is_ignored(virus, ignore) {
         return Finding::clean();
     }
     let virus = printable(virus, 128);
     // clamd reports locked content and its own limits as if they were viruses.
     if virus.starts_with("Heuristics.Encrypted") {
-        return Finding::of(Status::Encrypted, format!("clamd: {virus}"));
+        return Finding::of(Status::Encrypted, virus);
     }
     if virus.starts_with("Heuristics.Limits.Exceeded") {
-        return Finding::of(Status::Limit, format!("clamd: {virus}"));
+        return Finding::of(Status::Limit, virus);
     }
     Finding::infected(&virus)
-}
-
-/// `*` matches any run of characters.
-fn matches(pattern: &str, name: &str) -> bool {
-    let mut pieces = pattern.split('*');
-    let Some(mut rest) = pieces.next().and_then(|first| name.strip_prefix(first)) else { return false };
-    let mut last = None;
-    for piece in pieces {
-        last = Some(piece);
-        let Some((_, after)) = rest.split_once(piece) else { return false };
-        rest = after;
-    }
-    match last {
-        None => rest.is_empty(),
-        Some(last) => last.is_empty() || rest.is_empty() || name.ends_with(last),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use policy::status::StatusSet;
+
+    fn answer(octets: &[u8]) -> Answer {
+        Answer { octets: octets.to_vec(), number: 1, early: false }
+    }
 
     #[test]
     fn only_the_one_whole_answer_is_clean() {
-        assert_eq!(understand(b"stream: OK\0", &[]), Finding::clean());
-        assert_eq!(understand(b"fd[12]: OK\0", &[]), Finding::clean());
-        for (answer, status) in [
-            (&b""[..], Status::Error),
-            (b"stream: OK", Status::Unknown),
-            (b"stream: O", Status::Unknown),
-            (b"stream: OK\0stream: OK\0", Status::Unknown),
-            (b"1: stream: OK\0", Status::Unknown),
-            (b"fd[x]: OK\0", Status::Unknown),
-            (b"stream: ok\0", Status::Unknown),
-            (b"OK\0", Status::Unknown),
-            (b"stream:  OK\0", Status::Unknown),
+        assert_eq!(understand(&answer(b"1: stream: OK\0"), &[]), Finding::clean());
+        assert_eq!(understand(&answer(b"1: fd[12]: OK\0"), &[]), Finding::clean());
+        for (octets, status) in [
+            (&b"1: stream: OK"[..], Status::Unknown),
+            (b"1: stream: O", Status::Unknown),
+            (b"1: stream: OK\x001: stream: OK\0", Status::Unknown),
+            (b"stream: OK\0", Status::Unknown),
+            (b"2: stream: OK\0", Status::Unknown),
+            (b"01: stream: OK\0", Status::Unknown),
+            (b"1: fd[x]: OK\0", Status::Unknown),
+            (b"1: stream: ok\0", Status::Unknown),
+            (b"1: OK\0", Status::Unknown),
+            (b"1: stream:  OK\0", Status::Unknown),
+            (b"1: stream: OK\n\0", Status::Unknown),
+            (b"\0", Status::Unknown),
             (b"\xff\0", Status::Unknown),
-            (b"stream: Can't allocate memory ERROR\0", Status::Error),
-            (b"INSTREAM size limit exceeded. ERROR\0", Status::Limit),
-            (b"stream: Heuristics.Limits.Exceeded.MaxFileSize FOUND\0", Status::Limit),
-            (b"stream: Heuristics.Encrypted.Zip FOUND\0", Status::Encrypted),
-            (b"stream: Win.Test FOUND\0", Status::Infected),
+            (b"1: stream: Can't allocate memory ERROR\0", Status::Error),
+            (b"COMMAND READ TIMED OUT ERROR\0", Status::Error),
+            (b"1: INSTREAM size limit exceeded. ERROR\0", Status::Limit),
+            (b"1: stream: Heuristics.Limits.Exceeded.MaxFileSize FOUND\0", Status::Limit),
+            (b"1: stream: Heuristics.Encrypted.Zip FOUND\0", Status::Encrypted),
+            (b"1: stream: Win.Test FOUND\0", Status::Infected),
         ] {
-            assert_eq!(understand(answer, &[]).statuses, policy::status::StatusSet::of(status), "{answer:?}");
+            assert_eq!(understand(&answer(octets), &[]).statuses, StatusSet::of(status), "{octets:?}");
         }
     }
 
     #[test]
-    fn ignored_names_do_not_count_and_others_do() {
-        let ignore = ["PUA.*".to_owned(), "*.Phishing.*".to_owned()];
-        for virus in ["PUA.Win.Packer", "PUA.", "Heuristics.Phishing.Email"] {
-            assert_eq!(found(virus, &ignore), Finding::clean(), "{virus}");
-        }
-        for virus in ["Win.PUA.x", "PU", "Phishing"] {
-            assert_eq!(found(virus, &ignore), Finding::infected(virus));
+    fn what_is_said_before_the_end_can_be_anything_but_clean() {
+        for (octets, status) in [
+            (&b"1: stream: OK\0"[..], Status::Unknown),
+            (b"1: stream: PUA.Test FOUND\0", Status::Unknown),
+            (b"1: stream: Win.Test FOUND\0", Status::Infected),
+            (b"1: INSTREAM size limit exceeded. ERROR\0", Status::Limit),
+        ] {
+            let answer = Answer { early: true, ..answer(octets) };
+            let finding = understand(&answer, &["PUA.*".to_owned()]);
+            assert_eq!(finding.statuses, StatusSet::of(status), "{octets:?}");
         }
     }
 }

@@ -1,8 +1,12 @@
 //! Antivirus engines. Each gives one answer for one mail; no engine's clean hides another's finding.
 pub mod builtin;
 pub mod clamd;
+pub mod icap;
+#[cfg(test)]
+mod liar;
 pub mod probe;
 pub mod signatures;
+pub(crate) mod talk;
 
 use policy::status::{Status, StatusSet};
 
@@ -42,6 +46,11 @@ impl Finding {
         }
     }
 
+    /// A virus in a part, by name if it has one.
+    pub(crate) fn in_part(virus: Option<String>) -> Self {
+        Self { statuses: StatusSet::of(Status::Infected), virus, detail: String::new() }
+    }
+
     /// Both; the first virus and the first reason are kept.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
@@ -49,6 +58,43 @@ impl Finding {
             statuses: self.statuses.union(other.statuses),
             virus: self.virus.or(other.virus),
             detail: if self.detail.is_empty() { other.detail } else { self.detail },
+        }
+    }
+}
+
+/// Whether the operator wants this virus not to count.
+fn is_ignored(virus: &str, ignore: &[String]) -> bool {
+    ignore.iter().any(|pattern| matches(pattern, virus))
+}
+
+/// `*` matches any run of characters.
+fn matches(pattern: &str, name: &str) -> bool {
+    let mut pieces = pattern.split('*');
+    let Some(mut rest) = pieces.next().and_then(|first| name.strip_prefix(first)) else { return false };
+    let mut last = None;
+    for piece in pieces {
+        last = Some(piece);
+        let Some((_, after)) = rest.split_once(piece) else { return false };
+        rest = after;
+    }
+    match last {
+        None => rest.is_empty(),
+        Some(last) => last.is_empty() || rest.is_empty() || name.ends_with(last),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_names_do_not_count_and_others_do() {
+        let ignore = ["PUA.*".to_owned(), "*.Phishing.*".to_owned()];
+        for virus in ["PUA.Win.Packer", "PUA.", "Heuristics.Phishing.Email"] {
+            assert!(is_ignored(virus, &ignore), "{virus}");
+        }
+        for virus in ["Win.PUA.x", "PU", "Phishing"] {
+            assert!(!is_ignored(virus, &ignore), "{virus}");
         }
     }
 }

@@ -17,6 +17,7 @@ pub fn mail(purpose: Purpose) -> Option<Vec<u8>> {
             Some(with_attachments(&[("filler.bin", filler(size / 4 * 3)), ("probe.com", eicar())]))
         }
         Purpose::ProbeEncrypted => Some(with_attachments(&[("probe.zip", locked_archive())])),
+        Purpose::ProbeFilter => Some(with_attachments(&[])),
     }
 }
 

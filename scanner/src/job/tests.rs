@@ -2,6 +2,7 @@
 use super::*;
 use crate::antivirus::signatures::{Collector, eicar};
 use ipc::ids::SessionId;
+use ipc::supervisor_scanner::{EngineGrant, EngineState};
 use ipc::worker_scanner::Context;
 use mime::transfer_encoding::encode_base64;
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -79,13 +80,14 @@ fn judged_in(direction: Direction, rules: &str, mail: &[u8]) -> Judged {
     };
     let clock = slice.zone.clock();
     let outputs = Outputs { copy: memfd_create(c"output", MFdFlags::MFD_CLOEXEC).unwrap(), map: None };
-    let grant = EngineGrant { engine: 0, state: EngineState::Inside, limit: None };
+    let grant = EngineGrant { checker: Checker::Engine(0), state: EngineState::Inside, limit: None };
     let job = Job {
         lease: LeaseId(1),
         scan: &scan,
-        slice: &slice,
+        slice: &Rc::new(slice),
         clock: &clock,
         signatures: &signatures,
+        authorities: &Rc::default(),
         poison: false,
         known: None,
     };
@@ -308,18 +310,20 @@ fn html_is_filtered_in_its_place_and_passes_untouched_where_there_is_nothing_to_
 #[test]
 fn what_is_known_of_one_mail_is_not_believed_of_another_nor_of_another_engine() {
     let statuses = StatusSet::of(Status::Clean);
-    let answer =
-        EngineAnswer { engine: "clamd".into(), statuses, virus: None, detail: String::new(), micros: 0 };
+    let answer = EngineAnswer {
+        engine: "clamd".into(),
+        statuses,
+        virus: None,
+        detail: String::new(),
+        parts: Vec::new(),
+        micros: 0,
+    };
     let (this, other) = (Sha256([1; 32]), Sha256([2; 32]));
     let answers = KnownAnswers { sha256: this, answers: vec![answer] };
-    assert_eq!(known(Some(&answers), "clamd", this), Finding::clean());
-    for doubtful in [
-        known(Some(&answers), "clamd", other),
-        known(Some(&answers), "icap", this),
-        known(None, "clamd", this),
-    ] {
-        assert_eq!(doubtful.statuses, StatusSet::of(Status::Error));
-    }
+    assert_eq!(engines::known(Some(&answers), "clamd", this), Some((Finding::clean(), Vec::new())));
+    assert_eq!(engines::known(Some(&answers), "clamd", other), None);
+    assert_eq!(engines::known(Some(&answers), "icap", this), None);
+    assert_eq!(engines::known(None, "clamd", this), None);
 }
 
 #[test]

@@ -40,8 +40,14 @@ pub(crate) fn run<F: Future<Output = ()>>(test: F) {
 
 /// What a tenant's worker knows: rule 0 scans with one engine, rule 1 does not scan.
 pub(crate) fn slice() -> WorkerSlice {
-    let scanning =
-        Scanning { scan: true, max_mail: 64 << 20, mail_line_len: 65536, engines: vec![1], mail_filter: 0 };
+    let scanning = Scanning {
+        spam_filters: Vec::new(),
+        scan: true,
+        max_mail: 64 << 20,
+        mail_line_len: 65536,
+        engines: vec![1],
+        mail_filter: 0,
+    };
     let rules = SessionRules {
         monitor: false,
         name: "mail".into(),
@@ -395,7 +401,9 @@ impl Job {
             rule: "standard".into(),
             would: None,
             statuses,
+            spam: Vec::new(),
             answers: vec![EngineAnswer {
+                parts: Vec::new(),
                 engine: "builtin".into(),
                 statuses,
                 virus: None,

@@ -4,6 +4,7 @@ use super::question::{Asked, Question};
 use ipc::ids::SessionId;
 use ipc::worker_scanner::{Context, Judged};
 use policy::acl::{self, Decision};
+use policy::comparison::{Spam, show_score};
 use policy::conditions::{Certificate, Facts, Verdict};
 use policy::judge::{self, Mail, Part};
 use policy::model::{MailAction, PlugTo, Policy, TypeSource};
@@ -317,7 +318,7 @@ fn mail(
         viruses: &texts(&question.virus_name),
         // A mail that is only described has no parts.
         borne: StatusSet::EMPTY,
-        spam_score: None,
+        spam: Spam::default(),
         size: question.size.unwrap_or(0),
         header: &header,
         senders: &texts(&question.sender),
@@ -382,7 +383,7 @@ fn mail_file(
         viruses: &viruses,
         // In which parts they stand the scanner knows; here only the rules that are asked are shown.
         borne: StatusSet::EMPTY,
-        spam_score: None,
+        spam: judged.spam.iter().map(|answer| answer.score).collect(),
         size: octets.len() as u64,
         // What stands in the mail is read by the scanner alone.
         header: &[],
@@ -424,6 +425,12 @@ fn scan_notes(judged: &Judged) -> Vec<String> {
             format!("{}: {}", answer.engine, said.join(", "))
         })
         .collect();
+    notes.extend(judged.spam.iter().map(|answer| {
+        let score = answer.score.map_or_else(|| "unknown".to_owned(), show_score);
+        let why = [&answer.symbols, &answer.detail].into_iter().filter(|text| !text.is_empty());
+        let said: Vec<&str> = why.map(String::as_str).collect();
+        format!("{}: spam score {score} {}", answer.filter, said.join("; ")).trim_end().to_owned()
+    }));
     notes.push(format!("reason: {}", judged.reason));
     if judged.would.is_some() {
         notes.push("enforce = \"monitor\": it is only logged, and the mail is delivered as it is".to_owned());

@@ -146,8 +146,14 @@ pub(crate) struct Peers<M> {
 }
 
 pub(crate) fn settings() -> Settings {
-    let scanning =
-        Scanning { scan: true, max_mail: 1 << 20, mail_line_len: 1000, engines: Vec::new(), mail_filter: 0 };
+    let scanning = Scanning {
+        spam_filters: Vec::new(),
+        scan: true,
+        max_mail: 1 << 20,
+        mail_line_len: 1000,
+        engines: Vec::new(),
+        mail_filter: 0,
+    };
     Settings {
         rules: SessionRules {
             monitor: false,
