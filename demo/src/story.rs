@@ -14,6 +14,7 @@ enum Got {
     Identical,
     Notice,
     PartGone,
+    Rebuilt,
     Changed,
     Refused,
     Leaked,
@@ -25,6 +26,7 @@ impl Got {
             Self::Identical => "identical",
             Self::Notice => "a notice",
             Self::PartGone => "a part gone",
+            Self::Rebuilt => "rebuilt",
             Self::Changed => "CHANGED",
             Self::Refused => "-ERR",
             Self::Leaked => "THE CONTENT",
@@ -35,6 +37,7 @@ impl Got {
         match promise {
             Promise::Identical => matches!(self, Self::Identical),
             Promise::Stopped => matches!(self, Self::Notice | Self::PartGone | Self::Refused),
+            Promise::Rebuilt => matches!(self, Self::Rebuilt),
             Promise::Unclaimed => !matches!(self, Self::Leaked),
         }
     }
@@ -126,13 +129,14 @@ fn compare(mail: &Mail, retrieved: &Retrieved) -> Got {
         Retrieved::Refused => Got::Refused,
         Retrieved::Mail(bytes) if Sha256::digest(bytes) == Sha256::digest(&mail.bytes) => {
             match mail.promise {
-                Promise::Stopped => Got::Leaked,
+                Promise::Stopped | Promise::Rebuilt => Got::Leaked,
                 Promise::Identical | Promise::Unclaimed => Got::Identical,
             }
         }
         Retrieved::Mail(bytes) if !mail.poison.is_empty() && contains(bytes, &mail.poison) => Got::Leaked,
         Retrieved::Mail(_) if mail.promise == Promise::Identical => Got::Changed,
         Retrieved::Mail(bytes) if contains(bytes, b"\r\nX-Mailward-Notice: ") => Got::Notice,
+        Retrieved::Mail(_) if mail.promise == Promise::Rebuilt => Got::Rebuilt,
         Retrieved::Mail(_) => Got::PartGone,
     }
 }
@@ -145,6 +149,7 @@ const fn promise(promise: Promise) -> &'static str {
     match promise {
         Promise::Identical => "it arrives byte for byte",
         Promise::Stopped => "its content never arrives",
+        Promise::Rebuilt => "it arrives in one form that all read alike",
         Promise::Unclaimed => "nothing",
     }
 }

@@ -28,6 +28,8 @@ pub enum Level {
 pub enum Outcome {
     /// Delivered byte for byte.
     Passed,
+    /// Delivered without what readers could disagree about, and nothing else changed.
+    Corrected,
     /// Delivered as a notice or changed copy.
     Replaced,
     /// Refused for good.
@@ -41,6 +43,7 @@ impl Outcome {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Passed => "passed",
+            Self::Corrected => "corrected",
             Self::Replaced => "replaced",
             Self::Denied => "denied",
             Self::Deferred => "deferred",

@@ -60,6 +60,14 @@ impl Message for ScanJob {
     }
 }
 
+/// Octets that stand in the place of a mail of `size` at most: what is rebuilt is base64, and a notice needs room.
+pub const fn max_output(size: u64) -> u64 {
+    size.saturating_mul(2).saturating_add(NOTICE_ROOM)
+}
+
+/// A notice, and the headers of parts.
+const NOTICE_ROOM: u64 = 64 * 1024;
+
 /// What becomes of the mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Disposition {
@@ -67,6 +75,12 @@ pub enum Disposition {
     Pass,
     /// Deliver the first `length` octets of the output memfd instead.
     Replace {
+        /// Octets.
+        length: u64,
+    },
+    /// Deliver the first `length` octets of the output memfd: the same mail without what readers could disagree about. The
+    /// strict recogniser accepts it.
+    Correct {
         /// Octets.
         length: u64,
     },

@@ -246,9 +246,13 @@ fn the_bytes_of_every_message_stay_what_they_are() {
             },
         },
     );
-    for disposition in
-        [Disposition::Pass, Disposition::Replace { length: 4 }, Disposition::Deny, Disposition::Defer]
-    {
+    for disposition in [
+        Disposition::Pass,
+        Disposition::Replace { length: 4 },
+        Disposition::Correct { length: 4 },
+        Disposition::Deny,
+        Disposition::Defer,
+    ] {
         line(
             &mut out,
             &Judged {

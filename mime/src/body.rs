@@ -1,10 +1,11 @@
 //! Bodies: line ends, and octets as the declared encoding permits them.
 use crate::field::Transfer;
-use crate::recogniser::Refused;
+use crate::recogniser::{Offence, Refused};
 use crate::transfer_encoding::{
     check_base64, check_quoted_printable, decode_base64, decode_quoted_printable,
 };
-use memchr::{memchr, memchr_iter, memmem};
+use memchr::{memchr, memchr_iter, memchr2_iter, memmem};
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// RFC 5322 section 2.1.1, without CRLF.
@@ -13,25 +14,25 @@ const MAX_LINE: usize = 998;
 /// Every line ends in CRLF and has at most 998 octets; no CR or LF stands alone, no NUL anywhere.
 pub(crate) fn check_lines(mail: &[u8]) -> Result<(), Refused> {
     if let Some(offset) = memchr(0, mail) {
-        return Err(Refused::malformed(offset, "a NUL"));
+        return Err(Refused::of(Offence::NulBytes, offset, "a NUL"));
     }
     let mut start = 0;
     for end in memchr_iter(b'\n', mail) {
         let line = mail.get(start..end).unwrap_or_default();
         match memchr(b'\r', line) {
-            None => return Err(Refused::malformed(end, "a LF without CR")),
+            None => return Err(Refused::of(Offence::BareNewlines, end, "a LF without CR")),
             Some(at) if at + 1 != line.len() => {
-                return Err(Refused::malformed(start + at, "a CR without LF"));
+                return Err(Refused::of(Offence::BareNewlines, start + at, "a CR without LF"));
             }
             Some(at) if at > MAX_LINE => {
-                return Err(Refused::malformed(start, "a line of more than 998 octets"));
+                return Err(Refused::of(Offence::LongLines, start, "a line of more than 998 octets"));
             }
             Some(_) => {}
         }
         start = end + 1;
     }
     if start != mail.len() {
-        return Err(Refused::malformed(start, "a last line without CRLF"));
+        return Err(Refused::of(Offence::BareNewlines, start, "a last line without CRLF"));
     }
     Ok(())
 }
@@ -56,22 +57,22 @@ pub(crate) fn check(
 ) -> Result<(), Refused> {
     let start = range.start;
     let body = mail.get(range).unwrap_or_default();
-    let at = |(offset, what)| Refused::malformed(start + offset, what);
+    let at = |offence| move |(offset, what)| Refused::of(offence, start + offset, what);
     match transfer {
         Transfer::Absent | Transfer::SevenBit => {
             if !body.is_ascii() {
                 let offset = body.iter().position(|byte| !byte.is_ascii()).unwrap_or_default();
-                return Err(at((offset, "8-bit characters in a 7-bit body")));
+                return Err(at(Offence::EightBitBody)((offset, "8-bit characters in a 7-bit body")));
             }
         }
         Transfer::EightBit => {}
-        Transfer::Base64 => check_base64(body).map_err(at)?,
-        Transfer::QuotedPrintable => check_quoted_printable(body).map_err(at)?,
+        Transfer::Base64 => check_base64(body).map_err(at(Offence::BadEncoding))?,
+        Transfer::QuotedPrintable => check_quoted_printable(body).map_err(at(Offence::BadQuoting))?,
     }
     if reading == Reading::Report
         && let Some(offset) = mime_field(body)
     {
-        return Err(at((offset, "a field of MIME inside a report")));
+        return Err(at(Offence::Ambiguous)((offset, "a field of MIME inside a report")));
     }
     if reading != Reading::Opaque {
         let plain = match transfer {
@@ -100,16 +101,70 @@ fn mime_field(report: &[u8]) -> Option<usize> {
 
 /// Whether a reader that looks for encodings older than MIME would find one.
 fn holds_second_encoding(text: &[u8]) -> bool {
-    let begins = |needle: &[u8], follows: fn(&[u8]) -> bool| {
-        memmem::find_iter(text, needle).any(|at| {
-            let line_start = at == 0 || matches!(text.get(at - 1), Some(b'\n' | b'\r'));
-            line_start && text.get(at + needle.len()..).is_some_and(follows)
+    SECOND_ENCODINGS.iter().any(|second| second.places(text).next().is_some())
+}
+
+/// A text in which no such reader finds one: a blank stands before the word that it looks for.
+pub(crate) fn without_second_encodings(text: &[u8]) -> Cow<'_, [u8]> {
+    let mut places: Vec<usize> = SECOND_ENCODINGS.iter().flat_map(|second| second.places(text)).collect();
+    places.extend(second_headers(text));
+    if places.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    places.sort_unstable();
+    let mut inert = Vec::with_capacity(text.len() + places.len());
+    let mut from = 0;
+    for place in places {
+        inert.extend_from_slice(text.get(from..place).unwrap_or_default());
+        inert.push(b' ');
+        from = place;
+    }
+    inert.extend_from_slice(text.get(from..).unwrap_or_default());
+    Cow::Owned(inert)
+}
+
+/// Lines that some readers take for a field of a part inside a text, and decode what follows by it.
+pub(crate) fn second_headers(text: &[u8]) -> impl Iterator<Item = usize> {
+    const FIELD: &[u8] = b"content-transfer-encoding";
+    let starts = std::iter::once(0).chain(memchr2_iter(b'\n', b'\r', text).map(|at| at + 1));
+    starts.filter(|at| text.get(*at..at + FIELD.len()).is_some_and(|word| word.eq_ignore_ascii_case(FIELD)))
+}
+
+/// How an encoding older than MIME begins.
+struct SecondEncoding {
+    word: &'static [u8],
+    /// Only at the start of a line.
+    line_start: bool,
+    /// What has to stand behind the word.
+    follows: fn(&[u8]) -> bool,
+    /// Where in the word a blank takes its meaning away.
+    break_at: usize,
+}
+
+const SECOND_ENCODINGS: [SecondEncoding; 4] = [
+    SecondEncoding { word: b"begin ", line_start: true, follows: is_mode, break_at: 0 },
+    SecondEncoding { word: b"begin-base64 ", line_start: true, follows: |_| true, break_at: 0 },
+    SecondEncoding { word: b"=ybegin ", line_start: true, follows: |_| true, break_at: 0 },
+    SecondEncoding {
+        word: b"(This file must be converted with BinHex",
+        line_start: false,
+        follows: |_| true,
+        break_at: 1,
+    },
+];
+
+fn is_mode(rest: &[u8]) -> bool {
+    let digits = rest.iter().take_while(|byte| (b'0'..=b'7').contains(byte)).count();
+    (3..=4).contains(&digits) && matches!(rest.get(digits), Some(b' ' | b'\t'))
+}
+
+impl SecondEncoding {
+    fn places<'t>(&'t self, text: &'t [u8]) -> impl Iterator<Item = usize> + 't {
+        memmem::find_iter(text, self.word).filter_map(move |at| {
+            let starts = at == 0 || matches!(text.get(at - 1), Some(b'\n' | b'\r'));
+            let found =
+                (starts || !self.line_start) && text.get(at + self.word.len()..).is_some_and(self.follows);
+            found.then_some(at + self.break_at)
         })
-    };
-    begins(b"begin ", |rest| {
-        let digits = rest.iter().take_while(|byte| (b'0'..=b'7').contains(byte)).count();
-        (3..=4).contains(&digits) && matches!(rest.get(digits), Some(b' ' | b'\t'))
-    }) || begins(b"begin-base64 ", |_| true)
-        || begins(b"=ybegin ", |_| true)
-        || memmem::find(text, b"(This file must be converted with BinHex").is_some()
+    }
 }

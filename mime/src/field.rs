@@ -2,12 +2,12 @@
 //! quoted strings without escapes (but for file names, see `file_name`), no comments, no parameter twice.
 use crate::file_name;
 use crate::header::Field;
-use crate::recogniser::{Encoding, Refused};
+use crate::recogniser::{Encoding, Offence, Refused};
 
 /// RFC 2046 section 5.1.1.
 const MAX_BOUNDARY: usize = 70;
 /// Types whose content a second, older unpacking would take apart: readers differ in whether they do.
-const DOUBTFUL_TYPES: [&str; 8] = [
+pub(crate) const DOUBTFUL_TYPES: [&str; 8] = [
     "application/ms-tnef",
     "application/vnd.ms-tnef",
     "application/mac-binhex40",
@@ -88,18 +88,23 @@ pub(crate) fn transfer_encoding(field: &Field<'_>) -> Result<Transfer, Refused> 
             return Ok(transfer);
         }
     }
-    Err(Refused::malformed(field.offset, "a transfer encoding that is not one of RFC 2045's for mail"))
+    Err(Refused::of(
+        Offence::BadEncoding,
+        field.offset,
+        "a transfer encoding that is not one of RFC 2045's for mail",
+    ))
 }
 
 pub(crate) fn content_type<'a>(field: &Field<'a>) -> Result<ContentType<'a>, Refused> {
     let refuse = |what| Refused::malformed(field.offset, what);
+    let no_type = |what| Refused::of(Offence::InvalidType, field.offset, what);
     let mut cursor = Cursor { rest: field.value };
     cursor.blanks();
-    let kind = cursor.token().ok_or(refuse("a Content-Type that is none"))?;
+    let kind = cursor.token().ok_or(no_type("a Content-Type that is none"))?;
     if !cursor.take(b'/') {
-        return Err(refuse("a Content-Type without a subtype"));
+        return Err(no_type("a Content-Type without a subtype"));
     }
-    let subtype = cursor.token().ok_or(refuse("a Content-Type without a subtype"))?;
+    let subtype = cursor.token().ok_or(no_type("a Content-Type without a subtype"))?;
     let mut content_type = ContentType {
         offset: field.offset,
         kind: lower(kind),
@@ -140,14 +145,19 @@ pub(crate) fn check_boundary(boundary: &[u8], offset: usize) -> Result<(), Refus
         && !boundary.windows(2).any(|pair| pair == b"=?")
         // "--x--" with the boundary "x--" would both open and close.
         && !boundary.ends_with(b"--");
-    if good { Ok(()) } else { Err(Refused::malformed(offset, "a boundary outside RFC 2046's grammar")) }
+    if good {
+        Ok(())
+    } else {
+        Err(Refused::of(Offence::BadBoundary, offset, "a boundary outside RFC 2046's grammar"))
+    }
 }
 
 /// A leaf of a type that every reader leaves as it is.
 pub(crate) fn check_leaf_type(content_type: &ContentType<'_>) -> Result<(), Refused> {
     let full = format!("{}/{}", content_type.kind, content_type.subtype);
     if content_type.is("message") && !MESSAGE_LEAVES.contains(&content_type.subtype.as_str()) {
-        return Err(Refused::malformed(
+        return Err(Refused::of(
+            Offence::PartialMessage,
             content_type.offset,
             "a fragment, a pointer or an unknown kind of message",
         ));
@@ -157,6 +167,15 @@ pub(crate) fn check_leaf_type(content_type: &ContentType<'_>) -> Result<(), Refu
         return Err(Refused::malformed(content_type.offset, "a container that only some readers unpack"));
     }
     Ok(())
+}
+
+/// RFC 2045 section 5.1.
+pub(crate) fn is_token(token: &[u8]) -> bool {
+    !token.is_empty() && token.iter().all(is_token_octet)
+}
+
+fn is_token_octet(octet: &u8) -> bool {
+    (33..=126).contains(octet) && !b"()<>@,;:\\\"/[]?=".contains(octet)
 }
 
 fn lower(token: &[u8]) -> String {
@@ -188,8 +207,7 @@ impl<'a> Cursor<'a> {
 
     /// RFC 2045 section 5.1.
     fn token(&mut self) -> Option<&'a [u8]> {
-        let special = |byte: &u8| !(33..=126).contains(byte) || b"()<>@,;:\\\"/[]?=".contains(byte);
-        let end = self.rest.iter().position(special).unwrap_or(self.rest.len());
+        let end = self.rest.iter().position(|octet| !is_token_octet(octet)).unwrap_or(self.rest.len());
         let (token, rest) = self.rest.split_at(end);
         self.rest = rest;
         (!token.is_empty()).then_some(token)

@@ -1,11 +1,11 @@
 //! Header blocks: fields of RFC 5322 section 2.2, folded as section 2.2.3 says and in no other way.
 use crate::field::{self, ContentType, Transfer};
-use crate::recogniser::Refused;
+use crate::recogniser::{Offence, Refused};
 use memchr::memchr;
 use std::ops::Range;
 
 /// Fields that RFC 5322 section 3.6 and RFC 2045 permit once; a second one lets readers choose.
-const SINGULAR: [&str; 18] = [
+pub(crate) const SINGULAR: [&str; 18] = [
     "content-type",
     "content-transfer-encoding",
     "content-disposition",
@@ -28,7 +28,7 @@ const SINGULAR: [&str; 18] = [
 /// How many of [`SINGULAR`] a part inside a multipart is checked for.
 const SINGULAR_IN_PARTS: usize = 7;
 /// Marks of our own, which no mail from outside may bear.
-const OWN: &str = "x-mailward";
+pub(crate) const OWN: &str = "x-mailward";
 
 /// A field: its name, and its value with the folding still in it.
 #[derive(Clone, Copy, Debug)]
@@ -67,12 +67,12 @@ pub(crate) fn parse(mail: &[u8], range: Range<usize>, max: usize) -> Result<Head
         }
         let start = at;
         let Some(colon) = memchr(b':', line) else {
-            return Err(Refused::malformed(at, "a header line without a colon"));
+            return Err(Refused::of(Offence::InvalidHeader, at, "a header line without a colon"));
         };
         let (name, _) = line.split_at(colon);
         // RFC 5322 section 3.6.8: printable ASCII, and so no blank before the colon.
         if name.is_empty() || !name.iter().all(|byte| (33..=126).contains(byte)) {
-            return Err(Refused::malformed(at, "a header name with odd characters"));
+            return Err(Refused::of(Offence::InvalidHeader, at, "a header name with odd characters"));
         }
         if name.get(..OWN.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(OWN.as_bytes())) {
             return Err(Refused::malformed(at, "a mark of Mailward's own from outside"));
@@ -82,7 +82,7 @@ pub(crate) fn parse(mail: &[u8], range: Range<usize>, max: usize) -> Result<Head
         while let Some(b' ' | b'\t') = mail.get(at).filter(|_| at < range.end) {
             let more = self::line(mail, at..range.end)?;
             if more.iter().all(|byte| matches!(byte, b' ' | b'\t')) {
-                return Err(Refused::malformed(at, "a continuation line of blanks"));
+                return Err(Refused::of(Offence::InvalidHeader, at, "a continuation line of blanks"));
             }
             at += more.len() + 2;
         }
@@ -96,15 +96,18 @@ pub(crate) fn parse(mail: &[u8], range: Range<usize>, max: usize) -> Result<Head
 fn line(mail: &[u8], range: Range<usize>) -> Result<&[u8], Refused> {
     let start = range.start;
     let rest = mail.get(range).unwrap_or_default();
-    let end =
-        memchr(b'\r', rest).ok_or(Refused::malformed(start, "a header without an empty line behind it"))?;
+    let end = memchr(b'\r', rest).ok_or(Refused::of(
+        Offence::InvalidHeader,
+        start,
+        "a header without an empty line behind it",
+    ))?;
     Ok(rest.get(..end).unwrap_or_default())
 }
 
 /// Controls nowhere; 8-bit only as UTF-8 (RFC 6532), and not in the fields that make the structure.
 fn check_value(name: &[u8], value: &[u8], offset: usize) -> Result<(), Refused> {
     if value.iter().any(|byte| matches!(byte, 0..=8 | 11 | 12 | 14..=31 | 127)) {
-        return Err(Refused::malformed(offset, "a control character in a header"));
+        return Err(Refused::of(Offence::InvalidHeader, offset, "a control character in a header"));
     }
     if value.is_ascii() {
         return Ok(());
@@ -112,7 +115,7 @@ fn check_value(name: &[u8], value: &[u8], offset: usize) -> Result<(), Refused> 
     let structural = name.get(..8).is_some_and(|begin| begin.eq_ignore_ascii_case(b"content-"))
         || name.eq_ignore_ascii_case(b"mime-version");
     if structural || std::str::from_utf8(value).is_err() {
-        return Err(Refused::malformed(offset, "8-bit characters in a header"));
+        return Err(Refused::of(Offence::EightBitHeader, offset, "8-bit characters in a header"));
     }
     Ok(())
 }
@@ -129,7 +132,8 @@ impl<'a> Header<'a> {
         for field in &self.fields {
             for (name, seen) in names.iter().zip(&mut seen) {
                 if field.is(name) && std::mem::replace(seen, true) {
-                    return Err(Refused::malformed(
+                    return Err(Refused::of(
+                        Offence::DuplicateHeaders,
                         field.offset,
                         "a header field twice that may be there once",
                     ));
@@ -146,7 +150,7 @@ impl<'a> Header<'a> {
         if behind.is_some_and(|rest| rest.is_empty() || (rest.starts_with(b"(") && rest.ends_with(b")"))) {
             return Ok(true);
         }
-        Err(Refused::malformed(field.offset, "a MIME-Version other than 1.0"))
+        Err(Refused::of(Offence::InvalidHeader, field.offset, "a MIME-Version other than 1.0"))
     }
 
     pub(crate) fn has_content_type(&self) -> bool {

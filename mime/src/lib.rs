@@ -14,6 +14,7 @@
 
 mod body;
 pub mod decoder;
+pub mod emitter;
 mod field;
 mod file_name;
 mod header;

@@ -1,5 +1,5 @@
 //! Multiparts: where the parts are, if there is no doubt about it (RFC 2046 section 5.1.1).
-use crate::recogniser::Refused;
+use crate::recogniser::{Offence, Refused};
 use memchr::memmem::Finder;
 use std::ops::Range;
 
@@ -31,7 +31,7 @@ pub(crate) fn split(
         }
         // From here on the line begins like a delimiter, and so it must be one, exactly.
         if named != boundary {
-            return Err(Refused::malformed(at, "a delimiter in other letters"));
+            return Err(Refused::of(Offence::BadBoundary, at, "a delimiter in other letters"));
         }
         from += boundary.len();
         let rest = content.get(from..).unwrap_or_default();
@@ -40,7 +40,7 @@ pub(crate) fn split(
             None => (false, rest),
         };
         if closed.is_some() {
-            return Err(Refused::malformed(at, "a delimiter behind the last one"));
+            return Err(Refused::of(Offence::BadBoundary, at, "a delimiter behind the last one"));
         }
         if let Some(start) = open {
             if parts.len() >= max {
@@ -52,21 +52,21 @@ pub(crate) fn split(
         }
         if closes {
             if open.is_none() {
-                return Err(Refused::malformed(at, "a multipart without a part"));
+                return Err(Refused::of(Offence::BadBoundary, at, "a multipart without a part"));
             }
             if !(behind.starts_with(b"\r\n") || behind.is_empty()) {
-                return Err(Refused::malformed(at, "something behind the last delimiter"));
+                return Err(Refused::of(Offence::BadBoundary, at, "something behind the last delimiter"));
             }
             closed = Some(from + 2);
         } else {
             if !behind.starts_with(b"\r\n") {
-                return Err(Refused::malformed(at, "something behind a delimiter"));
+                return Err(Refused::of(Offence::BadBoundary, at, "something behind a delimiter"));
             }
             open = Some(from + 2);
         }
     }
     let Some(end) = closed else {
-        return Err(Refused::malformed(body.start, "a multipart without its last delimiter"));
+        return Err(Refused::of(Offence::BadBoundary, body.start, "a multipart without its last delimiter"));
     };
     let epilogue = content.get(end..).unwrap_or_default();
     if epilogue.iter().any(|byte| !matches!(byte, b'\r' | b'\n')) {

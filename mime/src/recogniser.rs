@@ -59,11 +59,32 @@ pub struct Accepted {
     pub leaves: Vec<Leaf>,
 }
 
+/// Kinds of offences, as `[mail-filter.NAME]` names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "each is named by what it is; docs/configuration.md says more")]
+pub enum Offence {
+    BareNewlines,
+    NulBytes,
+    EightBitHeader,
+    EightBitBody,
+    LongLines,
+    BadQuoting,
+    BadEncoding,
+    BadBoundary,
+    DuplicateHeaders,
+    InvalidHeader,
+    InvalidType,
+    Ambiguous,
+    PartialMessage,
+}
+
 /// Why a mail was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// Octet offset of the offence.
     pub offset: usize,
+    /// Its kind; of a limit it says nothing.
+    pub offence: Offence,
     /// What, in constant words.
     pub what: &'static str,
     /// Over a limit, rather than ambiguous.
@@ -71,12 +92,17 @@ pub struct Refused {
 }
 
 impl Refused {
+    /// Readers could disagree, for no reason that has a name of its own.
     pub(crate) const fn malformed(offset: usize, what: &'static str) -> Self {
-        Self { offset, what, limit: false }
+        Self::of(Offence::Ambiguous, offset, what)
+    }
+
+    pub(crate) const fn of(offence: Offence, offset: usize, what: &'static str) -> Self {
+        Self { offset, offence, what, limit: false }
     }
 
     pub(crate) const fn limit(offset: usize, what: &'static str) -> Self {
-        Self { offset, what, limit: true }
+        Self { offset, offence: Offence::Ambiguous, what, limit: true }
     }
 }
 
@@ -95,6 +121,12 @@ pub(crate) fn walk(mail: &[u8], limits: &Limits) -> Result<Vec<Node>, Refused> {
     let mut walk = Walk { nodes: Some(Vec::new()), ..Walk::new(mail, limits) };
     walk.whole()?;
     Ok(walk.nodes.unwrap_or_default())
+}
+
+/// Whether some readers would take a part of this text, decoded, for a part of the mail: it passes, for to most it is
+/// what it looks like, but what stands in it has to be looked at.
+pub fn holds_a_part(text: &[u8]) -> bool {
+    body::second_headers(text).next().is_some()
 }
 
 /// Decodes an accepted leaf's body.
@@ -134,7 +166,7 @@ impl<'a> Walk<'a> {
         let header = self.header(range.clone())?;
         // An empty line at the very start: no header at all to some, skipped by others.
         if header.fields.is_empty() {
-            return Err(Refused::malformed(range.start, "a message without a header"));
+            return Err(Refused::of(Offence::InvalidHeader, range.start, "a message without a header"));
         }
         header.check_singular(true)?;
         let mime = header.mime_version()?;
@@ -183,7 +215,7 @@ impl<'a> Walk<'a> {
         }
         if content_type.is("multipart") {
             if encoding.changes_octets() {
-                return Err(Refused::malformed(range.start, "an encoded multipart"));
+                return Err(Refused::of(Offence::BadEncoding, range.start, "an encoded multipart"));
             }
             return self.multipart(&content_type, body, depth);
         }
@@ -192,7 +224,7 @@ impl<'a> Walk<'a> {
         }
         if content_type.is("message") && content_type.subtype == "rfc822" {
             if encoding.changes_octets() {
-                return Err(Refused::malformed(range.start, "an encoded message"));
+                return Err(Refused::of(Offence::BadEncoding, range.start, "an encoded message"));
             }
             return self.message(body, depth + 1);
         }
@@ -201,7 +233,7 @@ impl<'a> Walk<'a> {
             Reading::Text
         } else if content_type.is("message") {
             if encoding.changes_octets() {
-                return Err(Refused::malformed(range.start, "an encoded message"));
+                return Err(Refused::of(Offence::BadEncoding, range.start, "an encoded message"));
             }
             Reading::Report
         } else {
@@ -231,11 +263,19 @@ impl<'a> Walk<'a> {
         depth: usize,
     ) -> Result<(), Refused> {
         let Some(boundary) = content_type.boundary else {
-            return Err(Refused::malformed(content_type.offset, "a multipart without a boundary"));
+            return Err(Refused::of(
+                Offence::BadBoundary,
+                content_type.offset,
+                "a multipart without a boundary",
+            ));
         };
         field::check_boundary(boundary, content_type.offset)?;
         if self.boundaries.iter().any(|open| open.starts_with(boundary) || boundary.starts_with(open)) {
-            return Err(Refused::malformed(content_type.offset, "a boundary that begins like an outer one"));
+            return Err(Refused::of(
+                Offence::BadBoundary,
+                content_type.offset,
+                "a boundary that begins like an outer one",
+            ));
         }
         let room = self.limits.max_parts.saturating_sub(self.parts);
         let parts = multipart::split(self.mail, body, boundary, room)?;

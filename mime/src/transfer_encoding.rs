@@ -171,7 +171,14 @@ pub fn decode_quoted_printable(body: &[u8]) -> Vec<u8> {
 
 /// Encodes in lines of 76 characters, each ended by CRLF.
 pub fn encode_base64(octets: &[u8]) -> Vec<u8> {
-    let mut encoded = Vec::with_capacity(octets.len() / 57 * 78 + 80);
+    let mut encoded = Vec::new();
+    encode_base64_into(octets, &mut encoded);
+    encoded
+}
+
+/// As [`encode_base64`], behind what is there.
+pub fn encode_base64_into(octets: &[u8], encoded: &mut Vec<u8>) {
+    encoded.reserve(octets.len() / 57 * 78 + 80);
     for line in octets.chunks(57) {
         for group in line.chunks(3) {
             let mut word = [0; 4];
@@ -185,5 +192,4 @@ pub fn encode_base64(octets: &[u8]) -> Vec<u8> {
         }
         encoded.extend_from_slice(b"\r\n");
     }
-    encoded
 }

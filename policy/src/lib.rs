@@ -27,3 +27,4 @@ pub mod schema;
 pub mod slice;
 pub mod time;
 pub mod tls;
+pub mod violation;

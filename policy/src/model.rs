@@ -9,6 +9,7 @@ use crate::notice::Notice;
 use crate::status::StatusSet;
 use crate::time::Zone;
 use crate::tls::{ClientMode, ClientTls, Required, ServerTls};
+use crate::violation::Treatments;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -580,6 +581,8 @@ pub struct Quarantine {
 pub struct MailFilter {
     /// NAME.
     pub name: String,
+    /// What is done about each violation.
+    pub treatments: Treatments,
     /// `max-parts`.
     pub max_parts: usize,
     /// `max-depth`.

@@ -8,6 +8,8 @@ use policy::model::{DocAcl, TypeSource};
 use policy::names::Language;
 use policy::notice::Notice;
 use policy::status::{Status, StatusSet};
+use policy::violation::Violation;
+use std::collections::BTreeSet;
 
 /// Statuses that a part can bear; the others are about engines, and so about the whole mail.
 const BORNE: [Status; 4] = [Status::Infected, Status::Limit, Status::Encrypted, Status::Malformed];
@@ -20,6 +22,10 @@ pub(crate) struct Inspection<'a> {
     pub(crate) spam: Vec<SpamAnswer>,
     pub(crate) why: &'static str,
     pub(crate) recognised: bool,
+    /// What was wrong with its form.
+    pub(crate) violations: BTreeSet<Violation>,
+    /// The mail without it, where that is to be delivered: the places of the leaves are in it.
+    pub(crate) canonical: Option<Vec<u8>>,
     /// Nothing of the mail may be read: it killed two scanners.
     pub(crate) unread: bool,
     /// Its leaves; what each of them is; what was found in it. As many of each.
@@ -75,8 +81,10 @@ impl Inspection<'_> {
         let viruses = self.answers.iter().filter_map(|answer| answer.virus.clone());
         let details = self.answers.iter().map(|answer| answer.detail.clone());
         let in_parts = self.found.iter().map(|found| found.detail.clone());
+        let names: Vec<&str> = self.violations.iter().map(|violation| violation.name()).collect();
+        let form = [self.why.to_owned(), names.join(" ")];
         let mut parts: Vec<String> = Vec::new();
-        for part in viruses.chain(details).chain(in_parts).chain([self.why.to_owned()]) {
+        for part in viruses.chain(details).chain(in_parts).chain(form) {
             if !part.is_empty() && !parts.contains(&part) {
                 parts.push(part);
             }

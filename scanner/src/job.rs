@@ -27,6 +27,7 @@ use policy::notice::Notice;
 use policy::slice::ScannerSlice;
 use policy::status::{Status, StatusSet};
 use policy::time::Clock;
+use policy::violation::Treatments;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -74,11 +75,15 @@ pub(crate) async fn judge(
         inspect(&job, &mail, engines, filter).await
     };
     let Verdict { outcome, rule, would, fields } = rules::decide(&job, &inspection, mail.bytes());
+    // What only monitors delivers the server's octets.
+    let monitors = job.slice.monitors.get(usize::from(job.scan.context.command_rule)) == Some(&true);
+    let canonical = inspection.canonical.as_deref().filter(|_| !monitors);
     let mut reason = inspection.reason();
     let copy = match &outcome {
-        Outcome::Accept | Outcome::Defer | Outcome::Deny => None,
+        Outcome::Accept => canonical.map(<[u8]>::to_vec),
+        Outcome::Defer | Outcome::Deny => None,
         Outcome::Change(changes) => {
-            let changed = changed(&job, &inspection, mail.bytes(), changes);
+            let changed = changed(&job, &inspection, canonical.unwrap_or(mail.bytes()), changes);
             let instead = changes.iter().find_map(Change::notice).unwrap_or_default();
             Some(changed.unwrap_or_else(|| notice(&job, &inspection, mail.bytes(), &instead, &rule)))
         }
@@ -87,9 +92,10 @@ pub(crate) async fn judge(
     // A filter that found nothing to take out has changed nothing; only what replaces always does.
     let (outcome, copy) = match (outcome, copy) {
         (Outcome::Change(changes), Some(copy))
-            if copy == mail.bytes() && changes.iter().all(|change| change.notice().is_none()) =>
+            if copy == canonical.unwrap_or(mail.bytes())
+                && changes.iter().all(|change| change.notice().is_none()) =>
         {
-            (Outcome::Accept, None)
+            (Outcome::Accept, canonical.map(<[u8]>::to_vec))
         }
         unchanged => unchanged,
     };
@@ -101,26 +107,21 @@ pub(crate) async fn judge(
     };
     let mut map = None;
     let mut disposition = match (&outcome, copy) {
-        (Outcome::Accept, Some(copy)) => match replace(&outputs.copy, &copy, job.scan.max_output) {
-            Ok(length) => {
-                map = outputs.map.as_ref().map(|file| part_map::write(file, &copy, filter));
-                Disposition::Replace { length }
-            }
-            Err(why) => {
-                reason = why.into();
-                Disposition::Defer
-            }
-        },
-        (Outcome::Accept, _) => {
+        (Outcome::Accept, None) => {
             map = outputs.map.as_ref().map(|file| part_map::write(file, mail.bytes(), filter));
             Disposition::Pass
         }
         (Outcome::Deny, _) => Disposition::Deny,
-        (Outcome::Change(_) | Outcome::Replace(_), Some(copy)) => {
+        (Outcome::Accept | Outcome::Change(_) | Outcome::Replace(_), Some(copy)) => {
             match replace(&outputs.copy, &copy, job.scan.max_output) {
                 Ok(length) => {
                     map = outputs.map.as_ref().map(|file| part_map::write(file, &copy, filter));
-                    Disposition::Replace { length }
+                    // Header fields of a rule's own are no part of the canonical form.
+                    if outcome == Outcome::Accept && fields.is_empty() {
+                        Disposition::Correct { length }
+                    } else {
+                        Disposition::Replace { length }
+                    }
                 }
                 Err(why) => {
                     reason = why.into();
@@ -220,7 +221,8 @@ async fn inspect<'m>(
     let mut statuses = if cut { job.scan.found } else { job.scan.found.union(parts.found) };
     let inner = asked.iter().filter(|asked| asked.is_inside()).count();
     let inside = open(job, &parts, filter, inner > 0).await;
-    let documents = describe(&parts, &inside, mail.bytes(), &job.slice.extra_types);
+    let base = parts.canonical.as_deref().unwrap_or(mail.bytes());
+    let documents = describe(&parts, &inside, base, &job.slice.extra_types);
     let alone = inner > 0 && inner == asked.len();
     let mut found: Vec<Finding> = inside.iter().map(|inside| inside.found(alone)).collect();
     statuses = found.iter().map(|found| found.statuses).fold(statuses, StatusSet::union);
@@ -245,8 +247,22 @@ async fn inspect<'m>(
     for asked in filters {
         spam.push(asked.finish().await);
     }
-    let Parts { leaves, why, recognised, .. } = parts;
-    Inspection { statuses, answers, spam, why, recognised, unread: false, leaves, documents, found, astray }
+    let Parts { leaves, why, recognised, violations, canonical, .. } = parts;
+    let unread = false;
+    Inspection {
+        statuses,
+        answers,
+        spam,
+        why,
+        recognised,
+        violations,
+        canonical,
+        unread,
+        leaves,
+        documents,
+        found,
+        astray,
+    }
 }
 
 fn ask_filters(job: &Job<'_>, mail: &Rc<Content>, demanded: Vec<(u16, Demanded)>) -> Vec<antispam::Asked> {
@@ -291,6 +307,7 @@ fn describe(parts: &Parts<'_>, inside: &[Inside], mail: &[u8], extra: &[ExtraTyp
 fn filter(slice: &ScannerSlice, rule: u16) -> &MailFilter {
     const NOTHING: &MailFilter = &MailFilter {
         name: String::new(),
+        treatments: Treatments::STRICT,
         max_parts: 0,
         max_depth: 0,
         max_header: 0,

@@ -7,6 +7,7 @@
 //! documents/     what each leaf is      archive/ what is in it   rules.rs    what becomes of it and of the mail
 //! rewrite/       the copy that has other octets              inspection.rs  what was found out
 //! content.rs     the mail as bytes that cannot change        parts.rs    its leaves, decoded
+//! canonical/     the mail rebuilt without ambiguity
 //! readings/      what other readers of a doubtful mail open  views.rs    what engines are shown
 //! antivirus/     builtin.rs, clamd.rs, icap.rs, probe.rs     antispam/   builtin.rs, rspamd.rs, spamd.rs
 //! outside/       connections to daemons, HTTP's grammar      engines.rs  all engines, side by side
@@ -20,6 +21,7 @@
 pub mod antispam;
 pub mod antivirus;
 pub mod archive;
+pub mod canonical;
 pub mod confinement;
 mod content;
 pub mod documents;

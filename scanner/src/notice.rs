@@ -231,6 +231,7 @@ fn fill(notice: &mut Vec<u8>, mail: &[u8]) {
 pub(crate) fn test_filter() -> policy::model::MailFilter {
     policy::model::MailFilter {
         name: "default".into(),
+        treatments: Default::default(),
         max_parts: 1000,
         max_depth: 32,
         max_header: 256 * 1024,

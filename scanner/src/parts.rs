@@ -1,11 +1,15 @@
-//! The leaves of a mail, decoded, for the engines and for the rules: by the strict recogniser where it accepts the
-//! mail, else by a lenient reader, so that what some reader could open is scanned too.
+//! The leaves of a mail, decoded, for the engines and for the rules. A mail that the strict recogniser accepts is what
+//! it is; any other is rebuilt without ambiguity if the mail filter corrects what is wrong with it, and whatever some
+//! other reader could open in it is shown to the engines too.
+use crate::canonical::{as_utf8, rebuild};
 use crate::readings::{self, Bounds};
 use mail_parser::{MessageParser, MessagePart, MimeHeaders, PartType};
-use mime::recogniser::{self, Accepted, Limits};
+use mime::recogniser::{self, Accepted, Limits, Offence, Refused};
 use policy::model::MailFilter;
 use policy::status::{Status, StatusSet};
+use policy::violation::{Treatment, Violation};
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 /// Readings of one part, on the average: so many leaves may be kept besides.
 const READINGS: usize = 8;
@@ -24,11 +28,12 @@ pub struct Leaf<'a> {
 }
 
 /// A mail, taken apart.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Parts<'a> {
-    /// Its leaves, in order.
+    /// Its leaves, in order; of a rebuilt mail, those of the copy.
     pub leaves: Vec<Leaf<'a>>,
-    /// Of a mail that the recogniser refused: what other readers might open, for the engines only.
+    /// For the engines only: texts whose charset hides them; of a mail that the recogniser refused, what other readers
+    /// might open.
     pub extra: Vec<Vec<u8>>,
     /// `malformed` or `limit`, or nothing.
     pub found: StatusSet,
@@ -36,6 +41,23 @@ pub struct Parts<'a> {
     pub why: &'static str,
     /// The recogniser accepted it.
     pub recognised: bool,
+    /// What the recogniser, and the reader that rebuilds, found wrong with it.
+    pub violations: BTreeSet<Violation>,
+    /// The mail without what was wrong with it, where the mail filter wants it corrected: this is delivered in its place.
+    pub canonical: Option<Vec<u8>>,
+}
+
+impl Parts<'_> {
+    /// What some reader might open in these octets, for the engines.
+    fn add_readings(&mut self, octets: &[u8], filter: &MailFilter) {
+        let bounds = Bounds { leaves: filter.max_parts.saturating_mul(READINGS), octets: filter.max_decoded };
+        let readings = readings::of(octets, bounds);
+        if readings.over {
+            self.found = self.found.with(Status::Limit);
+            self.why = "more readings than can be looked into";
+        }
+        self.extra.extend(readings.leaves);
+    }
 }
 
 /// Takes a mail apart within the filter's limits.
@@ -44,32 +66,87 @@ pub fn take_apart<'a>(mail: &'a [u8], filter: &MailFilter) -> Parts<'a> {
         Limits { max_parts: filter.max_parts, max_depth: filter.max_depth, max_header: filter.max_header };
     match recogniser::recognise(mail, &limits) {
         Ok(accepted) => recognised(mail, &accepted, filter),
-        Err(refused) if refused.limit => Parts {
-            leaves: Vec::new(),
-            extra: Vec::new(),
-            found: StatusSet::of(Status::Limit),
-            why: refused.what,
-            recognised: false,
-        },
-        Err(refused) => {
-            let mut parts = lenient(mail, filter);
-            let bounds =
-                Bounds { leaves: filter.max_parts.saturating_mul(READINGS), octets: filter.max_decoded };
-            let readings = readings::of(mail, bounds);
-            if readings.over {
-                parts.found = parts.found.with(Status::Limit);
+        Err(refused) if refused.limit => over(refused.what),
+        Err(refused) => doubtful(mail, &refused, filter, &limits),
+    }
+}
+
+fn over(why: &'static str) -> Parts<'static> {
+    Parts { found: StatusSet::of(Status::Limit), why, ..Parts::default() }
+}
+
+/// A mail about which readers could disagree.
+fn doubtful<'a>(mail: &'a [u8], refused: &Refused, filter: &MailFilter, limits: &Limits) -> Parts<'a> {
+    let rebuilt = rebuild(mail, limits, filter.max_decoded);
+    let found = rebuilt.as_ref().map(|rebuilt| rebuilt.offences.clone()).unwrap_or_default();
+    let violations: BTreeSet<Violation> = found.into_iter().chain([refused.offence]).map(violation).collect();
+    let mut parts = lenient(mail, filter);
+    parts.violations = violations;
+    parts.why = refused.what;
+    parts.extra.extend(parts.leaves.iter().map(|leaf| leaf.octets.to_vec()));
+    match (filter.treatments.of_all(parts.violations.iter().copied()), rebuilt) {
+        (Treatment::Pass, _) => {}
+        (Treatment::Correct, Ok(rebuilt)) => {
+            let why = parts.why;
+            if let Ok(accepted) = recogniser::recognise(&rebuilt.mail, limits) {
+                parts.leaves = copied(&rebuilt.mail, &accepted, rebuilt.names);
+                parts.extra.insert(0, rebuilt.mail.clone());
+                parts.canonical = Some(rebuilt.mail);
+            } else {
+                parts = malformed(parts, why);
             }
-            parts.extra = readings.leaves;
-            parts.found = parts.found.with(Status::Malformed);
-            parts.why = refused.what;
-            parts
         }
+        (Treatment::Correct, Err(refused)) if refused.limit => {
+            parts.found = parts.found.with(Status::Limit);
+            parts.why = refused.what;
+        }
+        (Treatment::Correct, Err(refused)) => parts = malformed(parts, refused.what),
+        (Treatment::Malformed, _) => parts = malformed(parts, refused.what),
+    }
+    parts.add_readings(mail, filter);
+    parts
+}
+
+fn malformed<'a>(parts: Parts<'a>, why: &'static str) -> Parts<'a> {
+    Parts { found: parts.found.with(Status::Malformed), why, ..parts }
+}
+
+/// The leaves of a rebuilt mail, with every name that they bore before.
+fn copied(copy: &[u8], accepted: &Accepted, names: Vec<Vec<String>>) -> Vec<Leaf<'static>> {
+    let mut names = names.into_iter();
+    let leaf = |place: &recogniser::Leaf| {
+        let mut all = place.names.clone();
+        all.extend(names.next().unwrap_or_default().into_iter().filter(|name| !place.names.contains(name)));
+        Leaf {
+            octets: Cow::Owned(recogniser::decode(copy, place)),
+            declared: place.content_type.clone(),
+            names: all,
+            place: Some(place.clone()),
+        }
+    };
+    accepted.leaves.iter().map(leaf).collect()
+}
+
+const fn violation(offence: Offence) -> Violation {
+    match offence {
+        Offence::BareNewlines => Violation::BareNewlines,
+        Offence::NulBytes => Violation::NulBytes,
+        Offence::EightBitHeader => Violation::EightBitHeader,
+        Offence::EightBitBody => Violation::EightBitBody,
+        Offence::LongLines => Violation::LongLines,
+        Offence::BadQuoting => Violation::BadQuoting,
+        Offence::BadEncoding => Violation::BadEncoding,
+        Offence::BadBoundary => Violation::BadBoundary,
+        Offence::DuplicateHeaders => Violation::DuplicateHeaders,
+        Offence::InvalidHeader => Violation::InvalidHeader,
+        Offence::InvalidType => Violation::InvalidType,
+        Offence::Ambiguous => Violation::Ambiguous,
+        Offence::PartialMessage => Violation::PartialMessage,
     }
 }
 
 fn recognised<'a>(mail: &'a [u8], accepted: &Accepted, filter: &MailFilter) -> Parts<'a> {
-    let mut parts =
-        Parts { leaves: Vec::new(), extra: Vec::new(), found: StatusSet::EMPTY, why: "", recognised: true };
+    let mut parts = Parts { recognised: true, ..Parts::default() };
     let mut decoded = 0_u64;
     for leaf in &accepted.leaves {
         let octets = match leaf.encoding {
@@ -84,6 +161,11 @@ fn recognised<'a>(mail: &'a [u8], accepted: &Accepted, filter: &MailFilter) -> P
             parts.why = "more decoded octets than max-decoded";
             break;
         }
+        let header = mail.get(leaf.header.clone()).unwrap_or_default();
+        parts.extra.extend(as_utf8(header, &octets));
+        if leaf.content_type.starts_with("text/") && recogniser::holds_a_part(&octets) {
+            parts.add_readings(&octets, filter);
+        }
         parts.leaves.push(Leaf {
             octets,
             declared: leaf.content_type.clone(),
@@ -96,8 +178,7 @@ fn recognised<'a>(mail: &'a [u8], accepted: &Accepted, filter: &MailFilter) -> P
 
 /// As a tolerant reader would: everything that it decodes is a leaf.
 fn lenient<'a>(mail: &'a [u8], filter: &MailFilter) -> Parts<'a> {
-    let mut parts =
-        Parts { leaves: Vec::new(), extra: Vec::new(), found: StatusSet::EMPTY, why: "", recognised: false };
+    let mut parts = Parts::default();
     // A million siblings cost the parser 180 MB: counted before it is asked.
     let delimiters =
         memchr::memmem::find_iter(mail, b"\n--").take(filter.max_parts.saturating_mul(2)).count();

@@ -263,8 +263,9 @@ fn strongest(
         changes.push(Change { leaf, what });
     }
     let Some((_, rule)) = decided else { return (Outcome::Accept, mail_rule) };
-    // In a mail about which readers could disagree no part has a place: what cannot be taken out of it stays with it.
-    if !inspection.recognised {
+    // In a mail about which readers could disagree, and which is not rebuilt, no part has a place: what cannot be taken
+    // out of it stays with it.
+    if !inspection.recognised && inspection.canonical.is_none() {
         let notice = changes.iter().find_map(Change::notice);
         return (Outcome::Replace(notice.unwrap_or(Notice::Shipped(Shipped::Removed))), rule);
     }

@@ -27,6 +27,7 @@ use crate::spool_file::SpoolDir;
 use crate::{Error, Options};
 use ipc::boot::Role;
 use ipc::log::Level;
+use ipc::worker_scanner::max_output;
 use policy::model::{PlugTo, Policy};
 use sandbox::Limits;
 use std::net::{SocketAddr, TcpListener};
@@ -35,8 +36,6 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{Semaphore, mpsc};
 
-/// Beyond the largest mail: RLIMIT_FSIZE binds memfds too, and the copy with its notice must fit (D25).
-const FILE_ROOM: u64 = 64 * 1024;
 /// Address space of a scanner beyond eight times the largest mail: compiled signatures and decoded parts.
 const SCANNER_MEMORY: u64 = 2 << 30;
 /// A scanner has one mail, its engines, and its signature files while it starts.
@@ -234,7 +233,8 @@ pub(crate) fn plan(policy: &Policy, identities: Option<&Identities>, descriptors
         let slice = policy.worker_slice(tenant);
         let rules = || slice.rules.iter().flatten().map(|rule| &rule.download);
         let largest = rules().map(|download| download.max_mail).max().unwrap_or(0);
-        let file_size = Some(largest.saturating_add(FILE_ROOM));
+        // RLIMIT_FSIZE binds memfds too, and whatever stands in the place of a mail must fit (D25).
+        let file_size = Some(max_output(largest));
         let workers = if service.process_per_session { service.spare_workers } else { service.workers };
         groups.push(GroupPlan {
             role: Role::Worker,

@@ -11,7 +11,7 @@ use ipc::Link;
 use ipc::boot::Role;
 use ipc::ids::{Checker, LeaseId, Sha256};
 use ipc::supervisor_scanner::{EngineGrant, EngineState, FromScanner, Purpose, ToScanner};
-use ipc::worker_scanner::{Context, Judged, ScanJob};
+use ipc::worker_scanner::{Context, Judged, ScanJob, max_output};
 use policy::model::{Policy, Scanning};
 use policy::status::{Status, StatusSet};
 use sha2::{Digest, Sha256 as Hasher};
@@ -26,8 +26,6 @@ const LEASE: LeaseId = LeaseId(1);
 const START: Duration = Duration::from_secs(60);
 /// Beyond the engines' own time.
 const GRACE: Duration = Duration::from_secs(15);
-/// What a notice may have beyond the mail.
-const NOTICE_ROOM: u64 = 64 * 1024;
 
 /// Has a mail judged as one that a session of `tenant` with these facts retrieves, by the engines and rules of the policy.
 ///
@@ -175,7 +173,7 @@ async fn ask(pair: OwnedFd, context: Context, mail: &[u8], scanning: &Scanning) 
         size,
         sha256: Sha256(Hasher::digest(spooled).into()),
         found,
-        max_output: size.saturating_add(NOTICE_ROOM),
+        max_output: max_output(size),
         map: false,
         context,
     };

@@ -43,7 +43,9 @@ fn every_ordinary_mail_of_the_corpus_that_is_unambiguous_arrives_byte_for_byte()
             assert_eq!(&got, mail, "{name}");
             identical += 1;
         } else {
-            assert_eq!(record["statuses"], "malformed", "{name}: {record}");
+            // Rebuilt without what readers could disagree about; fragments of messages are not delivered.
+            let corrected = record["outcome"] == "corrected" && record["statuses"] == "clean";
+            assert!(corrected || record["statuses"] == "malformed", "{name}: {record}");
         }
     }
     println!("{identical} of {} ordinary mails arrived byte for byte", corpus.len());

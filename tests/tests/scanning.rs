@@ -66,9 +66,39 @@ fn a_mail_that_readers_read_differently_is_not_delivered_as_it_came() {
     let server = Server::start(vec![mails::ambiguous()], &[]);
     let mailward = Mailward::start(&Config::scanning(server.address()));
     let mut client = Client::login(mailward.address());
-    let notice = client.retrieve(1);
-    assert!(!contains(&notice, "Text for some"));
-    assert_eq!(mailward.mail_record(1)["statuses"], "malformed");
+    let rebuilt = client.retrieve(1);
+    assert!(!contains(&rebuilt, "Text for some"), "no text in clear");
+    assert_eq!(String::from_utf8(rebuilt).unwrap().matches("Content-Type:").count(), 1);
+    let record = mailward.mail_record(1);
+    assert_eq!((&record["outcome"], &record["statuses"]), (&"corrected".into(), &"clean".into()), "{record}");
+    let reason = record["reason"].as_str().unwrap();
+    assert!(reason.contains("duplicate-headers"), "{reason}");
+}
+
+#[test]
+fn a_violation_is_passed_corrected_or_malformed_as_the_mail_filter_says() {
+    for (treatment, outcome, statuses) in [
+        ("pass", "passed", "clean"),
+        ("correct", "corrected", "clean"),
+        ("malformed", "replaced", "malformed"),
+    ] {
+        let server = Server::start(vec![mails::ambiguous()], &[]);
+        let mut config = Config::scanning(server.address());
+        config.rest = format!(
+            "{}\n[mail-filter.default]\nduplicate-headers = \"{treatment}\"\nambiguous = \"{treatment}\"\n\
+             bad-boundary = \"{treatment}\"\n",
+            config.rest
+        );
+        let mailward = Mailward::start(&config);
+        let got = Client::login(mailward.address()).retrieve(1);
+        let record = mailward.mail_record(1);
+        assert_eq!(
+            (&record["outcome"], &record["statuses"]),
+            (&outcome.into(), &statuses.into()),
+            "{record}"
+        );
+        assert_eq!(got == mails::ambiguous(), treatment == "pass");
+    }
 }
 
 #[test]

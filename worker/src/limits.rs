@@ -18,10 +18,6 @@ pub(crate) const PIECES_PER_TURN: u32 = 16;
 /// How long the last words of a session may take to leave.
 pub(crate) const CLOSE: Duration = Duration::from_secs(5);
 
-/// Octets that a copy may have beyond the mail it replaces: room for a notice and its header. The supervisor adds
-/// the same to `max-mail` for `RLIMIT_FSIZE`.
-pub(crate) const NOTICE_ROOM: u64 = 64 * 1024;
-
 /// Octets of a login name that travel to the supervisor and the scanner.
 pub(crate) const USER: usize = 512;
 

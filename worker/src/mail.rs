@@ -10,7 +10,7 @@ use crate::spool::SealedMail;
 use ipc::ids::{EngineAnswer, LeaseId, MailId, Sha256, SpamAnswer};
 use ipc::log::{self, Level, Outcome};
 use ipc::supervisor_worker::{ChangedMail, FromWorker, NoLease};
-use ipc::worker_scanner::{Context, Judged};
+use ipc::worker_scanner::{Context, Disposition, Judged};
 use policy::names::{Direction, Protocol};
 use policy::status::StatusSet;
 use std::os::fd::OwnedFd;
@@ -191,7 +191,11 @@ impl<M: Machine> Session<M> {
         let case = judged.sha256.case();
         match decision {
             Decision::Deliver(copy) => {
-                let outcome = if copy.is_changed() { Outcome::Replaced } else { Outcome::Passed };
+                let outcome = match judged.disposition {
+                    Disposition::Correct { .. } => Outcome::Corrected,
+                    Disposition::Replace { .. } => Outcome::Replaced,
+                    Disposition::Pass | Disposition::Deny | Disposition::Defer => Outcome::Passed,
+                };
                 let Some(hand) = self.finish(id, outcome, Some(&judged), &judged.reason) else { return };
                 if let Some(mail) = hand.mail().filter(|_| copy.is_changed())
                     && hand.direction == Direction::Download
@@ -302,7 +306,7 @@ impl<M: Machine> Session<M> {
         self.watch_patience();
         let counter = match outcome {
             // Counted when they are delivered, or when patience was over.
-            Outcome::Passed | Outcome::Replaced => None,
+            Outcome::Passed | Outcome::Corrected | Outcome::Replaced => None,
             Outcome::Denied | Outcome::Deferred if hand.patience.is_none() => None,
             Outcome::Denied => Some(&mut self.counters.mails_denied),
             Outcome::Deferred => Some(&mut self.counters.mails_deferred),

@@ -4,7 +4,7 @@ use crate::copy::Copy;
 use crate::memfd;
 use ipc::worker_scanner::Map;
 use mime::part_map::{MAX_ENCODED, PartMap};
-use mime::recogniser::Limits;
+use mime::recogniser::{Limits, recognise};
 use nix::errno::Errno;
 use nix::sys::uio::pread;
 use std::os::fd::{AsFd, OwnedFd};
@@ -43,6 +43,19 @@ pub(crate) fn read(file: &OwnedFd, said: Option<Map>, copy: &Copy) -> Result<Par
         }
     }
     Ok(map)
+}
+
+/// Octets of a rebuilt mail up to which it is read again: most are smaller, and that takes some milliseconds.
+const RECOGNISED: u64 = 2 * 1024 * 1024;
+
+/// Whether a copy that the scanner calls canonical has one reading, as far as it is small enough to be asked.
+pub(crate) fn is_canonical(copy: &Copy) -> bool {
+    let Some(size) = usize::try_from(copy.length()).ok().filter(|size| *size as u64 <= RECOGNISED) else {
+        return true;
+    };
+    let mut mail = vec![0; size];
+    let whole = fill(&mut mail, |at, rest| copy.read_at(at, rest).map_err(|_| Errno::EIO));
+    whole.is_some() && recognise(&mail, &LIMITS).is_ok()
 }
 
 /// Reads until the buffer is full.

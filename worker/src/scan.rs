@@ -4,12 +4,12 @@
 //! about a mail, but not about which mail, who was asked, or how long the copy is; whatever is missing, late or
 //! contradicts itself defers the mail.
 use crate::copy::{Copy, Source};
-use crate::limits::{ANSWER_TEXT, NOTICE_ROOM, SPAM_ANSWERS, VIRUS_NAME};
+use crate::limits::{ANSWER_TEXT, SPAM_ANSWERS, VIRUS_NAME};
 use crate::memfd;
 use crate::part_map;
 use crate::spool::SealedMail;
 use ipc::ids::{EngineAnswer, LeaseId, Sha256, SpamAnswer};
-use ipc::worker_scanner::{Context, Disposition, Judged, ScanJob};
+use ipc::worker_scanner::{Context, Disposition, Judged, ScanJob, max_output};
 use ipc::{Link, LinkError};
 use policy::status::{Status, StatusSet};
 use std::future::Future;
@@ -73,7 +73,7 @@ pub(crate) fn trip(lease: LeaseId, pair: OwnedFd, mail: Rc<SealedMail>, question
         let Question { found, parts, context, engines, passes } = question;
         let create = || memfd::create(c"map").map_err(|_| Lost::Internal("cannot make a memory file"));
         let map = if parts { Some(create()?) } else { None };
-        let max_output = mail.length().saturating_add(NOTICE_ROOM);
+        let max_output = max_output(mail.length());
         let (size, sha256) = (mail.length(), mail.sha256());
         let job = ScanJob { lease, size, sha256, found, max_output, map: parts, context };
         let mut descriptors = vec![mail.as_fd(), output.as_fd()];
@@ -156,13 +156,15 @@ fn believe(judged: &Judged, expected: &Expected<'_>) -> Result<(), &'static str>
     }
     // A mail that killed two scanners is answered without asking an engine; it is malformed, and never passed.
     let complete = expected.engines.iter().all(|engine| times(engine) == 1);
-    if !complete && (*disposition == Disposition::Pass || !statuses.contains(Status::Malformed)) {
+    // A rebuilt mail is the mail: what may not pass may not pass rebuilt.
+    let passes = matches!(disposition, Disposition::Pass | Disposition::Correct { .. });
+    if !complete && (passes || !statuses.contains(Status::Malformed)) {
         return Err("an engine's answer is missing");
     }
     if would.is_some() && expected.passes != StatusSet::naming(Status::ALL) {
         return Err("the scanner enforces nothing where every rule is enforced");
     }
-    if *disposition == Disposition::Pass {
+    if passes {
         if !statuses.within(expected.passes) {
             return Err("the scanner passes what no rule lets pass");
         }
@@ -196,13 +198,17 @@ fn decide(
             let length = mail.length();
             deliver(Copy::new(Source::Original(mail), length, sha256))
         }
-        Disposition::Replace { length } => {
+        Disposition::Replace { length } | Disposition::Correct { length } => {
             memfd::seal(&output).map_err(|_| "the changed copy cannot be sealed")?;
             let there = memfd::length(&output).map_err(|_| "the changed copy cannot be measured")?;
             if length > there || length > max_output {
                 return Err("the changed copy is shorter than promised, or too long");
             }
-            deliver(Copy::new(Source::Output(output), length, sha256))
+            let copy = Copy::new(Source::Output(output), length, sha256);
+            if matches!(judged.disposition, Disposition::Correct { .. }) && !part_map::is_canonical(&copy) {
+                return Err("the rebuilt mail is not one that has one reading");
+            }
+            deliver(copy)
         }
         Disposition::Deny => Ok(Decision::Deny),
         Disposition::Defer => Ok(Decision::Defer),

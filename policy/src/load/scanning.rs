@@ -4,12 +4,16 @@ use super::service::{GIB, KIB, MIB, count};
 use super::{Named, Place};
 use crate::html::{Family, HtmlFilter, Links};
 use crate::model::MailFilter;
+use crate::violation::{Treatment, Treatments, Violation};
 
 pub(super) fn mail_filters(document: &mut Document<'_>) -> Named<MailFilter> {
+    const TREATMENTS: &[(&str, Treatment)] =
+        &[("pass", Treatment::Pass), ("correct", Treatment::Correct), ("malformed", Treatment::Malformed)];
     let sink = document.sink;
     let mut filters = Named::new();
     let default = |name: &str| MailFilter {
         name: name.to_owned(),
+        treatments: Treatments::default(),
         max_parts: 1000,
         max_depth: 32,
         max_header: 256 << 10,
@@ -19,6 +23,11 @@ pub(super) fn mail_filters(document: &mut Document<'_>) -> Named<MailFilter> {
     let mut given = Vec::new();
     for (name, at, mut table) in document.named_tables("mail-filter") {
         let mut filter = default(name);
+        for violation in Violation::ALL {
+            let treatment =
+                table.take(violation.name()).and_then(|item| item.choice("mail-filter", TREATMENTS));
+            filter.treatments.set(violation, treatment.unwrap_or_else(|| filter.treatments.of(violation)));
+        }
         filter.max_parts = count(&mut table, "max-parts", filter.max_parts, 1, 100_000);
         filter.max_depth = count(&mut table, "max-depth", filter.max_depth, 1, 256);
         let header = table.size("max-header", 256 * KIB, KIB..=16 * MIB);

@@ -96,7 +96,7 @@ fn judged_in(direction: Direction, rules: &str, mail: &[u8]) -> Judged {
     let engines = vec![Demanded { grant, connection: None }];
     let verdict = runtime.block_on(judge(job, content, engines, &outputs));
     let copy = match verdict.disposition {
-        Disposition::Replace { length } => {
+        Disposition::Replace { length } | Disposition::Correct { length } => {
             Some(crate::content::read_all(outputs.copy.as_fd(), usize::try_from(length).unwrap()).unwrap())
         }
         Disposition::Pass | Disposition::Deny | Disposition::Defer => None,
@@ -229,14 +229,45 @@ fn an_upload_is_refused_rather_than_changed() {
     assert_eq!(judged_in(Direction::Upload, "", &infected()).verdict.disposition, Disposition::Deny);
 }
 
+/// With another boundary in the same field.
+fn doubtful(mail: Vec<u8>) -> Vec<u8> {
+    let mail = String::from_utf8(mail).unwrap();
+    mail.replace("boundary=\"b\"", "boundary=\"b\"; boundary=\"c\"").into_bytes()
+}
+
 #[test]
-fn a_mail_about_which_readers_could_disagree_loses_its_body() {
-    let mail =
-        String::from_utf8(infected()).unwrap().replace("boundary=\"b\"", "boundary=\"b\"; boundary=\"c\"");
-    let judged = judged("", mail.as_bytes());
+fn a_mail_about_which_readers_could_disagree_is_rebuilt_and_loses_its_infected_part() {
+    let judged = judged("", &doubtful(infected()));
+    assert_eq!(judged.verdict.statuses, StatusSet::of(Status::Infected));
+    assert_eq!(judged.leaf(0), "Hello.");
+    assert!(judged.leaf(1).starts_with("# This attachment was removed"), "{}", judged.leaf(1));
+}
+
+#[test]
+fn a_clean_mail_about_which_readers_could_disagree_is_delivered_in_one_form() {
+    let judged = judged("", &doubtful(mail("application/pdf", "a.pdf", b"%PDF-1.4 clean")));
+    assert!(matches!(judged.verdict.disposition, Disposition::Correct { .. }), "{:?}", judged.verdict);
+    assert!(judged.verdict.statuses.is_clean());
+    assert!(judged.verdict.reason.contains("bad-boundary"), "{}", judged.verdict.reason);
+    assert_eq!((judged.leaf(0), judged.leaf(1)), ("Hello.".to_owned(), "%PDF-1.4 clean".to_owned()));
+}
+
+#[test]
+fn where_the_mail_filter_calls_it_malformed_it_loses_its_body() {
+    let strict = "[mail-filter.default]\nambiguous = \"malformed\"\n";
+    let judged = judged(strict, &doubtful(infected()));
     assert!(judged.verdict.statuses.contains(Status::Malformed));
     let text = String::from_utf8_lossy(judged.copy()).into_owned();
     assert!(text.contains("X-Mailward-Notice:") && !text.contains("Hello."), "{text}");
+}
+
+#[test]
+fn a_violation_that_the_mail_filter_passes_passes() {
+    let judged = judged(
+        "[mail-filter.default]\nbad-boundary = \"pass\"\nambiguous = \"pass\"\n",
+        &doubtful(mail("x/y", "a", b"b")),
+    );
+    assert_eq!(judged.verdict.disposition, Disposition::Pass);
 }
 
 #[test]

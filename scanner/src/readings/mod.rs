@@ -16,6 +16,7 @@ mod older;
 mod segments;
 mod tnef;
 
+pub(crate) use decode::{percent_decoded, word_decoded};
 pub use older::{Older, blocks as older_blocks};
 pub use tnef::{Tnef, is_tnef, unpack as unpack_tnef};
 

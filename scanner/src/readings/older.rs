@@ -21,6 +21,8 @@ pub struct Older {
     pub name: Vec<u8>,
     /// Decoded.
     pub content: Vec<u8>,
+    /// The line that ends it is there.
+    pub ended: bool,
 }
 
 /// Every such file, in order.
@@ -32,11 +34,11 @@ pub fn blocks(text: &[u8]) -> Vec<Older> {
         let rest = text.get(at..).unwrap_or_default();
         let block = uu(rest).or_else(|| yenc(rest)).or_else(|| binhex(rest));
         from = match block {
-            Some((length, name, content)) if length > 0 => {
-                found.push(Older { range: at..at + length, name, content });
-                at + length
+            Some(Block { length, name, content, ended }) => {
+                found.push(Older { range: at..at + length, name, content, ended });
+                at + length.max(1)
             }
-            Some(_) | None => at + 1,
+            None => at + 1,
         };
         if found.len() >= MAX_BLOCKS {
             break;
@@ -56,7 +58,12 @@ fn next_begin(text: &[u8], from: usize) -> Option<usize> {
     [first(b"begin"), first(b"=ybegin "), first(BINHEX)].into_iter().flatten().min().map(|at| from + at)
 }
 
-type Block = (usize, Vec<u8>, Vec<u8>);
+struct Block {
+    length: usize,
+    name: Vec<u8>,
+    content: Vec<u8>,
+    ended: bool,
+}
 
 /// The next line without its end, and the offset behind it.
 fn line(text: &[u8], at: usize) -> Option<(&[u8], usize)> {
@@ -85,21 +92,24 @@ fn uu(text: &[u8]) -> Option<Block> {
         return None;
     }
     let name = name(rest.get(digits..)?);
+    let mut ended = false;
     if base64 {
         let mut data = Vec::new();
         while let Some((text, behind)) = line(text, at) {
             at = behind;
             if text.starts_with(b"====") {
+                ended = true;
                 break;
             }
             data.extend_from_slice(text);
         }
-        return Some((at, name, decode_base64(&data)));
+        return Some(Block { length: at, name, content: decode_base64(&data), ended });
     }
     let mut content = Vec::new();
     while let Some((text, behind)) = line(text, at) {
         if text.trim_ascii_end() == b"end" {
             at = behind;
+            ended = true;
             break;
         }
         match uu_line(text) {
@@ -110,7 +120,7 @@ fn uu(text: &[u8]) -> Option<Block> {
         }
         at = behind;
     }
-    (!content.is_empty()).then_some((at, name, content))
+    (!content.is_empty()).then_some(Block { length: at, name, content, ended })
 }
 
 /// One line: a count, and groups of four. Blanks that were cut off at the end count as zeros.
@@ -167,9 +177,11 @@ fn yenc(text: &[u8]) -> Option<Block> {
         .map(name)
         .unwrap_or_default();
     let mut content = Vec::new();
+    let mut ended = false;
     while let Some((text, behind)) = line(text, at) {
         at = behind;
         if text.starts_with(b"=yend") {
+            ended = true;
             break;
         }
         if text.starts_with(b"=ypart") {
@@ -185,7 +197,7 @@ fn yenc(text: &[u8]) -> Option<Block> {
             escaped = false;
         }
     }
-    Some((at, name, content))
+    Some(Block { length: at, name, content, ended })
 }
 
 /// From the notice to the second colon; both forks, one behind the other.
@@ -223,7 +235,7 @@ fn binhex(text: &[u8]) -> Option<Block> {
     let mut content = octets.get(start..end).unwrap_or_default().to_vec();
     let resource_end = end.saturating_add(2).saturating_add(resource).min(octets.len());
     content.extend_from_slice(octets.get(end + 2..resource_end).unwrap_or_default());
-    Some(((close + 1).min(text.len()), name, content))
+    Some(Block { length: (close + 1).min(text.len()), name, content, ended: close < text.len() })
 }
 
 #[cfg(test)]

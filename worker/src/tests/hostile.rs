@@ -238,3 +238,21 @@ fn what_a_panicking_session_left_is_never_sent_to_another() {
         assert_eq!(client.rest().await, b"mine");
     });
 }
+
+/// Writes what is said to be the mail, rebuilt.
+fn rebuilt(job: &Job, mail: &[u8], status: Status) -> Judged {
+    assert_eq!(pwrite(&job.output, mail, 0).unwrap(), mail.len());
+    job.judged(Disposition::Correct { length: mail.len() as u64 }, status)
+}
+
+#[test]
+fn a_rebuilt_mail_that_has_two_readings_defers() {
+    let two = b"From: a@example.org\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\nContent-Type: text/html\r\n\r\nx\r\n";
+    lie(|job| rebuilt(job, two, Status::Clean));
+}
+
+#[test]
+fn an_infected_mail_does_not_pass_for_being_rebuilt() {
+    let one = b"From: a@example.org\r\nSubject: s\r\n\r\nx\r\n";
+    lie(|job| rebuilt(job, one, Status::Infected));
+}

@@ -407,6 +407,7 @@ fn disposition(judged: &Judged) -> &'static str {
     match judged.disposition {
         Disposition::Pass => "accept",
         Disposition::Replace { .. } => "replace",
+        Disposition::Correct { .. } => "correct",
         Disposition::Deny => "deny",
         Disposition::Defer => "defer",
     }
