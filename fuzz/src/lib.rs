@@ -1,5 +1,6 @@
 //! A POP3 machine between two peers of which one is the fuzzer: the other follows a script.
 pub mod imap;
+pub mod imap_session;
 
 use policy::load::{LoadOptions, load};
 use std::path::Path;
@@ -61,7 +62,7 @@ pub fn mail_filter() -> policy::model::MailFilter {
     loaded.expect("the fuzzer's own policy").policy.mail_filters.remove(0)
 }
 
-fn settings() -> Rc<Settings> {
+pub(crate) fn settings() -> Rc<Settings> {
     let include = |_: &Path| Ok(Vec::new());
     let loaded = load(Path::new("f"), POLICY, &include, LoadOptions { demo: true, cores: 1 });
     let policy = loaded.expect("the fuzzer's own policy").policy;
