@@ -8,9 +8,10 @@ use crate::names::{Direction, Language, Protocol};
 use crate::notice::Notice;
 use crate::status::StatusSet;
 use crate::time::Zone;
-use crate::tls::{ClientMode, ClientTls, Required, ServerTls};
+use crate::tls::{ClientMode, ClientTls, Required, ServerMode, ServerTls};
 use crate::violation::Treatments;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -240,7 +241,7 @@ pub struct CommandAcl {
     pub session: SessionRules,
 }
 
-/// One item of `plug-to`.
+/// One item of `plug-to`. Port 0: none is written, and it is the one of the session's protocol ([`Policy::server_port`]).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PlugTo {
     /// A literal address.
@@ -252,6 +253,35 @@ pub enum PlugTo {
         /// Port.
         port: u16,
     },
+}
+
+impl PlugTo {
+    /// The same with this port, unless one is written.
+    #[must_use]
+    pub fn with_port(&self, default: u16) -> Self {
+        let or = |port| if port == 0 { default } else { port };
+        match self {
+            Self::Address(address) => Self::Address(SocketAddr::new(address.ip(), or(address.port()))),
+            Self::Name { host, port } => Self::Name { host: host.clone(), port: or(*port) },
+        }
+    }
+}
+
+impl fmt::Display for PlugTo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => write!(f, "{address}"),
+            Self::Name { host, port } => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
+impl Policy {
+    /// The port of servers under a rule where none is written: it follows the protocol and the TLS towards them.
+    pub fn server_port(&self, rule: &CommandAcl, protocol: Protocol) -> u16 {
+        let tls = self.server_tls.get(usize::from(rule.session.server_tls));
+        protocol.port(tls.is_some_and(|tls| tls.mode == ServerMode::Implicit))
+    }
 }
 
 /// What a command-acl rule lets a session do; part of the worker's slice.

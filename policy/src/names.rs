@@ -7,10 +7,23 @@ use std::fmt;
 pub enum Protocol {
     /// RFC 1939.
     Pop3,
-    /// RFC 9051. In the language, not in this version.
+    /// RFC 9051.
     Imap,
     /// RFC 5804. In the language, not in this version.
     Sieve,
+}
+
+impl Protocol {
+    /// IANA's ports: with implicit TLS, else the plain ones.
+    pub const fn port(self, implicit: bool) -> u16 {
+        match (self, implicit) {
+            (Self::Pop3, true) => 995,
+            (Self::Pop3, false) => 110,
+            (Self::Imap, true) => 993,
+            (Self::Imap, false) => 143,
+            (Self::Sieve, _) => 4190,
+        }
+    }
 }
 
 impl fmt::Display for Protocol {

@@ -4,7 +4,7 @@ use policy::acl::{self, Decision};
 use policy::conditions::Facts;
 use policy::load::{LoadOptions, Loaded, Severity, example, load};
 use policy::model::{MailAction, PlugTo};
-use policy::names::Language;
+use policy::names::{Language, Protocol};
 use policy::notice::Notice;
 use policy::status::{Status, StatusSet};
 use std::path::Path;
@@ -45,7 +45,10 @@ fn the_simplest_useful_file_loads_without_a_warning() {
     assert_eq!(acl::session(&policy, &facts("203.0.113.9:4000"), &mut ()), Decision::NoMatch);
     assert_eq!(acl::command(&policy, &facts("10.1.2.3:4000"), 0, &mut ()), Decision::Accept(0));
     let rule = &policy.command_acls[0];
-    assert_eq!(rule.plug_to, [PlugTo::Name { host: "mail.example.net".to_owned(), port: 110 }]);
+    assert_eq!(rule.plug_to, [PlugTo::Name { host: "mail.example.net".to_owned(), port: 0 }]);
+    let at = |protocol| rule.plug_to[0].with_port(policy.server_port(rule, protocol)).to_string();
+    assert_eq!(at(Protocol::Pop3), "mail.example.net:110");
+    assert_eq!(at(Protocol::Imap), "mail.example.net:143");
     assert!(rule.session.commands.allows("retr"));
     assert!(!rule.session.commands.allows("XYZZY"));
     assert!(!rule.session.commands.allows("UNKNOWN"));
@@ -140,9 +143,9 @@ fn a_slice_has_the_tenants_own_rules_only() {
         lookup.plug_to[1],
         [
             PlugTo::Address("192.0.2.7:1110".parse().unwrap()),
-            PlugTo::Address("[2001:db8::7]:110".parse().unwrap()),
-            PlugTo::Address("[2001:db8::8]:110".parse().unwrap()),
-            PlugTo::Name { host: "mail.example.net".to_owned(), port: 110 },
+            PlugTo::Address("[2001:db8::7]:0".parse().unwrap()),
+            PlugTo::Address("[2001:db8::8]:0".parse().unwrap()),
+            PlugTo::Name { host: "mail.example.net".to_owned(), port: 0 },
         ]
     );
     assert_eq!(lookup.plug_to[2], []);

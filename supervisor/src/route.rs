@@ -180,15 +180,20 @@ impl Supervisor {
 
     /// Dials the targets that are not ourselves; `none` is said where none is left.
     fn dial(&mut self, id: SessionId, mut targets: Vec<Target>, none: NoServer) {
+        let policy = Rc::clone(&self.policy);
+        let Some(session) = self.sessions.live.get_mut(&id) else { return };
+        let Some(index) = session.rule else { return };
+        let Some(rule) = policy.command_acls.get(usize::from(index)) else { return };
+        let Some(listener) = policy.listeners.get(usize::from(session.listener)) else { return };
+        // Before anything is held against the address: a port that is not written is the protocol's.
+        for target in targets.iter_mut().filter(|target| target.address.port() == 0) {
+            target.address.set_port(policy.server_port(rule, listener.protocol));
+        }
         targets.retain(|target| !self.own.contain(target.address));
         if targets.is_empty() {
             self.no_server(id, none);
             return;
         }
-        let policy = Rc::clone(&self.policy);
-        let Some(session) = self.sessions.live.get_mut(&id) else { return };
-        let Some(index) = session.rule else { return };
-        let Some(rule) = policy.command_acls.get(usize::from(index)) else { return };
         self.balance.order(index, rule.plug_to.len(), &mut targets, Instant::now());
         session.server = Server::Dialling;
         let task = dial::dial(id, targets, rule.connect_timeout, self.events.clone());

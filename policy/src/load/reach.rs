@@ -210,7 +210,8 @@ fn without_destination<'p>(
 fn not_to_oneself(sink: &Sink<'_>, policy: &Policy, acl: &CommandAcl, at: &At) {
     for server in &acl.plug_to {
         let own = policy.listeners.iter().find(|listener| {
-            listener.addresses.iter().any(|address| match server {
+            let server = server.with_port(policy.server_port(acl, listener.protocol));
+            listener.addresses.iter().any(|address| match &server {
                 PlugTo::Address(server) => is_own(*address, *server),
                 PlugTo::Name { host, port } => {
                     host == "localhost"
@@ -220,10 +221,7 @@ fn not_to_oneself(sink: &Sink<'_>, policy: &Policy, acl: &CommandAcl, at: &At) {
             })
         });
         if let Some(listener) = own {
-            let server = match server {
-                PlugTo::Address(address) => address.to_string(),
-                PlugTo::Name { host, port } => format!("{host}:{port}"),
-            };
+            let server = server.with_port(policy.server_port(acl, listener.protocol));
             sink.error(
                 at,
                 format!("`plug-to` {server} is Mailward's own listener `{}`", listener.name),

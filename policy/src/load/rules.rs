@@ -1,7 +1,7 @@
 //! `[[session-acl]]` and `[[command-acl]]`.
 use super::conditions::Names;
 use super::document::Document;
-use super::service::{GIB, KIB, MIB, count, default_port};
+use super::service::{GIB, KIB, MIB, count};
 use super::tls;
 use super::{Named, Place};
 use crate::conditions::Conditions;
@@ -10,9 +10,10 @@ use crate::engine::{Engine, SpamFilter};
 use crate::host::{is_host_name, socket_address};
 use crate::list::{IMAP_COMMANDS, NameList, POP3_COMMANDS, UNKNOWN, matches};
 use crate::model::{ClientId, CommandAcl, ImapRules, MailFilter, PlugTo, Scanning, SessionAcl, SessionRules};
-use crate::names::{Language, Protocol};
+use crate::names::Language;
 use crate::read::{Item, Table, nearest};
-use crate::tls::{ClientTls, ServerMode, ServerTls};
+use crate::tls::{ClientTls, ServerTls};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// RFC 2449 section 4: a client may send 255 octets and a server 512, so no limit is below that.
@@ -101,9 +102,7 @@ fn command_acl(table: &mut Table<'_>, sections: &Sections<'_>, name: String) -> 
         item.filled().map(str::to_owned)
     });
     let server_tls = tls::of_server(table, sections.server_tls);
-    let implicit = sections.server_tls.values.get(usize::from(server_tls)).map(|tls| tls.mode);
-    let port = default_port(Protocol::Pop3, implicit == Some(ServerMode::Implicit));
-    let plug_to = servers.iter().filter_map(|(item, text)| plug_to(item, text, port)).collect();
+    let plug_to = servers.iter().filter_map(|(item, text)| plug_to(item, text)).collect();
     let mut connect_timeout = Duration::from_secs(75);
     if let Some(mut conn) = table.take("server-conn").and_then(|item| item.table("conn")) {
         connect_timeout = conn.duration("connect-timeout", connect_timeout, Duration::from_millis(100));
@@ -292,25 +291,29 @@ fn implemented() -> impl Iterator<Item = &'static str> {
     POP3_COMMANDS.into_iter().chain(IMAP_COMMANDS)
 }
 
-/// `default`: the port where none is written.
-fn plug_to(item: &Item<'_>, text: &str, default: u16) -> Option<PlugTo> {
+fn plug_to(item: &Item<'_>, text: &str) -> Option<PlugTo> {
     const FORM: &str =
         "write \"mail.example.net\", \"mail.example.net:110\", \"192.0.2.1:110\" or \"[2001:db8::1]:110\"";
-    let (server, port) = if let Some(address) = socket_address(text, default) {
-        (PlugTo::Address(address), address.port())
+    let (server, written) = if let Some(address) = socket_address(text, 0) {
+        (PlugTo::Address(address), text.parse::<SocketAddr>().is_ok())
     } else {
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) => (host, port.parse().ok()),
-            None => (text, Some(default)),
+            None => (text, Some(0)),
         };
         let Some(port) = port.filter(|_| is_host_name(host)) else {
             item.error(format!("`{text}` is not the address of a server"), FORM);
             return None;
         };
-        (PlugTo::Name { host: host.to_ascii_lowercase(), port }, port)
+        (PlugTo::Name { host: host.to_ascii_lowercase(), port }, text != host)
     };
-    let nowhere = matches!(&server, PlugTo::Address(address) if address.ip().is_unspecified() || address.ip().is_multicast());
-    if port == 0 || nowhere {
+    let nowhere = match &server {
+        PlugTo::Address(address) => {
+            address.ip().is_unspecified() || address.ip().is_multicast() || (written && address.port() == 0)
+        }
+        PlugTo::Name { port, .. } => written && *port == 0,
+    };
+    if nowhere {
         item.error(format!("no server can be reached at `{text}`"), FORM);
         return None;
     }

@@ -21,7 +21,6 @@ pub(super) const GIB: u64 = 1 << 30;
 const MANY: u64 = 10_000_000;
 
 const UID_RANGE: (u32, u32) = (2_147_000_000, 2_147_000_999);
-const POP3_PORT: u16 = 110;
 
 /// The tenants, and how many sessions each may have.
 pub(super) fn tenants(document: &mut Document<'_>) -> (Named<String>, Vec<usize>) {
@@ -239,7 +238,7 @@ pub(super) fn listeners(
             .and_then(|item| item.choice("listener", super::conditions::PROTOCOLS))
             .unwrap_or(Protocol::Pop3);
         let (tls, client_tls) = tls::of_listener(&mut table, client_tls);
-        let port = default_port(protocol, tls == ClientMode::Implicit);
+        let port = protocol.port(tls == ClientMode::Implicit);
         let addresses = match table.take("address") {
             Some(item) => {
                 let mut addresses = Vec::new();
@@ -261,7 +260,7 @@ pub(super) fn listeners(
             None => given.and_then(|item| tenants.find(&item, "tenant", item.filled()?)),
         };
         let tenant = tenant.unwrap_or(0);
-        let transparent = table.take("transparent").and_then(|item| transparent(&item));
+        let transparent = table.take("transparent").and_then(|item| transparent(&item, port));
         let port = addresses.first().map_or(port, SocketAddr::port);
         let name = name.map_or_else(|| format!("{protocol}-{port}"), str::to_owned);
         table.finish();
@@ -272,18 +271,8 @@ pub(super) fn listeners(
     listeners
 }
 
-/// IANA's ports: with implicit TLS, else the plain ones.
-pub(super) fn default_port(protocol: Protocol, implicit: bool) -> u16 {
-    match (protocol, implicit) {
-        (Protocol::Pop3, true) => 995,
-        (Protocol::Pop3, false) => POP3_PORT,
-        (Protocol::Imap, true) => 993,
-        (Protocol::Imap, false) => 143,
-        (Protocol::Sieve, _) => 4190,
-    }
-}
-
-fn transparent(item: &Item<'_>) -> Option<Transparent> {
+/// `port`: the one that is redirected where none is written.
+fn transparent(item: &Item<'_>, port: u16) -> Option<Transparent> {
     let mut table = item.table("listener.transparent")?;
     let redirect = table
         .require(
@@ -319,7 +308,7 @@ fn transparent(item: &Item<'_>) -> Option<Transparent> {
             }
             ports
         }
-        None => vec![(POP3_PORT, POP3_PORT)],
+        None => vec![(port, port)],
     };
     let interfaces = interfaces.and_then(|item| item.strings()).unwrap_or_default();
     let mut names = Vec::new();

@@ -135,8 +135,8 @@ const COMMAND_ACL: &[Entry] = &[
         "plug-to",
         TEXTS,
         "",
-        "Servers, in turn: \"mail.example.net\", \"192.0.2.1:110\", \"[2001:db8::1]:110\". Absent: the original \
-         destination; required where connections have none.",
+        "Servers, in turn: \"mail.example.net\", \"192.0.2.1:110\", \"[2001:db8::1]:110\"; the port is the protocol's unless \
+         it is given. Absent: the original destination; required where connections have none.",
     ),
     later(
         "route",

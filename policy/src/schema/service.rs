@@ -293,7 +293,12 @@ const TRANSPARENT: &[Entry] = &[
         "",
         "\"redirect\": Mailward redirects the ports to this listener while it runs; \"none\": your own rules do. Required.",
     ),
-    now("ports", TEXTS, "[\"110\"]", "Ports or ranges (\"1100-1110\") that are redirected."),
+    now(
+        "ports",
+        TEXTS,
+        "",
+        "Ports or ranges (\"1100-1110\") that are redirected. Absent: 110, 995, 143 or 993, as protocol and TLS say.",
+    ),
     now("interfaces", TEXTS, "[]", "Interfaces that clients come in by; empty: every one."),
 ];
 

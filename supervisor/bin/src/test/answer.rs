@@ -7,7 +7,8 @@ use policy::acl::{self, Decision};
 use policy::comparison::{Spam, show_score};
 use policy::conditions::{Certificate, Facts, Verdict};
 use policy::judge::{self, Mail, Part};
-use policy::model::{MailAction, PlugTo, Policy, TypeSource};
+use policy::model::{MailAction, Policy, TypeSource};
+use policy::names::Protocol;
 use policy::status::StatusSet;
 use policy::tls::{ClientMode, ServerMode};
 use serde::Serialize;
@@ -143,7 +144,7 @@ fn walk(
             return Ok("refuse".to_owned());
         }
     };
-    phase.notes = session_notes(policy, rule);
+    phase.notes = session_notes(policy, rule, facts.protocol);
     phase.notes.extend(without);
     phases.push(phase);
     if !question.mime_type.is_empty() || !question.filename.is_empty() {
@@ -231,15 +232,12 @@ fn tried(names: &[&str], parent: &'static str, notebook: Notebook) -> Vec<Tried>
 }
 
 /// Where a session under this rule goes, and who looks at its mail.
-fn session_notes(policy: &Policy, rule: u16) -> Vec<String> {
+fn session_notes(policy: &Policy, rule: u16, protocol: Protocol) -> Vec<String> {
     let Some(rule) = policy.command_acls.get(usize::from(rule)) else { return Vec::new() };
     let servers: Vec<String> = rule
         .plug_to
         .iter()
-        .map(|server| match server {
-            PlugTo::Address(address) => address.to_string(),
-            PlugTo::Name { host, port } => format!("{host}:{port}"),
-        })
+        .map(|server| server.with_port(policy.server_port(rule, protocol)).to_string())
         .collect();
     let server = match (&rule.route, servers.as_slice()) {
         (Some(route), _) => format!("server: found by route {route}"),
