@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// The octets of a connection.
 #[derive(Debug)]
-enum Stream {
+pub(crate) enum Stream {
     Clear(TcpStream),
     Secured(Box<Secured>),
 }
@@ -16,6 +16,22 @@ impl Read for Stream {
         match self {
             Self::Clear(stream) => stream.read(buffer),
             Self::Secured(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Clear(stream) => stream.write(buffer),
+            Self::Secured(stream) => stream.write(buffer),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Clear(stream) => stream.flush(),
+            Self::Secured(stream) => stream.flush(),
         }
     }
 }
@@ -87,10 +103,7 @@ impl Client {
 
     /// Sends bytes as they are.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        match self.stream.get_mut() {
-            Stream::Clear(stream) => stream.write_all(bytes.as_ref()).unwrap(),
-            Stream::Secured(stream) => stream.write_all(bytes.as_ref()).unwrap(),
-        }
+        self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
     }
 
     /// Reads one line, without its end. Empty at the end of the connection.
@@ -147,7 +160,7 @@ impl Client {
     }
 }
 
-fn tcp(address: SocketAddr) -> TcpStream {
+pub(crate) fn tcp(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     stream.set_nodelay(true).unwrap();

@@ -9,8 +9,10 @@
 pub mod clamd;
 pub mod client;
 pub mod client_tls;
+pub mod clients;
 pub mod dovecot;
 pub mod filters;
+pub mod imap_client;
 pub mod mails;
 pub mod mailward;
 pub mod netns;

@@ -28,6 +28,8 @@ pub fn binary() -> PathBuf {
 /// What differs from one test to the next; the rest is an ordinary file.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
+    /// The listener speaks IMAP, otherwise POP3.
+    pub imap: bool,
     /// Lines of `[service]`.
     pub service: String,
     /// Lines of the listener besides name, protocol and address; `tls = "off"` is written if they do not say `tls`.
@@ -69,6 +71,12 @@ impl Config {
     pub fn clamd(server: SocketAddr, socket: &Path) -> Self {
         let rest = format!("[antivirus.clamd]\nsocket = \"{}\"\n", socket.display());
         Self { server: Some(server), rest, ..Self::default() }
+    }
+
+    /// The same for IMAP.
+    #[must_use]
+    pub fn imap(self) -> Self {
+        Self { imap: true, ..self }
     }
 
     /// In front of this server, not scanning.
@@ -292,11 +300,12 @@ fn write(directory: &Path, config: &Config) -> (PathBuf, SocketAddr) {
     let text = format!(
         "version = 1\n[service]\nstate-dir = \"{base}/state\"\nspool-dir = \"{base}/state/spool\"\n{service}\n\
          [control]\nsocket = \"{control}\"\n[log]\nlevel = \"debug\"\nformat = \"json\"\n\
-         [[listener]]\nname = \"lab\"\nprotocol = \"pop3\"\naddress = [\"{address}\"]\n{tls}{listener}\n\
+         [[listener]]\nname = \"lab\"\nprotocol = \"{protocol}\"\naddress = [\"{address}\"]\n{tls}{listener}\n\
          [[session-acl]]\nname = \"everyone\"\nfrom = [\"*\"]\n{session}\n\
          [[command-acl]]\nname = \"all\"\n{server_tls}{plug_to}{command}\n\
          [command-acl.download]\n{download}\n{rest}",
         control = control.display(),
+        protocol = if config.imap { "imap" } else { "pop3" },
         service = config.service,
         session = config.session,
         listener = config.listener,

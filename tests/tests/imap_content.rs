@@ -2,6 +2,7 @@
 //! octet, ENVELOPE and BODYSTRUCTURE as values. What may differ stands in docs/session.md.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail loudly")]
 
+use mailward_tests::imap_client::{Value, items_of, value};
 use mime::part_map::PartMap;
 use mime::recogniser::Limits;
 use std::fs;
@@ -47,69 +48,6 @@ impl ScannedCopy for Held {
         let count = rest.len().min(into.len());
         into[..count].copy_from_slice(&rest[..count]);
         Ok(count)
-    }
-}
-
-/// A value of IMAP's syntax.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Value {
-    Nil,
-    Word(String),
-    Text(Vec<u8>),
-    List(Vec<Value>),
-}
-
-/// Reads one value from the front.
-fn value(text: &mut &[u8]) -> Value {
-    let take = |text: &mut &[u8], count: usize| {
-        let (taken, rest) = text.split_at(count);
-        *text = rest;
-        taken.to_vec()
-    };
-    while text[0] == b' ' {
-        take(text, 1);
-    }
-    match text[0] {
-        b'(' => {
-            take(text, 1);
-            let mut values = Vec::new();
-            loop {
-                while text[0] == b' ' {
-                    take(text, 1);
-                }
-                if text[0] == b')' {
-                    take(text, 1);
-                    return Value::List(values);
-                }
-                values.push(value(text));
-            }
-        }
-        b'"' => {
-            let (mut plain, mut at) = (Vec::new(), 1);
-            while text[at] != b'"' {
-                at += usize::from(text[at] == b'\\');
-                plain.push(text[at]);
-                at += 1;
-            }
-            take(text, at + 1);
-            Value::Text(plain)
-        }
-        b'{' | b'~' => {
-            let end = text.iter().position(|octet| *octet == b'\n').unwrap();
-            let head = String::from_utf8(take(text, end + 1)).unwrap();
-            let count: String = head.chars().filter(char::is_ascii_digit).collect();
-            Value::Text(take(text, count.parse().unwrap()))
-        }
-        _ => {
-            // A section's brackets may hold blanks and parentheses.
-            let mut inside = false;
-            let end = text.iter().position(|octet| {
-                inside = (inside || *octet == b'[') && *octet != b']';
-                !inside && b" ()\r".contains(octet)
-            });
-            let word = String::from_utf8(take(text, end.unwrap_or(text.len()))).unwrap();
-            if word == "NIL" { Value::Nil } else { Value::Word(word.to_ascii_uppercase()) }
-        }
     }
 }
 
@@ -228,72 +166,6 @@ fn ours(copy: &Held, items: &[String]) -> Vec<Value> {
     values
 }
 
-/// What has no case: types, encodings, names of parameters. Everything in a structure but the values of parameters is
-/// compared without, which is a little too kind and hides nothing that a client would see.
-fn plain(value: &Value) -> Value {
-    match value {
-        Value::Text(text) => Value::Text(text.to_ascii_lowercase()),
-        Value::List(values) => Value::List(values.iter().map(plain).collect()),
-        Value::Nil | Value::Word(_) => value.clone(),
-    }
-}
-
-/// With a blank for every tab.
-fn blanks(value: &Value) -> Value {
-    match value {
-        Value::Text(text) => {
-            Value::Text(text.iter().map(|octet| if *octet == b'\t' { b' ' } else { *octet }).collect())
-        }
-        Value::List(values) => Value::List(values.iter().map(blanks).collect()),
-        Value::Nil | Value::Word(_) => value.clone(),
-    }
-}
-
-/// RFC 2231: dovecot joins the sections of a parameter, here they stand as they were written.
-fn has_sections(value: &Value) -> bool {
-    match value {
-        Value::Text(text) => text.windows(2).any(|pair| pair[0] == b'*' && pair[1].is_ascii_digit()),
-        Value::List(values) => values.iter().any(has_sections),
-        Value::Nil | Value::Word(_) => false,
-    }
-}
-
-fn items(map: &PartMap, length: usize) -> Vec<String> {
-    let mut items: Vec<String> = [
-        "RFC822.SIZE",
-        "RFC822",
-        "RFC822.HEADER",
-        "RFC822.TEXT",
-        "BODY.PEEK[]",
-        "BODY.PEEK[HEADER]",
-        "BODY.PEEK[TEXT]",
-        "BODY.PEEK[HEADER.FIELDS (From Subject Received X-None)]",
-        "BODY.PEEK[HEADER.FIELDS.NOT (From Subject Received)]",
-        "BODY.PEEK[]<10.100>",
-        "BODY.PEEK[TEXT]<3.7>",
-        "BODY.PEEK[99]",
-        "BODY.PEEK[1.HEADER]",
-    ]
-    .map(str::to_owned)
-    .into();
-    items.push(format!("BODY.PEEK[]<{length}.5>"));
-    items.push(format!("BODY.PEEK[]<{}.50>", length.saturating_sub(7)));
-    for part in map.parts().iter().filter(|part| !part.section.ends_with("TEXT")) {
-        let number = &part.section;
-        items.extend([format!("BODY.PEEK[{number}]"), format!("BODY.PEEK[{number}.MIME]")]);
-        if part.is_message() {
-            items.extend(
-                ["HEADER", "TEXT", "HEADER.FIELDS (Subject)"]
-                    .map(|text| format!("BODY.PEEK[{number}.{text}]")),
-            );
-        } else if !part.is_multipart() {
-            items.extend([format!("BINARY.PEEK[{number}]"), format!("BINARY.SIZE[{number}]")]);
-            items.push(format!("BINARY.PEEK[{number}]<2.9>"));
-        }
-    }
-    items
-}
-
 #[test]
 fn every_item_of_every_recognised_mail_is_what_dovecot_answers() {
     if !mailward_tests::root_or_skip("every_item_of_every_recognised_mail_is_what_dovecot_answers") {
@@ -321,7 +193,7 @@ fn every_item_of_every_recognised_mail_is_what_dovecot_answers() {
     let mut dovecot = Dovecot::with(&octets);
     let (mut compared, mut sections, mut differences) = (0, 0, Vec::new());
     for (index, (name, copy)) in mails.iter().enumerate() {
-        let items = items(&copy.1, copy.0.len());
+        let items = items_of(&copy.1, copy.0.len());
         let (theirs, own) = (dovecot.fetch(index + 1, &items), ours(copy, &items));
         let structures = ["ENVELOPE".to_owned(), "BODY".to_owned(), "BODYSTRUCTURE".to_owned()];
         let (their, our) = (dovecot.fetch(index + 1, &structures), ours(copy, &structures));
@@ -332,18 +204,18 @@ fn every_item_of_every_recognised_mail_is_what_dovecot_answers() {
             }
         }
         // Dovecot keeps the tab of a fold in some fields; a blank means the same.
-        if blanks(&their[1]) != blanks(&our[1]) {
+        if their[1].blanks() != our[1].blanks() {
             differences.push(format!("{name} ENVELOPE\n  dovecot {:?}\n  ours    {:?}", their[1], our[1]));
         }
         for at in [3, 5] {
             compared += 1;
-            if has_sections(&our[at]) {
+            if our[at].has_sections() {
                 sections += 1;
-            } else if plain(&their[at]) != plain(&our[at]) {
+            } else if their[at].plain() != our[at].plain() {
                 differences.push(format!(
                     "{name}\n  dovecot {:?}\n  ours    {:?}",
-                    plain(&their[at]),
-                    plain(&our[at])
+                    their[at].plain(),
+                    our[at].plain()
                 ));
             }
         }
