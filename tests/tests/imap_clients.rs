@@ -243,7 +243,7 @@ fn fetchmail_ends_with_the_expected_bytes() {
     both_ways("fetchmail_ends_with_the_expected_bytes", |lab| {
         fs::create_dir(lab.path("inbox")).unwrap();
         let tls = if lab.tls {
-            format!("ssl sslcertck sslcertfile {}", lab.pki.ca().display())
+            format!("ssl sslcertck sslcertfile {} sslcommonname localhost", lab.pki.ca().display())
         } else {
             "sslproto ''".to_owned()
         };

@@ -85,7 +85,7 @@ fn a_replaced_mail_is_not_lost_by_any_command_and_others_go_their_way() {
         return;
     }
     let dovecot = Dovecot::start(&maildrop());
-    let mailward = Mailward::start(&config(&dovecot));
+    let mailward = Mailward::start(&config(&dovecot).keeping_nothing());
     let mut client = Imap::open(mailward.address());
     client.ok("FETCH 1:4 BODY.PEEK[]");
     client.ok("STORE 1:2 +FLAGS (\\Deleted)");
@@ -185,7 +185,7 @@ fn a_mail_that_cannot_be_scanned_now_has_no_content_and_comes_later() {
     clamd.stop(Signal::SIGKILL);
     let mut client = Imap::open(mailward.address());
     let answer = client.command("UID FETCH 1:2 (FLAGS RFC822.SIZE BODY[])");
-    assert!(answer.tagged.starts_with("NO [UNAVAILABLE]"), "{answer}");
+    assert!(answer.tagged.starts_with("BAD [UNAVAILABLE]"), "{answer}");
     assert!(answer.has("* NO [UNAVAILABLE] message UID 1"), "{answer}");
     let fetched = answer.fetched();
     assert_eq!(fetched.len(), 2, "{answer}");
@@ -195,7 +195,7 @@ fn a_mail_that_cannot_be_scanned_now_has_no_content_and_comes_later() {
     }
     assert!(!client.ok("FETCH 1:2 FLAGS").text().contains("\\Seen"), "what is put off stays new");
     let answer = client.with_literal("APPEND Drafts", &mail);
-    assert!(answer.tagged.starts_with("NO [UNAVAILABLE]"), "{answer}");
+    assert!(answer.tagged.starts_with("BAD [UNAVAILABLE]"), "{answer}");
     clamd.start_again();
     until("the engine to be used again", 10, || {
         client.command("UID FETCH 1 BODY[]").tagged.starts_with("OK").then_some(())

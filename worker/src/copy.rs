@@ -141,37 +141,43 @@ impl AsFd for Copy {
 /// The copies of one session. The newest always stays, `copy-cache` bounds the others.
 #[derive(Default)]
 pub(crate) struct Copies {
-    held: VecDeque<(u32, Rc<Copy>)>,
-    /// Copies of these messages were judged by rules that do not apply any more.
-    outdated: Vec<u32>,
+    held: VecDeque<Held>,
+}
+
+/// A copy of a message.
+struct Held {
+    number: u32,
+    copy: Rc<Copy>,
+    /// It was judged by rules that do not apply any more.
+    outdated: bool,
 }
 
 impl Copies {
     /// The copy of a message.
     pub(crate) fn get(&self, number: u32) -> Option<Rc<Copy>> {
-        self.held.iter().find(|(held, _)| *held == number).map(|(_, copy)| Rc::clone(copy))
+        self.held.iter().find(|held| held.number == number).map(|held| Rc::clone(&held.copy))
     }
 
     /// The copy of a message that the rules of now judged.
     pub(crate) fn current(&self, number: u32) -> Option<Rc<Copy>> {
-        self.get(number).filter(|_| !self.outdated.contains(&number))
+        let current = self.held.iter().find(|held| held.number == number && !held.outdated)?;
+        Some(Rc::clone(&current.copy))
     }
 
     /// The rules changed. What is being delivered is delivered to its end.
     pub(crate) fn outdate(&mut self) {
-        self.outdated = self.held.iter().map(|(number, _)| *number).collect();
+        self.held.iter_mut().for_each(|held| held.outdated = true);
     }
 
     /// Keeps a copy, and forgets the oldest that no longer fit into `bound` octets beside it.
     pub(crate) fn keep(&mut self, number: u32, copy: Rc<Copy>, bound: u64) {
-        self.held.retain(|(held, _)| *held != number);
-        self.outdated.retain(|outdated| *outdated != number);
-        let mut others: u64 = self.held.iter().map(|(_, held)| held.length).fold(0, u64::saturating_add);
+        self.held.retain(|held| held.number != number);
+        let mut others: u64 = self.held.iter().map(|held| held.copy.length).fold(0, u64::saturating_add);
         while others > bound || self.held.len() >= COPIES {
-            let Some((_, oldest)) = self.held.pop_front() else { break };
-            others = others.saturating_sub(oldest.length);
+            let Some(oldest) = self.held.pop_front() else { break };
+            others = others.saturating_sub(oldest.copy.length);
         }
-        self.held.push_back((number, copy));
+        self.held.push_back(Held { number, copy, outdated: false });
     }
 }
 

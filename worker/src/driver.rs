@@ -69,7 +69,8 @@ pub(crate) struct Driver<M> {
     /// `None` in the late plan, until the client's name decided which.
     server: Option<Peer>,
     turns: VecDeque<Turn>,
-    fault: Option<Fault>,
+    /// In a box: an idle session has none.
+    fault: Option<Box<Fault>>,
     /// Mails whose octets are coming, or wait to be sealed, by their numbers.
     spools: Vec<(u32, Box<Spooling>)>,
     /// Which of them is written to.
@@ -371,7 +372,7 @@ impl<M: Machine> Driver<M> {
         let now: Duration = self.started.elapsed();
         match machine.handle(now, input, output) {
             Ok(machine) => self.machine = Some(machine),
-            Err(fault) => self.fault = Some(fault),
+            Err(fault) => self.fault = Some(Box::new(fault)),
         }
     }
 
@@ -385,7 +386,7 @@ impl<M: Machine> Driver<M> {
         self.turns.extend(output.events.drain(..).map(Turn::Event));
         self.turns.extend(outgrown.into_iter().map(Turn::NeedFile));
         if let Some(fault) = self.fault.take() {
-            self.turns.push_back(Turn::Failed(Failure::Peer(fault)));
+            self.turns.push_back(Turn::Failed(Failure::Peer(*fault)));
         }
     }
 

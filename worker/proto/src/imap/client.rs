@@ -487,7 +487,12 @@ impl Core {
         writer.raw(&super::upstream::tag(number));
         writer.word(" UID FETCH ");
         writer.raw(&set);
-        writer.word(" (UID BODY.PEEK[])");
+        writer.word(" (UID");
+        for item in job.from_server() {
+            writer.space();
+            item.write(&mut writer);
+        }
+        writer.word(" BODY.PEEK[])");
         writer.end();
         self.sent(number, &tag, verb, Purpose::Pull { job, words });
     }

@@ -110,6 +110,11 @@ impl Job {
         self.items.iter().any(wanted)
     }
 
+    /// The items that the server answers, besides UID.
+    pub(super) fn from_server(&self) -> impl Iterator<Item = &FetchItem<'static>> {
+        self.items.iter().filter(|item| !tells_of_content(item) && **item != FetchItem::Uid)
+    }
+
     /// The items that a copy answers.
     pub(super) fn answered_by_copy(&self) -> impl Iterator<Item = &FetchItem<'static>> {
         self.items.iter().filter(|item| tells_of_content(item))

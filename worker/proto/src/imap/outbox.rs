@@ -139,14 +139,15 @@ impl Outbox {
     }
 }
 
-/// The tagged answer to a FETCH. NO where nothing could be answered of any mail; one bad mail of many never fails all.
+/// The tagged answer to a FETCH. BAD where nothing could be answered of any mail now: mbsync takes NO for the last word about
+/// a mail and never asks for it again. One bad mail of many never fails all.
 fn end(tag: &[u8], words: &[u8], job: &Job, common: &Common, out: &mut Vec<u8>) {
     if let Some(code) = job.failed.get() {
         return say_text(Some(tag), &["NO ", code].concat(), "an item cannot be answered", out);
     }
     if job.deferred.get() > 0 && job.answered.get() == 0 {
         let text = texts::mail_deferred(common.language, None, common.utf8);
-        return say_text(Some(tag), "NO [UNAVAILABLE] ", &text, out);
+        return say_text(Some(tag), "BAD [UNAVAILABLE] ", &text, out);
     }
     out.extend_from_slice(tag);
     out.push(b' ');

@@ -243,8 +243,10 @@ impl Core {
                 Admitted::FromCopy => pull = true,
             }
         }
-        if pull && let (Some(uid), Some(asking)) = (uid, self.outstanding.metadata()) {
+        if pull && let (Some(uid), Some(asking), None) = (uid, self.outstanding.metadata(), &job) {
+            // Its answer comes whole, once the copy is there: of two halves some clients (mutt) believe one.
             asking.pulls.borrow_mut().push(uid);
+            return Ok(());
         }
         let Some(job) = job else {
             if !meta.is_empty() {
