@@ -4,11 +4,11 @@
 use super::capability::{may_authenticate, may_enable};
 use super::command::{Body, Command, Fields, Head, Refusal, Why};
 use super::common::Broken;
+use super::core::{Core, Decision, Phase};
 use super::cursor::Str;
 use super::fetch::Job;
 use super::frame::{Announced, Elided, Frame};
 use super::guard::Guarded;
-use super::machine::{Core, Decision, Phase};
 use super::outstanding::{Exchange, Idle, Pull, Purpose, Sent};
 use super::sequence_set::SequenceSet;
 use super::verb::Verb;
@@ -488,7 +488,7 @@ impl Core {
         writer.word(" UID FETCH ");
         writer.raw(&set);
         writer.word(" (UID");
-        for item in job.from_server() {
+        for item in job.server_items() {
             writer.space();
             item.write(&mut writer);
         }

@@ -111,7 +111,7 @@ impl Job {
     }
 
     /// The items that the server answers, besides UID.
-    pub(super) fn from_server(&self) -> impl Iterator<Item = &FetchItem<'static>> {
+    pub(super) fn server_items(&self) -> impl Iterator<Item = &FetchItem<'static>> {
         self.items.iter().filter(|item| !tells_of_content(item) && **item != FetchItem::Uid)
     }
 

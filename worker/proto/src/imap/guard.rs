@@ -3,7 +3,7 @@
 use super::client::{meets, uid_set};
 use super::command::search::Key;
 use super::command::{Body, Command};
-use super::machine::Core;
+use super::core::Core;
 use super::outstanding::Purpose;
 use super::upstream::tag;
 use super::verb::Verb;

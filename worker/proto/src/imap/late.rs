@@ -3,7 +3,7 @@
 use super::answer::say;
 use super::command::{Body, Command};
 use super::common::Broken;
-use super::machine::{Core, Phase};
+use super::core::{Core, Phase};
 use super::outstanding::Purpose;
 use super::response::code::Code;
 use super::response::{Response, Status, StatusKind};

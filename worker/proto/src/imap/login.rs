@@ -1,6 +1,6 @@
 //! How a login ended: told at once, or after `failure-delay`; too many failures end the session.
 use super::common::Broken;
-use super::machine::{Core, Phase};
+use super::core::{Core, Phase};
 use super::response::{Status, StatusKind};
 use crate::machine::{Close, Event, Output};
 use std::time::Duration;

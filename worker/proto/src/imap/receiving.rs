@@ -1,11 +1,11 @@
 //! FETCH responses: content goes into the spool, the rest is kept until the mail was judged. Whatever tells of content and was not
 //! asked for, or is of a mail that is served changed, does not pass.
 use super::common::Broken;
+use super::core::Core;
 use super::cursor::Content;
 use super::fetch::{Outcome, Pending};
 use super::fetch_item::{FetchItem, SectionText};
 use super::frame::Frame;
-use super::machine::Core;
 use super::response::fetch::{ContentName, Fetch, FetchData};
 use super::write::Writer;
 use crate::machine::{Output, Spooled};

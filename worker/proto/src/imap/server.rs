@@ -2,8 +2,8 @@
 //!
 //! Reads bytes chosen by a server.
 use super::common::Broken;
+use super::core::{Core, Phase};
 use super::frame::{Announced, Frame};
-use super::machine::{Core, Phase};
 use super::outstanding::{Idle, Pull, Purpose, Sent};
 use super::response::code::Code;
 use super::response::data::Kind;
