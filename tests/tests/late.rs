@@ -24,7 +24,7 @@ fn config(staff: SocketAddr, guests: &str) -> Config {
     config.rest.push_str(&format!(
         "[[command-acl]]\nname = \"guests\"\nuser = [\"*@guests.example.net\"]\nserver-tls = \"off\"\nplug-to = [\"{guests}\"]\n"
     ));
-    config
+    config.keeping_nothing()
 }
 
 fn log_in(client: &mut Client, user: &str, password: &str) -> String {
