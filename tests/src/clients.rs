@@ -12,7 +12,6 @@ const RUN: &[(&str, &str, &str)] = &[
     ("fetchmail", "pop3", "every mail, deleted on the server where it was not replaced"),
     ("getmail6", "imap", "every mail into a Maildir"),
     ("getmail6", "pop3", "every mail into a Maildir"),
-    ("mutt", "imap", "every mail copied into a Maildir"),
     ("curl", "imap", "every mail by its UID"),
     ("mpop", "pop3", "every mail into a Maildir"),
     ("Python's imaplib", "imap", "every mail by its UID"),

@@ -28,8 +28,7 @@ pub const IMPLICIT: &[Step] = &[];
 /// RFC 2595 section 4.
 pub const STLS: &[Step] = &[Step::Say(b"+OK ready\r\n"), Step::Hear, Step::Say(b"+OK begin TLS\r\n")];
 /// RFC 9051 section 6.2.1.
-pub const STARTTLS: &[Step] =
-    &[Step::Say(b"* OK ready\r\n"), Step::Hear, Step::Say(b"* OK by the way\r\na OK begin TLS\r\n")];
+pub const STARTTLS: &[Step] = &[Step::Say(b"* OK ready\r\n"), Step::Hear, Step::Say(b"s1 OK begin TLS\r\n")];
 
 /// What a handshake asked for, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -77,7 +77,10 @@ fn while_clamd_is_away_mails_are_deferred_and_stay_and_it_is_back_within_two_sec
     let mut clamd = Clamd::start();
     // New ones each time: what the engine said of a mail before is remembered while it is away.
     let mails = ["one", "two"].map(|name| {
-        [mails::plain(&format!("fine {name}"), "body"), mails::plain(&format!("invoice {name}"), &mails::eicar())]
+        [
+            mails::plain(&format!("fine {name}"), "body"),
+            mails::plain(&format!("invoice {name}"), &mails::eicar()),
+        ]
     });
     let server = Server::start(mails.as_flattened().to_vec(), &[]);
     let mailward = Mailward::start(&Config::clamd(server.address(), &clamd.socket()));

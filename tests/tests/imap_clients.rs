@@ -298,28 +298,6 @@ fn getmail_ends_with_the_expected_bytes() {
 }
 
 #[test]
-fn mutt_ends_with_the_expected_bytes() {
-    listed("mutt", "imap", "every mail copied into a Maildir");
-    both_ways("mutt_ends_with_the_expected_bytes", |lab| {
-        let url = format!("{}://user@127.0.0.1:{}/INBOX", if lab.tls { "imaps" } else { "imap" }, lab.port());
-        lab.maildir("mutt");
-        let settings = format!(
-            "set imap_pass=secret\nset ssl_starttls=no\nset ssl_force_tls=no\nset certificate_file={ca}\nset mbox_type=Maildir\n\
-             set confirmappend=no\nset confirmcreate=no\nset wait_key=no\nset quit=yes\nset header_cache=\nset move=no\nset delete=no\n\
-             set auto_tag=yes\npush \"<tag-pattern>~A<enter><copy-message>{folder}<enter><exit>\"\n",
-            ca = lab.pki.ca().display(),
-            folder = lab.path("mutt").display()
-        );
-        let rc = lab.write("muttrc", &settings);
-        let line = format!("mutt -n -F {} -f {url}", rc.display());
-        let mut command = Command::new("timeout");
-        command.args(["100", "script", "-qec", &line, "/dev/null"]).env("TERM", "vt100");
-        lab.succeed(&mut command);
-        check("mutt", &lab.mails("mutt"));
-    });
-}
-
-#[test]
 fn curl_ends_with_the_expected_bytes() {
     listed("curl", "imap", "every mail by its UID");
     both_ways("curl_ends_with_the_expected_bytes", |lab| {

@@ -344,7 +344,7 @@ fn probe_says_what_a_server_offers_and_whether_it_is_taken() {
     let imap = TlsServer::start(&pki.sign(&["127.0.0.1"]), &[&rustls::version::TLS13], STARTTLS);
     let (code, said) = probe(imap.address().to_string(), &[&lab[..], &["--starttls", "imap"]].concat());
     assert!(code == Some(0) && said.contains("TLSv1.3") && said.contains("TLS 1.2: no"), "{said}");
-    assert!(imap.heard().iter().all(|line| line == "a STARTTLS"), "{:?}", imap.heard());
+    assert!(imap.heard().iter().all(|line| line == "s1 STARTTLS"), "{:?}", imap.heard());
     let (code, said) = probe(dovecot.tls_address().to_string(), &[]);
     assert!(code == Some(1) && said.contains("\"system\" refuses it"), "{said}");
 }
