@@ -60,7 +60,7 @@ fn no_item_shows_an_infected_mail_and_its_notice_is_one_mail_in_every_view() {
             .iter()
             .map(|(name, value)| match value {
                 Value::Text(octets) => octets.clone(),
-                other => panic!("{name} {other:?}"),
+                other @ (Value::Nil | Value::Word(_) | Value::List(_)) => panic!("{name} {other:?}"),
             })
             .collect();
         assert_eq!([texts[0].clone(), texts[1].clone()].concat(), whole);
