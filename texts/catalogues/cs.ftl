@@ -7,6 +7,7 @@ server-fault = poštovní server nedodržuje svůj protokol
 server-closed = poštovní server uzavřel spojení
 ended-by-administrator = spojení ukončil správce
 over-octets = spojení překročilo povolené množství dat
+mail-too-large = zpráva je větší, než se propouští
 over-time = spojení překročilo povolenou dobu
 login-too-long = přihlášení trvalo příliš dlouho
 idle-too-long = příliš dlouhá nečinnost

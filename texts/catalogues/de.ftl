@@ -7,6 +7,7 @@ server-fault = der Mailserver hält sich nicht an sein Protokoll
 server-closed = der Mailserver hat die Verbindung geschlossen
 ended-by-administrator = diese Sitzung wurde vom Administrator beendet
 over-octets = diese Sitzung hat ihre Datenmenge überschritten
+mail-too-large = die Mail ist größer als erlaubt
 over-time = diese Sitzung hat ihre Dauer überschritten
 login-too-long = die Anmeldung hat zu lange gedauert
 idle-too-long = zu lange untätig

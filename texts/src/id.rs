@@ -40,6 +40,8 @@ ids! {
         EndedByAdministrator = "ended-by-administrator",
         /// `max-bytes-in` or `max-bytes-out`.
         OverOctets = "over-octets",
+        /// An upload over `max-mail`.
+        MailTooLarge = "mail-too-large",
         /// `max-time`.
         OverTime = "over-time",
         /// `[login] deadline`.

@@ -57,6 +57,7 @@ const fn word(answer: Answer) -> Word {
         | Answer::ServerClosed
         | Answer::EndedByAdministrator
         | Answer::OverOctets
+        | Answer::MailTooLarge
         | Answer::OverTime
         | Answer::LoginTooLong
         | Answer::IdleTooLong
@@ -86,7 +87,7 @@ const fn code(answer: Answer) -> &'static str {
         | Answer::ServerTlsFailed
         | Answer::DeleteDeferred => "[UNAVAILABLE] ",
         Answer::NotPermitted | Answer::DeleteReplaced | Answer::DeleteUnknown => "[CANNOT] ",
-        Answer::OverOctets | Answer::OverTime | Answer::LineTooLong => "[LIMIT] ",
+        Answer::OverOctets | Answer::MailTooLarge | Answer::OverTime | Answer::LineTooLong => "[LIMIT] ",
         Answer::TlsFirst => "[PRIVACYREQUIRED] ",
         Answer::LoginFailed => "[AUTHENTICATIONFAILED] ",
         Answer::SessionDenied

@@ -52,7 +52,7 @@ impl Core {
     }
 
     pub(super) fn say_too_large(&mut self, tag: &[u8], out: &mut Output) {
-        let text = texts::answer(self.common.language, texts::Answer::OverOctets, self.common.utf8);
+        let text = texts::answer(self.common.language, texts::Answer::MailTooLarge, self.common.utf8);
         self.outbox.say(out, |octets| say_text(Some(tag), "NO [LIMIT] ", text, octets));
     }
 
