@@ -133,8 +133,8 @@ fn address_words(text: &str) -> Vec<String> {
             closes
         });
         let Some(close) = close else {
-            // Never closed: without its quote it is a word like others.
-            plain_address_words(inner, &mut words);
+            // Never closed: its words are like others, and no escaped quote among them may open a string the next time.
+            plain_address_words(&inner.replace(['"', '\\'], ""), &mut words);
             return words;
         };
         let (string, tail) = inner.split_at(close);
@@ -181,6 +181,11 @@ mod tests {
                 "From: =?utf-8?B?SsO2cmcgTcO8bGxlcg==?= <j@example.org>\r\n",
             ),
             ("To", "Jörg <jörg@example.org>".as_bytes(), "To: =?utf-8?B?SsO2cmc=?= <jörg@example.org>\r\n"),
+            (
+                "From",
+                "\"O'Neil \\\"é <ace@example.net>".as_bytes(),
+                "From: O'Neil =?utf-8?B?w6k=?= <ace@example.net>\r\n",
+            ),
             ("Subject", b"", "Subject:\r\n"),
         ] {
             let written = field(name, &name.to_lowercase(), value);
