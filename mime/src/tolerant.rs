@@ -127,8 +127,7 @@ fn split(mail: &[u8], body: Range<usize>, boundary: &[u8], max: usize) -> Option
         }
         from += end;
         if let Some(start) = open.take() {
-            let line_end = if before.ends_with(b"\r\n") { 2 } else { 1 };
-            push(&mut parts, start..at.saturating_sub(line_end).max(start), max)?;
+            push(&mut parts, start..end_of_part(content, start..at), max)?;
         }
         if line.starts_with(b"--") {
             return Some(parts);
@@ -139,6 +138,17 @@ fn split(mail: &[u8], body: Range<usize>, boundary: &[u8], max: usize) -> Option
         push(&mut parts, start..body.end, max)?;
     }
     Some(parts)
+}
+
+/// The line end before a delimiter is the delimiter's, but an empty body leaves it to the header, as in the recogniser.
+fn end_of_part(content: &[u8], range: Range<usize>) -> usize {
+    let part = content.get(range.clone()).unwrap_or_default();
+    let ends_with_empty_line = part.ends_with(b"\n\r\n") || part.ends_with(b"\n\n");
+    if ends_with_empty_line && header_fields::length(part) == part.len() {
+        return range.end;
+    }
+    let line_end = if part.ends_with(b"\r\n") { 2 } else { 1 };
+    range.end.saturating_sub(line_end).max(range.start)
 }
 
 /// A part without an octet is none.
