@@ -158,6 +158,14 @@ fn configuration(
          mime-type = [\"application/vnd.microsoft.portable-executable\"]\n\
          filename = [\"*.exe\", \"*.scr\", \"*.js\"]\n\
          action = \"replace\"\n\n\
+         [html-filter.safe]\n\
+         remote-images = \"remove\"\n\n\
+         [[doc-acl]]\n\
+         name = \"html\"\n\
+         mime-type = [\"text/html\"]\n\
+         size = \"> 200\"\n\
+         action = \"html-filter\"\n\
+         html-filter = \"safe\"\n\n\
          [antispam.builtin]\n\n\
          [[mail-acl]]\n\
          name = \"spam\"\n\

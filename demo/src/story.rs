@@ -15,6 +15,8 @@ enum Got {
     Notice,
     PartGone,
     Rebuilt,
+    /// Its HTML is there, what it ran is not.
+    Filtered,
     Changed,
     Refused,
     Leaked,
@@ -27,6 +29,7 @@ impl Got {
             Self::Notice => "a notice",
             Self::PartGone => "a part gone",
             Self::Rebuilt => "rebuilt",
+            Self::Filtered => "filtered",
             Self::Changed => "CHANGED",
             Self::Refused => "-ERR",
             Self::Leaked => "THE CONTENT",
@@ -38,7 +41,7 @@ impl Got {
             Promise::Identical => matches!(self, Self::Identical),
             Promise::Stopped => matches!(self, Self::Notice | Self::PartGone | Self::Refused),
             Promise::Rebuilt => matches!(self, Self::Rebuilt),
-            Promise::Unclaimed => !matches!(self, Self::Leaked),
+            Promise::Filtered => matches!(self, Self::Filtered),
         }
     }
 }
@@ -119,8 +122,7 @@ pub(crate) fn mails(out: &mut impl Write, mails: &[Mail], mailward: &mut Mailwar
         kept &= copies > 0 && answer.starts_with("+OK");
     }
     client.command("QUIT")?;
-    let stopped = mails.iter().filter(|mail| mail.promise == Promise::Unclaimed).count();
-    writeln!(out, "\n  {stopped} mails (HTML) are not claimed: a later version does better.\n")?;
+    writeln!(out)?;
     Ok(kept)
 }
 
@@ -129,14 +131,15 @@ fn compare(mail: &Mail, retrieved: &Retrieved) -> Got {
         Retrieved::Refused => Got::Refused,
         Retrieved::Mail(bytes) if Sha256::digest(bytes) == Sha256::digest(&mail.bytes) => {
             match mail.promise {
-                Promise::Stopped | Promise::Rebuilt => Got::Leaked,
-                Promise::Identical | Promise::Unclaimed => Got::Identical,
+                Promise::Stopped | Promise::Rebuilt | Promise::Filtered => Got::Leaked,
+                Promise::Identical => Got::Identical,
             }
         }
         Retrieved::Mail(bytes) if !mail.poison.is_empty() && contains(bytes, &mail.poison) => Got::Leaked,
         Retrieved::Mail(_) if mail.promise == Promise::Identical => Got::Changed,
         Retrieved::Mail(bytes) if contains(bytes, b"\r\nX-Mailward-Notice: ") => Got::Notice,
         Retrieved::Mail(_) if mail.promise == Promise::Rebuilt => Got::Rebuilt,
+        Retrieved::Mail(_) if mail.promise == Promise::Filtered => Got::Filtered,
         Retrieved::Mail(_) => Got::PartGone,
     }
 }
@@ -150,7 +153,7 @@ const fn promise(promise: Promise) -> &'static str {
         Promise::Identical => "it arrives byte for byte",
         Promise::Stopped => "its content never arrives",
         Promise::Rebuilt => "it arrives in one form that all read alike",
-        Promise::Unclaimed => "nothing",
+        Promise::Filtered => "it arrives without what its HTML runs",
     }
 }
 
