@@ -2,62 +2,40 @@
 //! ends the process.
 //!
 //! Absent on purpose: open, stat, execve, clone, listen, accept, and every mapping that can be executed.
-use nix::libc::{self, c_long};
-use sandbox::{Allow, Arg, Policy};
-
-#[cfg(target_arch = "x86_64")]
-const EPOLL_WAIT: c_long = libc::SYS_epoll_wait;
-/// Newer architectures have only this one.
-#[cfg(not(target_arch = "x86_64"))]
-const EPOLL_WAIT: c_long = libc::SYS_epoll_pwait;
+use nix::libc;
+use sandbox::{Allow, Policy};
 
 /// What lookup may call after [`sandbox::confine`].
 pub const POLICY: Policy = Policy {
     role: "lookup",
     allow: &[
-        any(EPOLL_WAIT, "wait for name servers, the link and timers"),
-        any(libc::SYS_epoll_ctl, "watch them"),
-        any(libc::SYS_recvmsg, "messages and descriptors of the supervisor"),
-        any(libc::SYS_sendmsg, "answers to the supervisor"),
-        Allow {
-            syscall: libc::SYS_socket,
-            arg: Arg::OneOf(0, &[libc::AF_INET as u64, libc::AF_INET6 as u64]),
-            why: "a socket for each question to a name server",
-        },
-        any(libc::SYS_bind, "a random source port for each question"),
-        any(libc::SYS_connect, "questions over TCP when an answer is too long for UDP"),
-        any(libc::SYS_sendto, "questions, and log events"),
-        any(libc::SYS_recvfrom, "answers"),
-        any(libc::SYS_writev, "questions over TCP"),
-        any(libc::SYS_getsockname, "the runtime's view of a socket"),
-        any(libc::SYS_getpeername, "the same"),
-        any(libc::SYS_setsockopt, "no delay on TCP questions"),
-        any(libc::SYS_getsockopt, "why a connection failed, and the kind of the link"),
-        Allow {
-            syscall: libc::SYS_ioctl,
-            arg: Arg::Equals(1, libc::FIONBIO),
-            why: "sockets are made non-blocking",
-        },
-        any(libc::SYS_shutdown, "the end of a TCP question"),
-        any(libc::SYS_close, "answered questions"),
-        any(libc::SYS_write, "the runtime waking itself"),
-        any(libc::SYS_read, "the runtime's own wake-ups, when they overflow"),
-        any(libc::SYS_pread64, "the slice, the resolver's configuration and the host table"),
-        Allow {
-            syscall: libc::SYS_fcntl,
-            arg: Arg::OneOf(1, FLAGS),
-            why: "check a seal; non-blocking sockets; debug builds look at descriptors before they close them",
-        },
-        any(libc::SYS_uname, "the host's own domain, for names without a dot"),
+        Allow::any(libc::SYS_recvmsg, "messages and descriptors of the supervisor"),
+        Allow::any(libc::SYS_sendmsg, "answers to the supervisor"),
+        Allow::one_of(
+            libc::SYS_socket,
+            0,
+            &[libc::AF_INET as u64, libc::AF_INET6 as u64],
+            "a socket for each question to a name server",
+        ),
+        Allow::any(libc::SYS_bind, "a random source port for each question"),
+        Allow::any(libc::SYS_connect, "questions over TCP when an answer is too long for UDP"),
+        Allow::any(libc::SYS_sendto, "questions, and log events"),
+        Allow::any(libc::SYS_recvfrom, "answers"),
+        Allow::any(libc::SYS_writev, "questions over TCP"),
+        Allow::any(libc::SYS_getsockname, "the runtime's view of a socket"),
+        Allow::any(libc::SYS_getpeername, "the same"),
+        Allow::any(libc::SYS_setsockopt, "no delay on TCP questions"),
+        Allow::any(libc::SYS_getsockopt, "why a connection failed"),
+        Allow::one_of(libc::SYS_ioctl, 1, &[libc::FIONBIO], "sockets are made non-blocking"),
+        Allow::any(libc::SYS_shutdown, "the end of a TCP question"),
+        Allow::any(libc::SYS_close, "answered questions"),
+        Allow::any(libc::SYS_write, "the runtime waking itself"),
+        Allow::any(libc::SYS_read, "the runtime's own wake-ups, when they overflow"),
+        Allow::any(libc::SYS_pread64, "the slice, the resolver's configuration and the host table"),
+        Allow::one_of(libc::SYS_fcntl, 1, &[libc::F_SETFL as u64], "non-blocking sockets"),
+        Allow::any(libc::SYS_uname, "the host's own domain, for names without a dot"),
     ],
 };
-
-const FLAGS: &[u64] =
-    &[libc::F_GET_SEALS as u64, libc::F_GETFL as u64, libc::F_SETFL as u64, libc::F_GETFD as u64];
-
-const fn any(syscall: c_long, why: &'static str) -> Allow {
-    Allow { syscall, arg: Arg::Any, why }
-}
 
 #[cfg(test)]
 mod tests {

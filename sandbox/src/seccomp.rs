@@ -48,7 +48,6 @@ fn rules(allow: &Allow) -> Result<Option<Vec<SeccompRule>>, Error> {
     };
     match allow.arg {
         Arg::Any => Ok(None),
-        Arg::Equals(index, value) => Ok(Some(vec![rule(index, SeccompCmpOp::Eq, value)?])),
         Arg::OneOf(index, values) => values
             .iter()
             .map(|value| rule(index, SeccompCmpOp::Eq, *value))

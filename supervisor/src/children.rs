@@ -1,22 +1,28 @@
-//! Starts roles, checks what they report, replaces the dead with back-off. Whatever a child sends is hostile input; the
-//! penalty for breaking the contract is the child's life, never the supervisor's.
+//! Keeps the children of each role as many as they shall be: replaces the dead with back-off, reaps them. Whatever a child
+//! sends is hostile input; the penalty for breaking the contract is the child's life, never the supervisor's.
+//!
+//! ```text
+//! start.rs   the start, and what of the child's report is believed
+//! links.rs   what is said to children, and what they say as events
+//! ```
+mod links;
+mod start;
+
 use crate::backoff::Backoff;
 use crate::event_loop::Event;
-use crate::post::{Carrier, Post, post};
-use ipc::boot::{Boot, Ready, Role, build};
+use ipc::boot::{Ready, Role};
 use ipc::ids::LeaseId;
-use ipc::link::{Link, LinkError};
+use ipc::link::LinkError;
 use ipc::log;
-use ipc::supervisor_keyholder::{FromKeyholder, ToKeyholder};
-use ipc::supervisor_lookup::{FromLookup, ToLookup};
-use ipc::supervisor_scanner::{FromScanner, ToScanner};
-use ipc::supervisor_worker::{FromWorker, ToWorker};
-use ipc::supervisor_writer::{FromWriter, ToWriter};
-use ipc::wire::Message;
-use sandbox::{Jail, Limits, Namespace, Spec};
+use ipc::supervisor_keyholder::FromKeyholder;
+use ipc::supervisor_lookup::FromLookup;
+use ipc::supervisor_scanner::FromScanner;
+use ipc::supervisor_worker::FromWorker;
+use ipc::supervisor_writer::FromWriter;
+use links::Outbox;
+use sandbox::{Jail, Limits};
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -47,16 +53,6 @@ pub(crate) enum FromChild {
     Log(Box<log::Event>),
     /// Its link ended, or what came over it broke the contract.
     Lost(LinkError),
-}
-
-/// The way to a child.
-#[derive(Debug)]
-enum Outbox {
-    Worker(Post<ToWorker, FromWorker>),
-    Scanner(Post<ToScanner, FromScanner>),
-    Lookup(Post<ToLookup, FromLookup>),
-    Keyholder(Post<ToKeyholder, FromKeyholder>),
-    Writer(Post<ToWriter, FromWriter>),
 }
 
 /// Where a child stands.
@@ -190,7 +186,7 @@ impl Children {
     /// When the kernel refuses them.
     pub(crate) fn add_group(&mut self, plan: GroupPlan) -> Result<(), sandbox::Error> {
         let jail = match plan.id {
-            Some(_) => Some(Jail::make(&namespaces(plan.role))?),
+            Some(_) => Some(Jail::make(&start::namespaces(plan.role))?),
             None => None,
         };
         self.groups.push(Group { plan, backoff: Backoff::default(), jail, paused: false });
@@ -298,166 +294,6 @@ impl Children {
         }
     }
 
-    fn start(&mut self, index: usize) -> io::Result<()> {
-        let Some(group) = self.groups.get(index) else { return Ok(()) };
-        let GroupPlan { role, tenant, id: user, lives, limits, .. } = group.plan;
-        let (ours, theirs) = ipc::pair()?;
-        let (our_log, their_log) = ipc::pair()?;
-        let tenant_name = self.tenants.get(usize::from(tenant)).cloned().unwrap_or_default();
-        let title = match role {
-            Role::Lookup | Role::Keyholder => format!("mailward {role}"),
-            Role::Worker | Role::Scanner | Role::Writer => format!("mailward {role} {tenant_name}"),
-        };
-        let join = group.jail.as_ref().map(Jail::kinds).unwrap_or_default();
-        let mut descriptors = group.jail.as_ref().map(Jail::descriptors).unwrap_or_default();
-        let directory = match role {
-            Role::Writer => Some(crate::quarantine::open_folder(&self.state_dir, &tenant_name, user)?),
-            Role::Worker | Role::Scanner | Role::Lookup | Role::Keyholder => None,
-        };
-        descriptors.extend(directory.as_ref().map(AsFd::as_fd));
-        let boot = Boot {
-            build: build(),
-            role,
-            tenant: tenant_name,
-            spec: Spec {
-                id: user,
-                make: if group.jail.is_some() { Vec::new() } else { own_namespaces(role) },
-                empty_root: group.jail.is_none(),
-                join,
-                directory: directory.is_some(),
-                network: role == Role::Lookup,
-                limits,
-                require_all: self.require_all,
-                supervisor_pid: std::process::id(),
-            },
-        };
-        // The socket is fresh: there is room, so this does not block.
-        ipc::link::send_blocking(ours.as_fd(), &boot, &descriptors).map_err(io::Error::other)?;
-        let process = sandbox::spawn(role.name(), &title, theirs, their_log)?;
-        // Inherited from us, who are to be taken last; a child is to be taken like any other process.
-        let _ = std::fs::write(format!("/proc/{}/oom_score_adj", process.pid), "0");
-        let id = ChildId(self.next);
-        self.next += 1;
-        let (ready, events) = (ours.try_clone()?, self.events.clone());
-        let outbox = match role {
-            Role::Worker => Outbox::Worker(converse(id, ready, ours, FromChild::Worker, events)),
-            Role::Scanner => Outbox::Scanner(converse(id, ready, ours, FromChild::Scanner, events)),
-            Role::Lookup => Outbox::Lookup(converse(id, ready, ours, FromChild::Lookup, events)),
-            Role::Keyholder => Outbox::Keyholder(converse(id, ready, ours, FromChild::Keyholder, events)),
-            Role::Writer => Outbox::Writer(converse(id, ready, ours, FromChild::Writer, events)),
-        };
-        tokio::task::spawn_local(listen_to_log(id, our_log, self.events.clone()));
-        self.living.insert(
-            id,
-            Child {
-                role,
-                tenant,
-                pid: process.pid,
-                phase: Phase::Booting,
-                sessions: 0,
-                lease: None,
-                lives,
-                group: index,
-                born: Instant::now(),
-                process,
-                outbox,
-            },
-        );
-        Ok(())
-    }
-
-    /// Checks `Ready`: the same build, and as root every wall against `/proc`.
-    ///
-    /// # Errors
-    /// A sentence for the log; the child must die.
-    pub(crate) fn check_ready(&mut self, id: ChildId, ready: &Ready) -> Result<(), String> {
-        let Some(child) = self.living.get_mut(&id) else { return Ok(()) };
-        if child.phase != Phase::Booting {
-            return Err("Ready twice".to_owned());
-        }
-        if ready.build != build() {
-            return Err("another build".to_owned());
-        }
-        if ready.walls.pid != child.pid {
-            return Err("reports another process".to_owned());
-        }
-        if let Some(Group { plan: GroupPlan { id: Some(id), .. }, jail, .. }) = self.groups.get(child.group) {
-            if ready.walls.uid != *id || ready.walls.gid != *id {
-                return Err("reports another user".to_owned());
-            }
-            let expected = jail.as_ref().map(Jail::inodes).unwrap_or_default();
-            if expected.iter().any(|namespace| !ready.walls.namespaces.contains(namespace)) {
-                return Err("is not in the namespaces of its role".to_owned());
-            }
-            sandbox::verify(child.pid, &ready.walls).map_err(|differences| differences.join("; "))?;
-        }
-        if self.require_all && !ready.walls.missing.is_empty() {
-            return Err(format!("walls are missing: {}", ready.walls.missing.join("; ")));
-        }
-        child.phase = match child.role {
-            Role::Scanner | Role::Keyholder | Role::Writer => Phase::Preparing,
-            Role::Worker | Role::Lookup => Phase::Serving,
-        };
-        Ok(())
-    }
-
-    /// Sends to a worker. False: it is gone or stuck; a stuck one has been killed.
-    pub(crate) fn tell_worker(&mut self, id: ChildId, message: ToWorker, fds: Vec<OwnedFd>) -> bool {
-        let Some(child) = self.living.get(&id) else { return false };
-        let sent = match &child.outbox {
-            Outbox::Worker(outbox) => outbox.send(message, fds),
-            Outbox::Scanner(_) | Outbox::Lookup(_) | Outbox::Keyholder(_) | Outbox::Writer(_) => false,
-        };
-        self.kill_unless(sent, id)
-    }
-
-    /// Sends to a scanner, as [`Children::tell_worker`].
-    pub(crate) fn tell_scanner(&mut self, id: ChildId, message: ToScanner, fds: Vec<OwnedFd>) -> bool {
-        let Some(child) = self.living.get(&id) else { return false };
-        let sent = match &child.outbox {
-            Outbox::Scanner(outbox) => outbox.send(message, fds),
-            Outbox::Worker(_) | Outbox::Lookup(_) | Outbox::Keyholder(_) | Outbox::Writer(_) => false,
-        };
-        self.kill_unless(sent, id)
-    }
-
-    /// Sends to lookup, as [`Children::tell_worker`].
-    pub(crate) fn tell_lookup(&mut self, id: ChildId, message: ToLookup, fds: Vec<OwnedFd>) -> bool {
-        let Some(child) = self.living.get(&id) else { return false };
-        let sent = match &child.outbox {
-            Outbox::Lookup(outbox) => outbox.send(message, fds),
-            Outbox::Worker(_) | Outbox::Scanner(_) | Outbox::Keyholder(_) | Outbox::Writer(_) => false,
-        };
-        self.kill_unless(sent, id)
-    }
-
-    /// Sends to the keyholder, as [`Children::tell_worker`].
-    pub(crate) fn tell_keyholder(&mut self, id: ChildId, message: ToKeyholder, fds: Vec<OwnedFd>) -> bool {
-        let Some(child) = self.living.get(&id) else { return false };
-        let sent = match &child.outbox {
-            Outbox::Keyholder(outbox) => outbox.send(message, fds),
-            Outbox::Worker(_) | Outbox::Scanner(_) | Outbox::Lookup(_) | Outbox::Writer(_) => false,
-        };
-        self.kill_unless(sent, id)
-    }
-
-    /// Sends to a writer, as [`Children::tell_worker`].
-    pub(crate) fn tell_writer(&mut self, id: ChildId, message: ToWriter, fds: Vec<OwnedFd>) -> bool {
-        let Some(child) = self.living.get(&id) else { return false };
-        let sent = match &child.outbox {
-            Outbox::Writer(outbox) => outbox.send(message, fds),
-            Outbox::Worker(_) | Outbox::Scanner(_) | Outbox::Lookup(_) | Outbox::Keyholder(_) => false,
-        };
-        self.kill_unless(sent, id)
-    }
-
-    fn kill_unless(&self, sent: bool, id: ChildId) -> bool {
-        if !sent {
-            self.kill(id);
-        }
-        sent
-    }
-
     /// Ends a child at once; its link closes and [`Children::lost`] follows.
     pub(crate) fn kill(&self, id: ChildId) {
         if let Some(child) = self.living.get(&id) {
@@ -547,71 +383,5 @@ impl Child {
     /// Whether this child will still be there for the next task, so that no replacement is needed.
     fn stays(&self, role: Role) -> bool {
         self.phase != Phase::Leaving && (role != Role::Scanner || self.lease.is_none() || self.lives > 0)
-    }
-}
-
-/// What each role has of its own, in the order of joining: the root last, while names can still be looked up. Lookup
-/// needs the network.
-fn namespaces(role: Role) -> Vec<Namespace> {
-    let mut kinds = vec![Namespace::Ipc, Namespace::Uts, Namespace::Mount];
-    if role != Role::Lookup {
-        kinds.insert(0, Namespace::Network);
-    }
-    kinds
-}
-
-/// Without root, namespaces are made by the child itself, where the kernel lets a user do so. Lookup needs the network.
-fn own_namespaces(role: Role) -> Vec<Namespace> {
-    let mut make = vec![Namespace::User];
-    make.extend(namespaces(role));
-    make
-}
-
-/// Awaits `Ready`, then carries messages both ways until the link ends.
-fn converse<Tx: Message + 'static, Rx: Message + 'static>(
-    id: ChildId,
-    ready: OwnedFd,
-    socket: OwnedFd,
-    wrap: fn(Rx) -> FromChild,
-    events: mpsc::Sender<Event>,
-) -> Post<Tx, Rx> {
-    let (post, carrier) = post();
-    tokio::task::spawn_local(async move {
-        let error = match receive(id, ready, socket, wrap, &events, carrier).await {
-            Ok(never) => match never {},
-            Err(error) => error,
-        };
-        let _ = events.send(Event::Child { id, what: FromChild::Lost(error) }).await;
-    });
-    post
-}
-
-async fn receive<Tx: Message + 'static, Rx: Message + 'static>(
-    id: ChildId,
-    ready: OwnedFd,
-    socket: OwnedFd,
-    wrap: fn(Rx) -> FromChild,
-    events: &mpsc::Sender<Event>,
-    carrier: Carrier<Tx, Rx>,
-) -> Result<std::convert::Infallible, LinkError> {
-    let first = Link::<Boot, Ready>::new(ready).map_err(LinkError::Io)?;
-    let (walls, _) = first.recv().await?;
-    drop(first);
-    let receiving = carrier.open(socket)?;
-    let say = async |what| events.send(Event::Child { id, what }).await.map_err(|_| LinkError::Closed);
-    say(FromChild::Ready(Box::new(walls))).await?;
-    loop {
-        say(wrap(receiving.next().await?)).await?;
-    }
-}
-
-async fn listen_to_log(id: ChildId, socket: OwnedFd, events: mpsc::Sender<Event>) {
-    let Ok(link) = Link::<log::Event, log::Event>::new(socket) else { return };
-    // An event that does not decode ends only the log of this child; its link decides over its life.
-    while let Ok((event, _)) = link.recv().await {
-        let what = FromChild::Log(Box::new(event));
-        if events.send(Event::Child { id, what }).await.is_err() {
-            return;
-        }
     }
 }

@@ -4,13 +4,8 @@
 //! Absent on purpose: socket, connect, execve, clone, memfd_create, chmod, chown, link, and every way to open a file that is
 //! there for reading.
 use nix::libc::{self, c_long};
-use sandbox::{Allow, Arg, Policy};
+use sandbox::{Allow, Policy};
 
-#[cfg(target_arch = "x86_64")]
-const EPOLL_WAIT: c_long = libc::SYS_epoll_wait;
-/// Newer architectures have only this one.
-#[cfg(not(target_arch = "x86_64"))]
-const EPOLL_WAIT: c_long = libc::SYS_epoll_pwait;
 #[cfg(target_arch = "x86_64")]
 const RENAME: c_long = libc::SYS_renameat;
 #[cfg(not(target_arch = "x86_64"))]
@@ -28,44 +23,30 @@ const LARGE: i32 = libc::O_LARGEFILE;
 pub const POLICY: Policy = Policy {
     role: "writer",
     allow: &[
-        any(EPOLL_WAIT, "wait for workers, the supervisor and timers"),
-        any(libc::SYS_epoll_ctl, "watch the links that were passed"),
-        any(libc::SYS_recvmsg, "mails of workers, messages of the supervisor"),
-        any(libc::SYS_sendmsg, "answers to workers and to the supervisor"),
-        any(libc::SYS_sendto, "log events"),
-        any(libc::SYS_close, "mails that were copied, links of workers that ended"),
-        any(libc::SYS_pread64, "a mail that was passed"),
-        any(libc::SYS_write, "the copy of a mail; the runtime waking itself"),
-        any(libc::SYS_read, "the runtime's own wake-ups, when they overflow"),
-        Allow {
-            syscall: libc::SYS_openat,
-            arg: Arg::OneOf(2, &[NEW as u64, (NEW | LARGE) as u64, LIST as u64, (LIST | LARGE) as u64]),
-            why: "a new file, for writing; the directory, to list it",
-        },
-        any(libc::SYS_fsync, "a copy is on disk before it counts"),
-        any(RENAME, "a copy gets its name when it is whole"),
-        any(libc::SYS_unlinkat, "copies that are too old, and what could not be completed"),
-        any(libc::SYS_utimensat, "a mail that came again is as young as its last coming"),
-        any(libc::SYS_getdents64, "what is in the directory"),
-        any(libc::SYS_newfstatat, "size and age of copies"),
-        any(libc::SYS_fstat, "the C library looks whether it lists a directory"),
-        any(libc::SYS_lseek, "the C library lists from the start"),
-        Allow {
-            syscall: libc::SYS_fcntl,
-            arg: Arg::OneOf(1, &[libc::F_GETFL as u64, libc::F_GETFD as u64, libc::F_SETFD as u64]),
-            why: "the C library and debug builds look at descriptors",
-        },
-        Allow {
-            syscall: libc::SYS_getsockopt,
-            arg: Arg::OneOf(2, &[libc::SO_TYPE as u64]),
-            why: "a worker's link must be a sequenced-packet socket",
-        },
+        Allow::any(libc::SYS_recvmsg, "mails of workers, messages of the supervisor"),
+        Allow::any(libc::SYS_sendmsg, "answers to workers and to the supervisor"),
+        Allow::any(libc::SYS_sendto, "log events"),
+        Allow::any(libc::SYS_close, "mails that were copied, links of workers that ended"),
+        Allow::any(libc::SYS_pread64, "a mail that was passed"),
+        Allow::any(libc::SYS_write, "the copy of a mail; the runtime waking itself"),
+        Allow::any(libc::SYS_read, "the runtime's own wake-ups, when they overflow"),
+        Allow::one_of(
+            libc::SYS_openat,
+            2,
+            &[NEW as u64, (NEW | LARGE) as u64, LIST as u64, (LIST | LARGE) as u64],
+            "a new file, for writing; the directory, to list it",
+        ),
+        Allow::any(libc::SYS_fsync, "a copy is on disk before it counts"),
+        Allow::any(RENAME, "a copy gets its name when it is whole"),
+        Allow::any(libc::SYS_unlinkat, "copies that are too old, and what could not be completed"),
+        Allow::any(libc::SYS_utimensat, "a mail that came again is as young as its last coming"),
+        Allow::any(libc::SYS_getdents64, "what is in the directory"),
+        Allow::any(libc::SYS_newfstatat, "size and age of copies"),
+        Allow::any(libc::SYS_fstat, "the C library looks whether it lists a directory"),
+        Allow::any(libc::SYS_lseek, "the C library lists from the start"),
+        Allow::one_of(libc::SYS_fcntl, 1, &[libc::F_SETFD as u64], "the C library lists the directory"),
     ],
 };
-
-const fn any(syscall: c_long, why: &'static str) -> Allow {
-    Allow { syscall, arg: Arg::Any, why }
-}
 
 #[cfg(test)]
 mod tests {
