@@ -59,7 +59,8 @@ pub struct Accepted {
     pub leaves: Vec<Leaf>,
 }
 
-/// Kinds of offences, as `[mail-filter.NAME]` names them.
+/// Kinds of offences, as `[mail-filter.NAME]` names them. This crate knows nothing of the configuration, so the words are
+/// `policy`'s; `scanner`, which knows both, says which is which, and does not compile while one is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "each is named by what it is; docs/configuration.md says more")]
 pub enum Offence {
