@@ -1,27 +1,17 @@
 //! What the recogniser accepts and what it refuses, on mails of others and on constructs of an attacker.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail loudly")]
 
+#[path = "../../tests/corpus/read.rs"]
+mod corpus;
+
+use corpus::mails;
 use mime::recogniser::{Limits, decode, recognise};
 use mime::transfer_encoding::{
     check_base64, check_quoted_printable, decode_base64, decode_quoted_printable, encode_base64,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 use std::sync::OnceLock;
-
-fn corpus(folder: &str) -> Vec<(String, Vec<u8>)> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus").join(folder);
-    let mut mails: Vec<_> = fs::read_dir(path)
-        .unwrap()
-        .flatten()
-        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "eml"))
-        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
-        .collect();
-    mails.sort();
-    mails
-}
 
 fn accepts(mail: &[u8]) -> bool {
     recognise(mail, &Limits::default()).is_ok()
@@ -33,7 +23,7 @@ fn refusal(mail: &str) -> &'static str {
 
 #[test]
 fn at_least_95_of_100_ordinary_mails_of_seventeen_generators_are_accepted() {
-    let mails = corpus("ordinary");
+    let mails = mails(&["ordinary"]);
     let mut by_generator: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     for (name, mail) in &mails {
         let generator = name.trim_end_matches(".eml").trim_end_matches(|c: char| c.is_ascii_digit());
@@ -56,7 +46,7 @@ fn at_least_95_of_100_ordinary_mails_of_seventeen_generators_are_accepted() {
 
 #[test]
 fn every_hostile_mail_of_the_corpus_is_refused() {
-    let mails = corpus("hostile");
+    let mails = mails(&["hostile"]);
     assert!(mails.len() >= 40);
     for (name, mail) in mails {
         assert!(!accepts(&mail), "{name}");
@@ -216,7 +206,7 @@ fn over_a_limit_is_a_limit_and_not_malformed() {
 fn small_ordinary_mails() -> &'static [Vec<u8>] {
     static MAILS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
     MAILS.get_or_init(|| {
-        corpus("ordinary").into_iter().map(|(_, mail)| mail).filter(|mail| mail.len() < 16 * 1024).collect()
+        mails(&["ordinary"]).into_iter().map(|(_, mail)| mail).filter(|mail| mail.len() < 16 * 1024).collect()
     })
 }
 

@@ -1,13 +1,15 @@
 //! The part map: numbers as IMAP gives them, and no belief in octets that were not checked.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail loudly")]
 
+#[path = "../../tests/corpus/read.rs"]
+mod corpus;
+
+use corpus::mails;
 use mime::decoder::{Decoder, decoded_length};
 use mime::part_map::{Name, PartMap};
 use mime::recogniser::{Encoding, Limits, recognise};
 use mime::transfer_encoding::{decode_base64, decode_quoted_printable};
 use proptest::prelude::*;
-use std::fs;
-use std::path::Path;
 use std::sync::OnceLock;
 
 /// A mixed mail: a text, an alternative of two, an embedded mixed mail, an embedded plain one.
@@ -17,30 +19,17 @@ const MAIL: &str = "From: a@example.org\r\nMIME-Version: 1.0\r\nContent-Type: mu
 fn corpus() -> &'static [Vec<u8>] {
     static MAILS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
     MAILS.get_or_init(|| {
-        let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus");
-        let mut files: Vec<_> = ["ordinary", "deceptive", "hostile"]
-            .iter()
-            .flat_map(|kind| fs::read_dir(base.join(kind)).unwrap().flatten().map(|entry| entry.path()))
-            .filter(|path| path.extension().is_some_and(|extension| extension == "eml"))
-            .collect();
-        files.sort();
-        files.iter().map(|path| fs::read(path).unwrap()).collect()
+        let all = mails(&["deceptive", "hostile", "ordinary"]);
+        all.into_iter().map(|(_, mail)| mail).collect()
     })
 }
 
 fn ordinary_maps() -> &'static [(usize, PartMap)] {
     static MAPS: OnceLock<Vec<(usize, PartMap)>> = OnceLock::new();
     MAPS.get_or_init(|| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus/ordinary");
-        let files = fs::read_dir(path).unwrap().flatten().map(|entry| entry.path());
-        let mut files: Vec<_> =
-            files.filter(|path| path.extension().is_some_and(|extension| extension == "eml")).collect();
-        files.sort();
-        files
-            .iter()
-            .map(|path| fs::read(path).unwrap())
-            .filter_map(|mail| Some((mail.len(), PartMap::of(&mail, &Limits::default()).ok()?)))
-            .collect()
+        let ordinary = mails(&["ordinary"]);
+        let map = |mail: &[u8]| Some((mail.len(), PartMap::of(mail, &Limits::default()).ok()?));
+        ordinary.iter().filter_map(|(_, mail)| map(mail)).collect()
     })
 }
 

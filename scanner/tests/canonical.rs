@@ -1,26 +1,16 @@
 //! The canonical form, held against the corpora: accepted, the same the second time, and nothing of an honest mail lost.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail loudly")]
 
+#[path = "../../tests/corpus/read.rs"]
+mod corpus;
+
+use corpus::mails;
 use mime::recogniser::{Limits, decode, recognise};
 use proptest::prelude::*;
 use scanner::canonical::rebuild;
-use std::fs;
-use std::path::Path;
 use std::sync::OnceLock;
 
 const MAX_DECODED: u64 = 200 << 20;
-
-fn corpus(folder: &str) -> Vec<(String, Vec<u8>)> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus").join(folder);
-    let mut mails: Vec<_> = fs::read_dir(path)
-        .unwrap()
-        .flatten()
-        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "eml"))
-        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
-        .collect();
-    mails.sort();
-    mails
-}
 
 /// Decoded leaves and their types.
 fn leaves(mail: &[u8]) -> Vec<(String, Vec<u8>)> {
@@ -32,7 +22,7 @@ fn leaves(mail: &[u8]) -> Vec<(String, Vec<u8>)> {
 fn every_mail_of_the_corpora_has_one_canonical_form() {
     let mut rebuilt = 0;
     for folder in ["ordinary", "hostile", "deceptive"] {
-        for (name, mail) in corpus(folder) {
+        for (name, mail) in mails(&[folder]) {
             let once = match rebuild(&mail, &Limits::default(), MAX_DECODED) {
                 Ok(once) => once,
                 // The corpus has mails over a limit on purpose.
@@ -62,7 +52,7 @@ fn every_mail_of_the_corpora_has_one_canonical_form() {
 
 #[test]
 fn nothing_of_an_ordinary_mail_is_lost_in_the_canonical_form() {
-    for (name, mail) in corpus("ordinary") {
+    for (name, mail) in mails(&["ordinary"]) {
         if recognise(&mail, &Limits::default()).is_err() {
             continue;
         }
@@ -85,9 +75,8 @@ fn nothing_of_an_ordinary_mail_is_lost_in_the_canonical_form() {
 fn small_mails() -> &'static [Vec<u8>] {
     static MAILS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
     MAILS.get_or_init(|| {
-        ["ordinary", "hostile", "deceptive"]
-            .iter()
-            .flat_map(|folder| corpus(folder))
+        mails(&["ordinary", "hostile", "deceptive"])
+            .into_iter()
             .map(|(_, mail)| mail)
             .filter(|mail| mail.len() < 16 * 1024)
             .collect()

@@ -1,6 +1,6 @@
 //! Mails for the tests. Virus signatures are put together here, so that no scanner stops at this file.
-use std::fs;
-use std::path::Path;
+#[path = "../corpus/read.rs"]
+mod read;
 
 /// The EICAR test string.
 pub fn eicar() -> String {
@@ -71,13 +71,5 @@ pub fn large(octets: usize) -> Vec<u8> {
 
 /// Every mail of a folder of the corpus, by name.
 pub fn corpus(folder: &str) -> Vec<(String, Vec<u8>)> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(folder);
-    let mut mails: Vec<_> = fs::read_dir(&path)
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-        .flatten()
-        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "eml"))
-        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
-        .collect();
-    mails.sort();
-    mails
+    read::mails(&[folder])
 }

@@ -3,13 +3,13 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail loudly")]
 
 use mailward_tests::imap_client::{Value, items_of, value};
+use mailward_tests::mails;
 use mime::part_map::PartMap;
 use mime::recogniser::Limits;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use worker_proto::imap::content::plan;
 use worker_proto::imap::cursor::Cursor;
@@ -171,16 +171,9 @@ fn every_item_of_every_recognised_mail_is_what_dovecot_answers() {
     if !mailward_tests::root_or_skip("every_item_of_every_recognised_mail_is_what_dovecot_answers") {
         return;
     }
-    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
-    let mut files: Vec<_> = ["ordinary", "deceptive"]
-        .iter()
-        .flat_map(|kind| fs::read_dir(base.join(kind)).unwrap().flatten().map(|entry| entry.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "eml"))
-        .collect();
-    files.sort();
-    let mails: Vec<_> = files
-        .iter()
-        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(path).unwrap()))
+    let mails: Vec<_> = ["deceptive", "ordinary"]
+        .into_iter()
+        .flat_map(mails::corpus)
         .filter_map(|(name, mail)| Some((name, PartMap::of(&mail, &Limits::default()).ok()?, mail)))
         .map(|(name, map, mail)| (name, Held(mail, map)))
         .chain([(

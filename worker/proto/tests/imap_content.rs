@@ -1,12 +1,13 @@
 //! FETCH items out of a scanned copy: what one item says of a message, every other says too.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail loudly")]
 
+#[path = "../../../tests/corpus/read.rs"]
+mod corpus;
+
 use mime::part_map::{Part, PartMap};
 use mime::recogniser::{Encoding, Limits};
 use mime::transfer_encoding::{decode_base64, decode_quoted_printable};
 use proptest::prelude::*;
-use std::fs;
-use std::path::Path;
 use std::sync::OnceLock;
 use worker_proto::imap::content::{Refusal, plan};
 use worker_proto::imap::cursor::Cursor;
@@ -92,17 +93,11 @@ fn text(copy: &dyn ScannedCopy, item: &str) -> String {
 }
 
 /// Good mails and bad ones.
-fn corpus() -> &'static [Held] {
+fn held() -> &'static [Held] {
     static MAILS: OnceLock<Vec<Held>> = OnceLock::new();
     MAILS.get_or_init(|| {
-        let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus");
-        let files = ["ordinary", "deceptive", "hostile"]
-            .iter()
-            .flat_map(|kind| fs::read_dir(base.join(kind)).unwrap().flatten().map(|entry| entry.path()))
-            .filter(|path| path.extension().is_some_and(|extension| extension == "eml"));
-        let mut files: Vec<_> = files.collect();
-        files.sort();
-        files.iter().map(|path| Held::of(&fs::read(path).unwrap())).collect()
+        let mails = corpus::mails(&["deceptive", "hostile", "ordinary"]);
+        mails.iter().map(|(_, mail)| Held::of(mail)).collect()
     })
 }
 
@@ -219,7 +214,7 @@ fn structure_agrees(copy: &Held) {
 
 #[test]
 fn header_and_text_are_the_message_under_every_name() {
-    for copy in corpus() {
+    for copy in held() {
         let whole = content(copy, "BODY.PEEK[]");
         assert_eq!(whole, copy.mail);
         let (header, text) = (content(copy, "BODY[HEADER]"), content(copy, "BODY.PEEK[TEXT]"));
@@ -241,7 +236,7 @@ fn header_and_text_are_the_message_under_every_name() {
 
 #[test]
 fn every_part_is_what_the_structure_says() {
-    for copy in corpus() {
+    for copy in held() {
         structure_agrees(copy);
         for part in numbered(&copy.map) {
             let number = &part.section;
@@ -260,7 +255,7 @@ fn every_part_is_what_the_structure_says() {
 #[test]
 fn a_decoded_part_is_as_long_as_its_size_says() {
     let mut decoded = 0;
-    for copy in corpus() {
+    for copy in held() {
         for part in numbered(&copy.map) {
             let number = &part.section;
             let body = &copy.mail[part.body.clone()];
@@ -418,7 +413,7 @@ proptest! {
         lengths in prop::collection::vec(1_usize..3000, 1..6),
         bound in 1_usize..5000,
     ) {
-        let copy = &corpus()[pick.index(corpus().len())];
+        let copy = &held()[pick.index(held().len())];
         let parts: Vec<_> = numbered(&copy.map).collect();
         let number = parts.get(part.index(parts.len().max(1))).map_or("1", |part| part.section.as_str());
         for section in [
