@@ -88,8 +88,33 @@ impl Inbox {
         memchr(b'\n', self.unread()).is_some()
     }
 
+    /// Gives `consume` what waits and `more` behind it, and keeps what it left; whether it took anything.
+    ///
+    /// # Errors
+    /// Those of `consume`; then nothing is kept.
+    pub fn feed<E>(
+        &mut self,
+        more: &[u8],
+        consume: impl FnOnce(&mut &[u8]) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        if self.is_empty() {
+            // What can be used at once is never copied.
+            let mut rest = more;
+            consume(&mut rest)?;
+            self.push(rest);
+            return Ok(rest.len() < more.len());
+        }
+        self.push(more);
+        let mut rest = self.unread();
+        let before = rest.len();
+        consume(&mut rest)?;
+        let left = rest.len();
+        self.keep_last(left);
+        Ok(left < before)
+    }
+
     /// Adds bytes. A vector that grows in place would leave its old octets in freed memory, so it is moved by hand.
-    pub fn push(&mut self, more: &[u8]) {
+    pub(crate) fn push(&mut self, more: &[u8]) {
         if more.is_empty() {
             return;
         }
@@ -105,7 +130,7 @@ impl Inbox {
     }
 
     /// Keeps only the last `left` octets; the others are wiped, and the memory goes with the last one.
-    pub fn keep_last(&mut self, left: usize) {
+    fn keep_last(&mut self, left: usize) {
         let start = self.bytes.len().saturating_sub(left);
         if let Some(used) = self.bytes.get_mut(self.start..start) {
             used.zeroize();

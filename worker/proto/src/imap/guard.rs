@@ -1,10 +1,10 @@
 //! Commands that would remove mails which were served changed: while their originals are nowhere else, they stay (the rule
 //! "nothing lost"). Which mails a command means the server may have to say.
-use super::client::{meets, uid_set};
 use super::command::search::Key;
 use super::command::{Body, Command};
 use super::core::Core;
 use super::outstanding::Purpose;
+use super::sequence_set::uid_set;
 use super::upstream::tag;
 use super::verb::Verb;
 use super::write::Writer;
@@ -40,15 +40,15 @@ impl Core {
         };
         match (&command.body, command.verb) {
             (Body::UidExpunge(set), _) if set.is_saved_result() => asked(b"DELETED $"),
-            (Body::UidExpunge(set), _) if meets(set, &changed) => {
+            (Body::UidExpunge(set), _) if set.meets(&changed) => {
                 asked(&[b"DELETED UID ", set.text()].concat())
             }
             (Body::Copy(copy), Verb::UidMove) if copy.set.is_saved_result() => asked(b"$"),
-            (Body::Copy(copy), Verb::UidMove) if meets(&copy.set, &changed) => {
+            (Body::Copy(copy), Verb::UidMove) if copy.set.meets(&changed) => {
                 asked(&[b"UID ", copy.set.text()].concat())
             }
             (Body::Copy(copy), Verb::Move) => asked(copy.set.text()),
-            (Body::Replace(replace), Verb::UidReplace) if meets(&replace.replaced, &changed) => {
+            (Body::Replace(replace), Verb::UidReplace) if replace.replaced.meets(&changed) => {
                 Guarded::Refused
             }
             (Body::Replace(_), Verb::Replace) => Guarded::Refused,

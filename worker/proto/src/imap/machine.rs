@@ -143,22 +143,17 @@ impl Imap {
             self.core.close(Close::Limit, Some(Answer::OverOctets), out);
             return Ok(());
         }
-        let inbox = match side {
-            Side::Client => &mut self.client_inbox,
-            Side::Server => &mut self.server_inbox,
-        };
-        // What waits is taken out for the time of the call, so that frames can be slices of it.
-        let mut inbox = std::mem::take(inbox);
-        if inbox.is_empty() {
-            let mut rest = bytes;
-            self.consume(side, &mut rest, out)?;
-            inbox.push(rest);
-        } else {
-            inbox.push(bytes);
-            self.consume_inbox(side, &mut inbox, out)?;
-        }
-        *self.inbox(side) = inbox;
+        self.feed(side, bytes, out)?;
         Ok(())
+    }
+
+    /// What waits and `more`, as far as it can be dealt with now. Whether anything moved.
+    fn feed(&mut self, side: Side, more: &[u8], out: &mut Output) -> Result<bool, Broken> {
+        // The inbox is taken out for the time of the call, so that frames can be slices of it.
+        let mut inbox = std::mem::take(self.inbox(side));
+        let moved = inbox.feed(more, |rest| self.consume(side, rest, out))?;
+        *self.inbox(side) = inbox;
+        Ok(moved)
     }
 
     fn inbox(&mut self, side: Side) -> &mut Inbox {
@@ -166,14 +161,6 @@ impl Imap {
             Side::Client => &mut self.client_inbox,
             Side::Server => &mut self.server_inbox,
         }
-    }
-
-    fn consume_inbox(&mut self, side: Side, inbox: &mut Inbox, out: &mut Output) -> Result<(), Broken> {
-        let mut rest = inbox.unread();
-        self.consume(side, &mut rest, out)?;
-        let left = rest.len();
-        inbox.keep_last(left);
-        Ok(())
     }
 
     fn consume(&mut self, side: Side, rest: &mut &[u8], out: &mut Output) -> Result<(), Broken> {
@@ -194,15 +181,9 @@ impl Imap {
             if self.core.phase == Phase::Ended {
                 return Ok(());
             }
-            if !self.server_inbox.is_empty() && self.core.accepts_server() {
-                let mut inbox = std::mem::take(&mut self.server_inbox);
-                let before = inbox.unread().len();
-                self.consume_inbox(Side::Server, &mut inbox, out)?;
-                let moved = inbox.unread().len() != before;
-                self.server_inbox = inbox;
-                if moved {
-                    continue;
-                }
+            let server = !self.server_inbox.is_empty() && self.core.accepts_server();
+            if server && self.feed(Side::Server, &[], out)? {
+                continue;
             }
             if self.resume_client(out)? {
                 continue;
@@ -234,12 +215,7 @@ impl Imap {
         if self.client_inbox.is_empty() || !self.core.accepts_client() {
             return Ok(false);
         }
-        let mut inbox = std::mem::take(&mut self.client_inbox);
-        let before = inbox.unread().len();
-        self.consume_inbox(Side::Client, &mut inbox, out)?;
-        let moved = inbox.unread().len() != before;
-        self.client_inbox = inbox;
-        Ok(moved)
+        self.feed(Side::Client, &[], out)
     }
 
     fn consume_client(&mut self, rest: &mut &[u8], out: &mut Output) -> Result<(), Broken> {

@@ -70,10 +70,37 @@ impl<'f> SequenceSet<'f> {
         (low == high && low != STAR && ranges.next().is_none()).then_some(low)
     }
 
+    /// Whether one of these is in it: ascending numbers, of which the last may be the largest that there is.
+    pub(super) fn meets(&self, numbers: &[u32]) -> bool {
+        numbers.iter().any(|number| self.contains(*number, numbers.last().copied().unwrap_or(0)))
+    }
+
     /// The same, owning its text.
     pub fn into_owned(self) -> SequenceSet<'static> {
         SequenceSet(Cow::Owned(self.0.into_owned()))
     }
+}
+
+/// UIDs as a set: neighbours as ranges.
+pub(super) fn uid_set(uids: &[u32]) -> Vec<u8> {
+    let mut uids = uids.to_vec();
+    uids.sort_unstable();
+    uids.dedup();
+    let mut set = String::new();
+    let mut rest = uids.as_slice();
+    while let Some((first, _)) = rest.split_first() {
+        let run = rest.iter().zip(*first..).take_while(|(uid, expected)| *uid == expected).count();
+        if !set.is_empty() {
+            set.push(',');
+        }
+        set.push_str(&first.to_string());
+        if run > 1 {
+            set.push(':');
+            set.push_str(&(first + u32::try_from(run - 1).unwrap_or(0)).to_string());
+        }
+        rest = rest.get(run..).unwrap_or_default();
+    }
+    set.into_bytes()
 }
 
 fn number(cursor: &mut Cursor<'_>) -> Parsed<()> {

@@ -158,25 +158,23 @@ impl Pop3 {
 
     fn bytes(&mut self, side: Side, bytes: &[u8], out: &mut Output) -> Result<(), Broken> {
         let rules = &self.common.settings.rules;
-        let (limit, received, inbox) = match side {
-            Side::Client => (rules.max_bytes_out, &mut self.common.received[0], &mut self.client),
-            Side::Server => (rules.max_bytes_in, &mut self.common.received[1], &mut self.server),
+        let (limit, received) = match side {
+            Side::Client => (rules.max_bytes_out, &mut self.common.received[0]),
+            Side::Server => (rules.max_bytes_in, &mut self.common.received[1]),
         };
         *received = received.saturating_add(bytes.len() as u64);
         if limit > 0 && *received > limit {
             self.close(Close::Limit, Some(Answer::OverOctets), out);
             return Ok(());
         }
-        // What waits is taken out for the time of the call, so that lines can be slices of it.
-        let mut inbox = std::mem::take(inbox);
-        if inbox.is_empty() {
-            let mut rest = bytes;
-            self.consume(side, &mut rest, out)?;
-            inbox.push(rest);
-        } else {
-            inbox.push(bytes);
-            self.consume_inbox(side, &mut inbox, out)?;
-        }
+        self.feed(side, bytes, out)
+    }
+
+    /// What waits and `more`, as far as it can be dealt with now.
+    fn feed(&mut self, side: Side, more: &[u8], out: &mut Output) -> Result<(), Broken> {
+        // The inbox is taken out for the time of the call, so that lines can be slices of it.
+        let mut inbox = std::mem::take(self.inbox(side));
+        inbox.feed(more, |rest| self.consume(side, rest, out))?;
         *self.inbox(side) = inbox;
         Ok(())
     }
@@ -185,29 +183,17 @@ impl Pop3 {
     fn resume(&mut self, out: &mut Output) -> Result<(), Broken> {
         if self.server_held && self.state.wants_server() {
             self.server_held = false;
-            let mut inbox = std::mem::take(&mut self.server);
-            self.consume_inbox(Side::Server, &mut inbox, out)?;
-            self.server = inbox;
+            self.feed(Side::Server, &[], out)?;
         }
         if let State::Transaction(transaction) = &mut self.state {
             transaction.identify(out);
         }
         if !self.client.is_empty() && self.state.accepts(&self.common) {
-            let mut inbox = std::mem::take(&mut self.client);
-            self.consume_inbox(Side::Client, &mut inbox, out)?;
-            self.client = inbox;
+            self.feed(Side::Client, &[], out)?;
         }
         if self.common.client_ended && self.state.is_idle() {
             self.close(Close::ClientClosed, None, out);
         }
-        Ok(())
-    }
-
-    fn consume_inbox(&mut self, side: Side, inbox: &mut Inbox, out: &mut Output) -> Result<(), Broken> {
-        let mut rest = inbox.unread();
-        self.consume(side, &mut rest, out)?;
-        let left = rest.len();
-        inbox.keep_last(left);
         Ok(())
     }
 
