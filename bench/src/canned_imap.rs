@@ -9,6 +9,8 @@ pub(crate) async fn session(mut client: impl Stream, mails: &[Mail]) -> io::Resu
     const CAPABILITIES: &str = "CAPABILITY IMAP4rev1 LITERAL+ UIDPLUS IDLE";
     client.write_all(format!("* OK [{CAPABILITIES}] canned ready\r\n").as_bytes()).await?;
     let mut pending = Vec::with_capacity(512);
+    // nginx logs in with literals, a line each.
+    let mut begun = String::new();
     loop {
         let Some(end) = memchr::memchr(b'\n', &pending) else {
             if client.read_buf(&mut pending).await? == 0 {
@@ -17,7 +19,12 @@ pub(crate) async fn session(mut client: impl Stream, mails: &[Mail]) -> io::Resu
             continue;
         };
         let line: Vec<u8> = pending.drain(..=end).collect();
-        let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+        begun.push_str(String::from_utf8_lossy(&line).trim_end());
+        if begun.ends_with('}') {
+            client.write_all(b"+ go on\r\n").await?;
+            continue;
+        }
+        let line = std::mem::take(&mut begun);
         let mut words = line.split(' ');
         let tag = words.next().unwrap_or("*");
         let verb = words.next().unwrap_or_default().to_ascii_uppercase();
