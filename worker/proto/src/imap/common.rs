@@ -89,14 +89,21 @@ impl Common {
 pub(super) struct Broken {
     pub(super) side: Side,
     pub(super) what: &'static str,
+    /// What the client is told.
+    pub(super) answer: Answer,
 }
 
 impl Broken {
     pub(super) const fn server(what: &'static str) -> Self {
-        Self { side: Side::Server, what }
+        Self { side: Side::Server, what, answer: Answer::ServerFault }
     }
 
     pub(super) const fn client(what: &'static str) -> Self {
-        Self { side: Side::Client, what }
+        Self { side: Side::Client, what, answer: Answer::MalformedArgument }
+    }
+
+    /// The client went over a bound, with what cannot be answered and passed over.
+    pub(super) const fn too_long(what: &'static str) -> Self {
+        Self { side: Side::Client, what, answer: Answer::LineTooLong }
     }
 }

@@ -252,6 +252,8 @@ impl Framer {
         let window = input.get(..room).unwrap_or(input);
         let Some(end) = memchr(b'\n', window) else {
             if !input.is_empty() && input.len() >= room {
+                // The offset is that of the bound, however the line was cut.
+                self.advance(input, room);
                 return Err(FrameError::TooLong);
             }
             let piece = self.advance(input, input.len());

@@ -225,7 +225,7 @@ impl Imap {
             self.client.set_bounds(self.core.client_bounds(plain));
             let step = match self.client.next(rest) {
                 Ok(step) => step,
-                Err(FrameError::TooLong) => return Err(Broken::client("a line over cmd-line-len")),
+                Err(FrameError::TooLong) => return Err(Broken::too_long("a line over cmd-line-len")),
                 Err(FrameError::Malformed) => return Err(Broken::client("NUL or a bare CR in a line")),
                 Err(FrameError::Undecided) => return Err(Broken::client("a literal out of place")),
             };
@@ -271,7 +271,7 @@ impl Imap {
                     self.client.abandon();
                 } else if self.core.phase == Phase::Before {
                     // It comes whatever we say, and nobody logged in for it.
-                    return Err(Broken::client("a literal over the bound before the login"));
+                    return Err(Broken::too_long("a literal over the bound before the login"));
                 } else {
                     self.core.refused = Some(Refused::TooLong);
                     self.client.skip();
@@ -332,11 +332,7 @@ impl Machine for Imap {
                 }
                 Ok(self)
             }
-            Err(Broken { side, what }) => {
-                let answer = match side {
-                    Side::Client => Answer::MalformedArgument,
-                    Side::Server => Answer::ServerFault,
-                };
+            Err(Broken { side, what, answer }) => {
                 let farewell = if self.core.is_in_answer() {
                     Vec::new()
                 } else {
