@@ -20,6 +20,7 @@ pub mod intercept;
 pub mod judge;
 pub mod list;
 pub mod load;
+pub mod locked;
 pub mod model;
 mod read;
 mod resolve;

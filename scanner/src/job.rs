@@ -22,6 +22,7 @@ use ipc::supervisor_scanner::KnownAnswers;
 use ipc::worker_scanner::{Disposition, Judged, ScanJob};
 use nix::errno::Errno;
 use nix::sys::uio::pwrite;
+use policy::locked::LockedKinds;
 use policy::model::{ExtraType, MailFilter};
 use policy::notice::Notice;
 use policy::slice::ScannerSlice;
@@ -308,6 +309,7 @@ fn filter(slice: &ScannerSlice, rule: u16) -> &MailFilter {
     const NOTHING: &MailFilter = &MailFilter {
         name: String::new(),
         treatments: Treatments::STRICT,
+        encrypted: LockedKinds::ALL,
         max_parts: 0,
         max_depth: 0,
         max_header: 0,

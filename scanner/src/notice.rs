@@ -228,19 +228,6 @@ fn fill(notice: &mut Vec<u8>, mail: &[u8]) {
 }
 
 #[cfg(test)]
-pub(crate) fn test_filter() -> policy::model::MailFilter {
-    policy::model::MailFilter {
-        name: "default".into(),
-        treatments: Default::default(),
-        max_parts: 1000,
-        max_depth: 32,
-        max_header: 256 * 1024,
-        max_decoded: 200 << 20,
-        max_archive_depth: 8,
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
     use policy::status::Status;

@@ -28,14 +28,14 @@ pub(crate) fn write(file: &OwnedFd, copy: &[u8], filter: &MailFilter) -> Result<
 mod tests {
     use super::{PartMap, write};
     use crate::content::read_all;
-    use crate::notice::test_filter;
     use mime::recogniser::Limits;
     use nix::sys::memfd::{MFdFlags, memfd_create};
+    use policy::model::MailFilter;
     use std::os::fd::AsFd;
 
     fn written(copy: &[u8]) -> (PartMap, bool) {
         let file = memfd_create(c"map", MFdFlags::MFD_CLOEXEC).unwrap();
-        let map = write(&file, copy, &test_filter()).unwrap();
+        let map = write(&file, copy, &MailFilter::default()).unwrap();
         let octets = read_all(file.as_fd(), map.length as usize).unwrap();
         (PartMap::decode(&octets, copy.len(), &Limits::default()).unwrap(), map.recognised)
     }

@@ -11,7 +11,6 @@ use mime::recogniser::{Limits, decode, recognise};
 use mime::transfer_encoding::decode_base64;
 use policy::model::MailFilter;
 use policy::status::Status;
-use policy::violation::Treatments;
 use scanner::antivirus::signatures::eicar;
 use scanner::parts::{Parts, take_apart};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,15 +34,7 @@ const JUDGES: [(&str, &str, &str, bool); 8] = [
 ];
 
 fn filter() -> MailFilter {
-    MailFilter {
-        name: "default".into(),
-        treatments: Treatments::default(),
-        max_parts: 1000,
-        max_depth: 32,
-        max_header: 256 << 10,
-        max_decoded: 200 << 20,
-        max_archive_depth: 8,
-    }
+    MailFilter::default()
 }
 
 /// What would be delivered if no engine finds anything; nothing where a status keeps it back.

@@ -4,7 +4,6 @@
 
 use nix::time::{ClockId, clock_gettime};
 use policy::model::MailFilter;
-use policy::violation::Treatments;
 use scanner::parts::take_apart;
 use std::time::Duration;
 
@@ -16,13 +15,11 @@ const EXPONENT: f64 = 1.15;
 
 fn filter() -> MailFilter {
     MailFilter {
-        name: "default".into(),
-        treatments: Treatments::default(),
         max_parts: 100_000,
         max_depth: 256,
         max_header: 16 << 20,
         max_decoded: 1 << 30,
-        max_archive_depth: 8,
+        ..MailFilter::default()
     }
 }
 

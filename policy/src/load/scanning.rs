@@ -3,23 +3,17 @@ use super::document::Document;
 use super::service::{GIB, KIB, MIB, count};
 use super::{Named, Place};
 use crate::html::{Family, HtmlFilter, Links};
+use crate::locked::{Locked, LockedKinds};
 use crate::model::MailFilter;
-use crate::violation::{Treatment, Treatments, Violation};
+use crate::read::Item;
+use crate::violation::{Treatment, Violation};
 
 pub(super) fn mail_filters(document: &mut Document<'_>) -> Named<MailFilter> {
     const TREATMENTS: &[(&str, Treatment)] =
         &[("pass", Treatment::Pass), ("correct", Treatment::Correct), ("malformed", Treatment::Malformed)];
     let sink = document.sink;
     let mut filters = Named::new();
-    let default = |name: &str| MailFilter {
-        name: name.to_owned(),
-        treatments: Treatments::default(),
-        max_parts: 1000,
-        max_depth: 32,
-        max_header: 256 << 10,
-        max_decoded: 200 * MIB,
-        max_archive_depth: 8,
-    };
+    let default = |name: &str| MailFilter { name: name.to_owned(), ..MailFilter::default() };
     let mut given = Vec::new();
     for (name, at, mut table) in document.named_tables("mail-filter") {
         let mut filter = default(name);
@@ -27,6 +21,9 @@ pub(super) fn mail_filters(document: &mut Document<'_>) -> Named<MailFilter> {
             let treatment =
                 table.take(violation.name()).and_then(|item| item.choice("mail-filter", TREATMENTS));
             filter.treatments.set(violation, treatment.unwrap_or_else(|| filter.treatments.of(violation)));
+        }
+        if let Some(kinds) = table.take("encrypted").and_then(|item| locked(&item)) {
+            filter.encrypted = kinds;
         }
         filter.max_parts = count(&mut table, "max-parts", filter.max_parts, 1, 100_000);
         filter.max_depth = count(&mut table, "max-depth", filter.max_depth, 1, 256);
@@ -52,6 +49,12 @@ pub(super) fn mail_filters(document: &mut Document<'_>) -> Named<MailFilter> {
         filters.push(sink, "mail-filter", name.to_owned(), Place::implied(at), filter);
     }
     filters
+}
+
+/// Kinds of locked content; none at all is a word too.
+fn locked(item: &Item<'_>) -> Option<LockedKinds> {
+    let kinds = item.list()?.into_iter().map(|item| item.choice("mail-filter", &Locked::WORDS));
+    kinds.collect::<Option<Vec<_>>>().map(LockedKinds::of)
 }
 
 pub(super) fn html_filters(document: &mut Document<'_>) -> Named<HtmlFilter> {

@@ -2,6 +2,7 @@
 use crate::comparison::{Comparison, SpamCondition};
 use crate::conditions::Conditions;
 use crate::list::Patterns;
+use crate::locked::LockedKinds;
 use crate::names::Direction;
 use crate::notice::Notice;
 use crate::status::StatusSet;
@@ -196,6 +197,8 @@ pub struct MailFilter {
     pub name: String,
     /// What is done about each violation.
     pub treatments: Treatments,
+    /// `encrypted`: the kinds of locked content that have this status.
+    pub encrypted: LockedKinds,
     /// `max-parts`.
     pub max_parts: usize,
     /// `max-depth`.
@@ -206,4 +209,20 @@ pub struct MailFilter {
     pub max_decoded: u64,
     /// `max-archive-depth`.
     pub max_archive_depth: usize,
+}
+
+impl Default for MailFilter {
+    /// `[mail-filter.default]` where nothing is written.
+    fn default() -> Self {
+        Self {
+            name: "default".into(),
+            treatments: Treatments::default(),
+            encrypted: LockedKinds::default(),
+            max_parts: 1000,
+            max_depth: 32,
+            max_header: 256 << 10,
+            max_decoded: 200 << 20,
+            max_archive_depth: 8,
+        }
+    }
 }

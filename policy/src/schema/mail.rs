@@ -190,7 +190,6 @@ const DOCUMENT_TYPES: &[Entry] = &[
 ];
 
 const TRIPLE: Kind = Kind::Word(&[word("pass"), word("correct"), word("malformed")]);
-const LIMITS_ONLY: &str = "remove it; this version has the limits of a mail filter";
 const fn violation(name: &'static str, default: &'static str, doc: &'static str) -> Entry {
     now(name, TRIPLE, default, doc)
 }
@@ -210,12 +209,11 @@ const MAIL_FILTER: &[Entry] = &[
     violation("invalid-type", "\"malformed\"", "Content types that are none."),
     violation("ambiguous", CORRECT, "Whatever readers could disagree about."),
     violation("partial-message", "\"malformed\"", "message/partial and message/external-body."),
-    later(
+    now(
         "encrypted",
         Kind::List(&Kind::Word(&[word("archive"), word("office"), word("pdf"), word("smime"), word("pgp")])),
         "[\"archive\", \"office\", \"pdf\"]",
-        "What counts as status `encrypted`.",
-        LIMITS_ONLY,
+        "What counts as status `encrypted`; the rest is left to the other rules, and the log names it.",
     ),
     now("max-parts", Kind::Count(1, 100_000), "1000", "MIME parts."),
     now("max-depth", Kind::Count(1, 256), "32", "Nesting of parts."),
@@ -249,7 +247,7 @@ const HTML_FILTER: &[Entry] = &[
 
 const ANTIVIRUS: &[Entry] = &[
     now("type", Kind::Word(&[word("builtin"), word("clamd"), word("icap")]), "", "By default the name."),
-    now("signatures", TEXTS, "[\"builtin:test\"]", "builtin: files and folders of hashes and YARA rules."),
+    now("signatures", TEXTS, "[\"builtin:test\"]", "builtin: files and folders of hashes, body signatures and YARA rules."),
     now(
         "socket",
         Kind::Text,

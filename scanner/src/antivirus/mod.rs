@@ -37,6 +37,11 @@ impl Finding {
         Self { statuses: StatusSet::of(status), virus: None, detail: detail.into() }
     }
 
+    /// Nothing that is a status; a few words for the log.
+    pub(crate) fn remark(detail: &str) -> Self {
+        Self { detail: detail.to_owned(), ..Self::default() }
+    }
+
     /// A virus by name.
     pub fn infected(virus: &str) -> Self {
         Self {

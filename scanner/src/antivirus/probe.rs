@@ -81,7 +81,7 @@ mod tests {
     fn the_locked_archive_is_seen_as_locked() {
         let mail = mail(Purpose::ProbeEncrypted).unwrap();
         assert!(recognise(&mail, &Limits::default()).is_ok());
-        let filter = crate::notice::test_filter();
+        let filter = policy::model::MailFilter::default();
         let finding = Opener::new(&filter, &[], None).open(&locked_archive()).finding;
         assert_eq!(finding.statuses, StatusSet::of(Status::Encrypted), "{finding:?}");
     }

@@ -6,6 +6,7 @@
 //! zip.rs      every octet belongs to a member, and both headers say the same     tar.rs   likewise, with checksums
 //! stream.rs   gzip, bzip2, xz, zstd: one file each                               seven.rs 7z, by sevenz-rust2
 //! rar.rs      names and locks; nothing is unpacked                               ole.rs   names, locks and macros
+//! pdf.rs      locks                                                              pgp.rs   OpenPGP messages
 //! ```
 //!
 //! # Security
@@ -13,6 +14,7 @@
 //! say of sizes is compared and never believed.
 mod ole;
 mod pdf;
+mod pgp;
 mod rar;
 mod read;
 mod seven;
@@ -22,6 +24,8 @@ mod zip;
 
 use crate::antivirus::Finding;
 use crate::documents::{self, magic};
+use crate::readings;
+use policy::locked::Locked;
 use policy::model::{ExtraType, MailFilter, TypeSource};
 use policy::status::Status;
 
@@ -89,7 +93,7 @@ impl<'a> Opener<'a> {
             inside.fault((Status::Limit, "archives nested deeper than max-archive-depth"));
             return;
         }
-        let mut members = Members { opener: self, depth, inside, of_office: false };
+        let mut members = Members { opener: self, depth, inside, of_office: false, lock: kind.lock() };
         let done = match kind {
             Kind::Zip => zip::open(octets, &mut members),
             Kind::Tar => tar::open(octets, &mut members),
@@ -101,13 +105,15 @@ impl<'a> Opener<'a> {
             Kind::Rar => rar::open(octets, &mut members),
             Kind::Ole => ole::open(octets, &mut members),
             Kind::Pdf => pdf::check(octets),
+            Kind::Smime => Err((Status::Encrypted, "an S/MIME message that only its reader can open")),
+            Kind::Pgp => Err((Status::Encrypted, "an OpenPGP message that only its reader can open")),
             Kind::Closed => {
-                inside.closed = true;
+                members.inside.closed = true;
                 Ok(())
             }
         };
         if let Err(fault) = done {
-            inside.fault(fault);
+            members.fault(fault);
         }
     }
 }
@@ -132,6 +138,8 @@ struct Members<'o, 'a, 'i> {
     inside: &'i mut Inside,
     /// Of a document: its members are no documents of their own, and their types are nobody's business.
     of_office: bool,
+    /// What is meant where a reader says that something is locked.
+    lock: Locked,
 }
 
 impl Members<'_, '_, '_> {
@@ -176,9 +184,14 @@ impl Members<'_, '_, '_> {
         Ok(())
     }
 
-    /// Something is wrong with one member; the others are still looked at.
-    fn fault(&mut self, fault: Fault) {
-        self.inside.fault(fault);
+    /// Something is wrong with one member, or with the whole; the other members are still looked at.
+    fn fault(&mut self, (status, why): Fault) {
+        let lock = if self.of_office { Locked::Office } else { self.lock };
+        if status == Status::Encrypted && !self.opener.filter.encrypted.contains(lock) {
+            self.inside.finding = std::mem::take(&mut self.inside.finding).and(Finding::remark(why));
+        } else {
+            self.inside.fault((status, why));
+        }
     }
 }
 
@@ -193,6 +206,8 @@ enum Kind {
     Rar,
     Ole,
     Pdf,
+    Smime,
+    Pgp,
     /// A container that nothing here can open.
     Closed,
 }
@@ -220,6 +235,8 @@ impl Kind {
             {
                 Self::Pdf
             }
+            _ if readings::is_enveloped(octets) => Self::Smime,
+            _ if pgp::is_message(octets) => Self::Pgp,
             _ if tar::is_tar(octets) => Self::Tar,
             _ => {
                 let types = magic::look(octets, &[]).types;
@@ -227,6 +244,22 @@ impl Kind {
                 return closed.then_some(Self::Closed);
             }
         })
+    }
+}
+
+impl Kind {
+    /// As `[mail-filter.NAME] encrypted` calls it where it is locked.
+    const fn lock(&self) -> Locked {
+        match self {
+            Self::Zip | Self::Tar | Self::Gzip | Self::Bzip2 | Self::Xz | Self::Zstd | Self::Seven => {
+                Locked::Archive
+            }
+            Self::Rar | Self::Closed => Locked::Archive,
+            Self::Ole => Locked::Office,
+            Self::Pdf => Locked::Pdf,
+            Self::Smime => Locked::Smime,
+            Self::Pgp => Locked::Pgp,
+        }
     }
 }
 

@@ -12,9 +12,8 @@ const LOCKED: [u8; 3] = [9, 18, 20];
 /// Whether an encrypted message stands in these octets: as armour in some line, or from the first octet on. Armour hides
 /// what is in it even where it is only signed and packed.
 pub(super) fn is_message(octets: &[u8]) -> bool {
-    let begins_line = |at: usize| {
-        at.checked_sub(1).is_none_or(|before| matches!(octets.get(before), Some(b'\n' | b'\r')))
-    };
+    let begins_line =
+        |at: usize| at.checked_sub(1).is_none_or(|before| matches!(octets.get(before), Some(b'\n' | b'\r')));
     memmem::find_iter(octets, ARMOUR).any(begins_line) || is_binary(octets)
 }
 
@@ -78,7 +77,13 @@ mod tests {
     fn messages_are_known_in_armour_and_as_they_are() {
         let armour = b"Hello\r\n-----BEGIN PGP MESSAGE-----\r\n\r\nhQEMA...\r\n-----END PGP MESSAGE-----\r\n";
         let passphrase = [0x8c, 4, 4, 9, 0, 8, 0xd2, 2, 1, 1];
-        for message in [armour.to_vec(), binary(&[0xc1, 13]), binary(&[0x84, 13]), binary(&[0x85, 0, 13]), passphrase.to_vec()] {
+        for message in [
+            armour.to_vec(),
+            binary(&[0xc1, 13]),
+            binary(&[0x84, 13]),
+            binary(&[0x85, 0, 13]),
+            passphrase.to_vec(),
+        ] {
             assert!(is_message(&message), "{message:?}");
         }
     }

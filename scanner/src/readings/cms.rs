@@ -151,8 +151,9 @@ impl<'a> Ber<'a> {
             }
             PIECES if depth < MAX_DEPTH => {
                 let mut pieces = Ber { rest: own };
-                while !pieces.rest.is_empty() && !(length.is_none() && pieces.ends()) {
-                    if pieces.octets(all, depth + 1).is_none() {
+                loop {
+                    let over = pieces.rest.is_empty() || (length.is_none() && pieces.ends());
+                    if over || pieces.octets(all, depth + 1).is_none() {
                         break;
                     }
                 }
@@ -186,7 +187,8 @@ mod tests {
     fn wrapped(kind: &[u8], write: Write_, octets: &[u8]) -> Vec<u8> {
         let data = b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01";
         let inner = write(SEQUENCE, &[element(OBJECT, data), write(EXPLICIT, octets)].concat());
-        let body = write(SEQUENCE, &[element(2, &[1]), write(0x31, &element(SEQUENCE, b"sha")), inner].concat());
+        let body =
+            write(SEQUENCE, &[element(2, &[1]), write(0x31, &element(SEQUENCE, b"sha")), inner].concat());
         write(SEQUENCE, &[element(OBJECT, kind), write(EXPLICIT, &body)].concat())
     }
 

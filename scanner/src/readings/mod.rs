@@ -8,14 +8,17 @@
 //! segments.rs   where parts could begin and end        decode.rs   base64 and quoted-printable, every lenient way
 //! boundary.rs   values that could be boundaries        older.rs    uuencode, yEnc, BinHex
 //! apple.rs      AppleSingle, AppleDouble, MacBinary    tnef.rs     winmail.dat
+//! cms.rs        what S/MIME signs or packs
 //! ```
 mod apple;
 mod boundary;
+mod cms;
 mod decode;
 mod older;
 mod segments;
 mod tnef;
 
+pub(crate) use cms::{is_enveloped, is_opaque};
 pub(crate) use decode::{percent_decoded, word_decoded};
 pub use older::{Older, blocks as older_blocks};
 pub use tnef::{Tnef, is_tnef, unpack as unpack_tnef};
@@ -142,6 +145,12 @@ impl Union {
             if let Some(text) = unpacked.text {
                 self.leaf(text, depth);
             }
+        }
+        let most = self.bounds.octets.saturating_sub(self.octets);
+        match cms::content(leaf, most) {
+            Some(cms::Content::Plain(content)) if self.afford(content.len()) => self.mail(&content, depth),
+            Some(cms::Content::Plain(_) | cms::Content::TooMuch) => self.readings.over = true,
+            None => {}
         }
         if segments::looks_like_a_mail(leaf) {
             self.mail(leaf, depth);
