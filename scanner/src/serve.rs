@@ -98,7 +98,7 @@ pub(crate) async fn serve(supervisor: Supervisor, log: Rc<Log>) -> Result<(), Er
                 }
                 let (signatures, mut faults) = collected.finish();
                 faults.truncate(MAX_FAULTS);
-                let faults = faults.iter().map(|fault| printable(fault, 200)).collect();
+                let faults = faults.iter().map(|fault| printable(fault, 500)).collect();
                 let answer = FromScanner::Serving { signatures: signatures.count(), faults };
                 scanner.signatures = Rc::new(signatures);
                 scanner.supervisor.send(&answer, &[]).await?;

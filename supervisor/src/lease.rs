@@ -89,6 +89,8 @@ pub(crate) struct Leases {
     live: HashMap<LeaseId, Lease>,
     poison: PoisonList,
     next: u64,
+    /// How many signatures scanners have last said they know, and what they cannot use.
+    signatures: Option<(u32, Vec<String>)>,
     pub(crate) stopping: bool,
 }
 
@@ -101,6 +103,7 @@ impl Leases {
             live: HashMap::new(),
             poison: PoisonList::default(),
             next: 0,
+            signatures: None,
             stopping: false,
         }
     }

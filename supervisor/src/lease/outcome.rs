@@ -57,17 +57,16 @@ impl Supervisor {
         child.phase = Phase::Serving;
         let fields = [("pid", child.pid.to_string()), ("signatures", signatures.to_string())];
         self.journal.note(Level::Debug, "scanner serves", &fields);
-        if !self.leases_ever() {
-            for fault in faults.iter().take(64) {
-                let fields = [("file", ipc::log::printable(fault, 512))];
-                self.journal.note(Level::Warn, "signatures that cannot be used", &fields);
-            }
+        // Every scanner compiles the same files: what it says is said once, and again when it is something else.
+        if self.leases.signatures.as_ref().is_some_and(|said| said.0 == signatures && said.1 == faults) {
+            return;
         }
-    }
-
-    /// Whether any lease was given yet: faults of signature files are said by the first scanners only.
-    const fn leases_ever(&self) -> bool {
-        self.leases.next > 0
+        self.journal.note(Level::Info, "signatures are in force", &[("signatures", signatures.to_string())]);
+        for fault in faults.iter().take(64) {
+            let fields = [("file", ipc::log::printable(fault, 512))];
+            self.journal.note(Level::Warn, "signatures that cannot be used", &fields);
+        }
+        self.leases.signatures = Some((signatures, faults.to_vec()));
     }
 
     fn done(
