@@ -8,11 +8,14 @@
 
 mod certificates;
 mod client;
+mod imap;
+mod imap_server;
 mod mailbox;
 mod mailward;
 mod secure;
 mod server;
 mod story;
+mod tls_client;
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -56,20 +59,24 @@ fn tell(options: Options, stop: &SigSet) -> io::Result<bool> {
     story::progress(&mut out, "starting a mail server")?;
     let server = server::start(&mails)?;
     story::progress(&mut out, "starting Mailward")?;
-    let mut mailward = mailward::start(server.address())?;
+    let mut mailward = mailward::start(&server)?;
     story::world(&mut out, &mails, &server, &mailward, started.elapsed())?;
 
     let mailbox_kept = story::mails(&mut out, &mails, &mut mailward)?;
     let first = mails.first().map(|mail| mail.bytes.as_slice()).unwrap_or_default();
     let secured = secure::tell(&mut out, first, &mailward)?;
+    let by_imap = imap::tell(&mut out, &mails, &server, &mailward)?;
+    let key_kept = secure::show_key(&mut out, &mailward)?;
     let walls_stand = story::processes(&mut out, &mailward)?;
-    let kept = mailbox_kept && secured;
+    let kept = mailbox_kept && secured && by_imap && key_kept;
     story::ending(&mut out, kept, walls_stand, &mailward, options.once)?;
     if !options.once {
         wait(stop, &mut mailward)?;
         writeln!(out)?;
     }
-    mailward.stop();
+    if !mailward.stop() {
+        return Err(io::Error::other("Mailward did not end when it was asked to"));
+    }
     Ok(kept && walls_stand)
 }
 

@@ -2,6 +2,7 @@
 //! What it says of itself comes by two pipes: its log (JSON lines on stderr) and its report of processes and
 //! walls (JSON lines on stdout).
 use crate::certificates::{self, Certificates};
+use crate::server::Server;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use sandbox::Walls;
@@ -12,6 +13,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
@@ -21,6 +23,7 @@ use tempfile::TempDir;
 /// Ports that are easy to remember; others are taken where they are in use.
 const PORT: u16 = 11110;
 const TLS_PORT: u16 = 11995;
+const IMAPS_PORT: u16 = 11993;
 /// How long the start may take on a busy machine.
 const START: Duration = Duration::from_secs(30);
 /// How long a graceful end may take.
@@ -57,26 +60,29 @@ pub(crate) struct Mailward {
     child: Child,
     address: SocketAddr,
     tls_address: SocketAddr,
+    imaps_address: SocketAddr,
     certificates: Certificates,
     heard: Shared,
     start: Duration,
     directory: TempDir,
 }
 
-/// Starts Mailward in front of `server`.
+/// Starts Mailward in front of a server's POP3 and IMAP.
 ///
 /// # Errors
 /// When it does not come to listen; the error holds what it logged.
-pub(crate) fn start(server: SocketAddr) -> io::Result<Mailward> {
+pub(crate) fn start(server: &Server) -> io::Result<Mailward> {
     let directory = tempfile::Builder::new().prefix("mailward-demo-").tempdir()?;
     for name in ["state", "spool"] {
         DirBuilder::new().mode(0o700).create(directory.path().join(name))?;
     }
     let address = free_address(PORT)?;
     let tls_address = free_address(TLS_PORT)?;
+    let imaps_address = free_address(IMAPS_PORT)?;
     let certificates = certificates::make(directory.path())?;
     let path = directory.path().join("mailward.toml");
-    fs::write(&path, configuration(&directory, &certificates, [address, tls_address], server))?;
+    let listeners = [address, tls_address, imaps_address];
+    fs::write(&path, configuration(&directory, &certificates, listeners, server))?;
 
     let begun = Instant::now();
     let mut child = Command::new("/proc/self/exe")
@@ -102,8 +108,16 @@ pub(crate) fn start(server: SocketAddr) -> io::Result<Mailward> {
     if let Some(log) = child.stderr.take() {
         listen(log, Arc::clone(&heard), log_line)?;
     }
-    let mut mailward =
-        Mailward { child, address, tls_address, certificates, heard, start: Duration::ZERO, directory };
+    let mut mailward = Mailward {
+        child,
+        address,
+        tls_address,
+        imaps_address,
+        certificates,
+        heard,
+        start: Duration::ZERO,
+        directory,
+    };
     if !mailward.until(START, |heard| heard.listening || heard.ended) || mailward.ended() {
         let log = lock(&mailward.heard).log.join("\n  ");
         return Err(io::Error::other(format!("Mailward does not start. It said:\n  {log}")));
@@ -115,9 +129,10 @@ pub(crate) fn start(server: SocketAddr) -> io::Result<Mailward> {
 fn configuration(
     directory: &TempDir,
     certificates: &Certificates,
-    [listen, listen_tls]: [SocketAddr; 2],
-    server: SocketAddr,
+    [listen, listen_tls, listen_imaps]: [SocketAddr; 3],
+    server: &Server,
 ) -> String {
+    let (pop3, imap) = (server.address(), server.imap_address());
     let (cert, key) = (certificates.cert.display(), certificates.key.display());
     let base = directory.path().display();
     format!(
@@ -138,6 +153,10 @@ fn configuration(
          name = \"pop3s\"\n\
          protocol = \"pop3\"\n\
          address = [\"{listen_tls}\"]\n\n\
+         [[listener]]\n\
+         name = \"imaps\"\n\
+         protocol = \"imap\"\n\
+         address = [\"{listen_imaps}\"]\n\n\
          [client-tls.demo]\n\
          certificates = [{{ cert = \"{cert}\", key = \"{key}\" }}]\n\n\
          [[session-acl]]\n\
@@ -145,8 +164,15 @@ fn configuration(
          from = [\"127.0.0.0/8\"]\n\n\
          [[command-acl]]\n\
          name = \"demo\"\n\
-         plug-to = [\"{server}\"]\n\
+         protocol = [\"pop3\"]\n\
+         plug-to = [\"{pop3}\"]\n\
          server-tls = \"off\"\n\n\
+         [[command-acl]]\n\
+         name = \"demo-imap\"\n\
+         protocol = [\"imap\"]\n\
+         plug-to = [\"{imap}\"]\n\
+         server-tls = \"off\"\n\
+         metadata = \"strict\"\n\n\
          [antivirus.builtin]\n\
          signatures = [\"builtin:test\"]\n\n\
          [[doc-acl]]\n\
@@ -198,6 +224,11 @@ impl Mailward {
         self.tls_address
     }
 
+    /// Where clients of IMAP connect, by implicit TLS.
+    pub(crate) const fn imaps_address(&self) -> SocketAddr {
+        self.imaps_address
+    }
+
     /// What it shows to clients.
     pub(crate) const fn certificates(&self) -> &Certificates {
         &self.certificates
@@ -215,7 +246,9 @@ impl Mailward {
 
     /// The supervisor first, then the children that live, as reported.
     pub(crate) fn processes(&self) -> Vec<Process> {
-        lock(&self.heard).processes.clone()
+        let mut processes = lock(&self.heard).processes.clone();
+        processes.retain(|process| Path::new("/proc").join(process.pid.to_string()).exists());
+        processes
     }
 
     /// The MAIL record of a message number, waiting a moment for it to come through the pipe.
@@ -229,8 +262,8 @@ impl Mailward {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Ends it as `systemctl stop` would, and kills it if that takes too long.
-    pub(crate) fn stop(&mut self) {
+    /// Ends it as `systemctl stop` would. Whether it ended; where that takes too long it is killed.
+    pub(crate) fn stop(&mut self) -> bool {
         if let Ok(pid) = i32::try_from(self.child.id()) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         }
@@ -238,8 +271,10 @@ impl Mailward {
         while !self.ended() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(5));
         }
+        let ended = self.ended();
         let _ = self.child.kill();
         let _ = self.child.wait();
+        ended
     }
 
     fn until(&self, patience: Duration, done: impl Fn(&Heard) -> bool) -> bool {

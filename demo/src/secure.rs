@@ -1,30 +1,13 @@
 //! The part of the story that is about TLS: the same mail in clear text, by STLS and by implicit TLS, and where the key is.
-use crate::certificates::NAME;
 use crate::mailward::{Mailward, is_root};
 use crate::server::{PASSWORD, USER};
-use policy::tls::{ServerTls, Trust};
+use crate::tls_client::{By, Session};
 use std::fs::File;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
-use std::time::Duration;
-use tls::{Channel, Connector, Keyholder, NoKeys, Secured, ServerFiles};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
-/// For a handshake, and for each answer.
-const PATIENCE: Duration = Duration::from_secs(20);
-const PIECE: usize = 64 * 1024;
-
-/// How the client comes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum By {
-    Stls,
-    Implicit,
-}
-
-/// Fetches the first mail by each way; true if it arrived as the server holds it, and if the key is where it belongs.
+/// Fetches the first mail by each way; true if it arrived as the server holds it.
 pub(crate) fn tell(out: &mut impl Write, mail: &[u8], mailward: &Mailward) -> io::Result<bool> {
     writeln!(out, "  TLS, with a certificate made for this run: mail 1 again, by")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -38,22 +21,25 @@ pub(crate) fn tell(out: &mut impl Write, mail: &[u8], mailward: &Mailward) -> io
         let words = if same { "identical" } else { "CHANGED" };
         writeln!(out, "    {name:<13} port {:<6} {described:<36} {words}", address.port())?;
     }
-    kept &= show_key(out, mailward)?;
     writeln!(out)?;
     Ok(kept)
 }
 
-/// Says whose memory has the private key.
-fn show_key(out: &mut impl Write, mailward: &Mailward) -> io::Result<bool> {
+/// Says whose memory has the private key; true if it is where it belongs.
+pub(crate) fn show_key(out: &mut impl Write, mailward: &Mailward) -> io::Result<bool> {
     if !is_root() {
-        writeln!(out, "  The private key is the keyholder's; as root its number is looked for in memory.")?;
+        writeln!(out, "  The private key is the keyholder's; as root its number is looked for in memory.\n")?;
         return Ok(true);
     }
     let processes = mailward.processes();
     let mut holders = Vec::new();
     for process in &processes {
-        if holds(process.pid, &mailward.certificates().number)? {
-            holders.push(process.role.clone());
+        match holds(process.pid, &mailward.certificates().number) {
+            Ok(true) => holders.push(process.role.clone()),
+            Ok(false) => {}
+            // A scanner ends after some mails, and another takes its place.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
         }
     }
     writeln!(
@@ -62,6 +48,7 @@ fn show_key(out: &mut impl Write, mailward: &Mailward) -> io::Result<bool> {
         processes.len(),
         if holders.is_empty() { "NONE".to_owned() } else { holders.join(" and ") }
     )?;
+    writeln!(out)?;
     Ok(holders == ["keyholder"])
 }
 
@@ -91,26 +78,7 @@ fn holds(pid: u32, number: &[u8]) -> io::Result<bool> {
 
 /// Logs in and fetches mail 1; its octets, and what the handshake agreed on.
 async fn fetch(by: By, address: SocketAddr, mailward: &Mailward) -> io::Result<(Vec<u8>, String)> {
-    let ca = &mailward.certificates().ca;
-    let settings = ServerTls { trust: Trust::Path(ca.clone()), ..ServerTls::default() };
-    let files = ServerFiles { ca: vec![std::fs::read(ca)?], chain: None };
-    let nobody: Arc<dyn Keyholder> = Arc::new(NoKeys);
-    let connector = Connector::new(&settings, &files, &[], &nobody).map_err(io::Error::other)?;
-    let mut stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    if by == By::Stls {
-        let mut piece = [0; 512];
-        let _ = stream.read(&mut piece).await?;
-        stream.write_all(b"STLS\r\n").await?;
-        let count = stream.read(&mut piece).await?;
-        if !piece.get(..count).is_some_and(|answer| answer.starts_with(b"+OK")) {
-            return Err(io::Error::other("STLS was refused"));
-        }
-    }
-    let Secured { stream, channel, .. } =
-        connector.connect(stream, NAME, PATIENCE).await.map_err(|failure| io::Error::other(failure.why))?;
-    let described = channel.describe();
-    let mut session = Session { stream, channel, unread: Vec::new() };
+    let mut session = Session::connect(by, address, mailward).await?;
     if by == By::Implicit {
         session.line().await?;
     }
@@ -132,41 +100,5 @@ async fn fetch(by: By, address: SocketAddr, mailward: &Mailward) -> io::Result<(
     }
     session.say("QUIT").await?;
     session.line().await?;
-    Ok((mail, described))
-}
-
-/// A session behind TLS.
-struct Session {
-    stream: TcpStream,
-    channel: Channel,
-    unread: Vec<u8>,
-}
-
-impl Session {
-    async fn say(&mut self, command: &str) -> io::Result<()> {
-        self.channel.say(format!("{command}\r\n").as_bytes());
-        let mut records = Vec::new();
-        self.channel.flush(&mut records)?;
-        self.stream.write_all(&records).await
-    }
-
-    /// With its end.
-    async fn line(&mut self) -> io::Result<Vec<u8>> {
-        let (mut records, mut plain) = (vec![0; PIECE], vec![0; 2 * PIECE]);
-        loop {
-            if let Some(at) = memchr::memchr(b'\n', &self.unread) {
-                let rest = self.unread.split_off(at + 1);
-                return Ok(std::mem::replace(&mut self.unread, rest));
-            }
-            let mut filled = 0;
-            self.channel.pending(&mut plain, &mut filled);
-            if filled == 0 {
-                let count = self.stream.read(&mut records).await?;
-                let came = records.get(..count).filter(|came| !came.is_empty());
-                let came = came.ok_or(io::ErrorKind::UnexpectedEof)?;
-                self.channel.hear(came, &mut plain, &mut filled).map_err(io::Error::other)?;
-            }
-            self.unread.extend_from_slice(plain.get(..filled).unwrap_or_default());
-        }
-    }
+    Ok((mail, session.describe()))
 }

@@ -1,5 +1,7 @@
 //! A small POP3 server on loopback that serves the sample mailbox to user `demo`. A stand-in for a real one so that
-//! the demonstration needs nothing installed; it speaks RFC 1939 and 2449 as far as mail clients use them.
+//! the demonstration needs nothing installed; it speaks RFC 1939 and 2449 as far as mail clients use them. By IMAP:
+//! `imap_server.rs`.
+use crate::imap_server::{self, Mailboxes};
 use crate::mailbox::Mail;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -15,16 +17,28 @@ pub(crate) const PASSWORD: &str = "demo";
 #[derive(Debug)]
 pub(crate) struct Server {
     address: SocketAddr,
+    imap_address: SocketAddr,
+    mailboxes: Arc<Mailboxes>,
 }
 
 impl Server {
-    /// Where it listens.
+    /// Where it listens for POP3.
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
     }
+
+    /// Where it listens for IMAP.
+    pub(crate) const fn imap_address(&self) -> SocketAddr {
+        self.imap_address
+    }
+
+    /// What clients uploaded to it.
+    pub(crate) fn sent(&self) -> Vec<Vec<u8>> {
+        self.mailboxes.sent()
+    }
 }
 
-/// Starts the server on a free port.
+/// Starts the server on free ports.
 ///
 /// # Errors
 /// When loopback cannot be bound.
@@ -32,6 +46,7 @@ pub(crate) fn start(mails: &[Mail]) -> io::Result<Server> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     let maildrop: Arc<Vec<Vec<u8>>> = Arc::new(mails.iter().map(|mail| mail.bytes.clone()).collect());
+    let (imap_address, mailboxes) = imap_server::start(&maildrop)?;
     thread::Builder::new().name("mail server".into()).spawn(move || {
         for client in listener.incoming().flatten() {
             let maildrop = Arc::clone(&maildrop);
@@ -39,7 +54,7 @@ pub(crate) fn start(mails: &[Mail]) -> io::Result<Server> {
             let _ = thread::Builder::new().spawn(move || Session::new(client, &maildrop)?.serve());
         }
     })?;
-    Ok(Server { address })
+    Ok(Server { address, imap_address, mailboxes })
 }
 
 struct Session<'a> {

@@ -10,7 +10,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 /// What the client got of one mail.
-enum Got {
+pub(crate) enum Got {
     Identical,
     Notice,
     PartGone,
@@ -36,7 +36,8 @@ impl Got {
         }
     }
 
-    const fn keeps(&self, promise: Promise) -> bool {
+    /// Whether a promise was kept.
+    pub(crate) const fn keeps(&self, promise: Promise) -> bool {
         match promise {
             Promise::Identical => matches!(self, Self::Identical),
             Promise::Stopped => matches!(self, Self::Notice | Self::PartGone | Self::Refused),
@@ -71,15 +72,11 @@ pub(crate) fn world(
     }
     let octets: usize = mails.iter().map(|mail| mail.bytes.len()).sum();
     writeln!(out, "  mailbox       {} mails, {:.1} MB", mails.len(), megabytes(octets))?;
-    writeln!(out, "  mail server   {} (POP3, a sample server)", server.address())?;
-    writeln!(
-        out,
-        "  Mailward      {} (POP3), listening after {} ms",
-        mailward.address(),
-        mailward.start_time().as_millis()
-    )?;
+    writeln!(out, "  mail server   {} (POP3), {} (IMAP), a sample", server.address(), server.imap_address())?;
+    writeln!(out, "  Mailward      {} (POP3), {} (IMAP)", mailward.address(), mailward.imaps_address())?;
     writeln!(out, "  engine        builtin, with the test signature only")?;
-    writeln!(out, "  all ready after {:.1} s\n", took.as_secs_f64())
+    let start = mailward.start_time().as_millis();
+    writeln!(out, "  all ready after {:.1} s, of which Mailward took {start} ms\n", took.as_secs_f64())
 }
 
 /// Reads every mail through Mailward and says what became of it. True if every promise was kept.
@@ -126,7 +123,8 @@ pub(crate) fn mails(out: &mut impl Write, mails: &[Mail], mailward: &mut Mailwar
     Ok(kept)
 }
 
-fn compare(mail: &Mail, retrieved: &Retrieved) -> Got {
+/// What became of a mail.
+pub(crate) fn compare(mail: &Mail, retrieved: &Retrieved) -> Got {
     match retrieved {
         Retrieved::Refused => Got::Refused,
         Retrieved::Mail(bytes) if Sha256::digest(bytes) == Sha256::digest(&mail.bytes) => {
@@ -144,7 +142,7 @@ fn compare(mail: &Mail, retrieved: &Retrieved) -> Got {
     }
 }
 
-fn contains(bytes: &[u8], part: &[u8]) -> bool {
+pub(crate) fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
 
@@ -268,18 +266,21 @@ pub(crate) fn ending(
     if !once {
         let port = mailward.address().port();
         writeln!(out, "\n  Connect your own client: POP3, 127.0.0.1, port {port}, clear text or")?;
-        let (tls, ca) = (mailward.tls_address().port(), &mailward.certificates().ca);
-        writeln!(out, "  STLS; or implicit TLS, localhost, port {tls}, authority")?;
-        writeln!(out, "  {},", ca.display())?;
+        let (tls, imaps) = (mailward.tls_address().port(), mailward.imaps_address().port());
+        let ca = mailward.certificates().ca.display();
+        writeln!(out, "  STLS; or implicit TLS, localhost, POP3 port {tls}, IMAP port {imaps}, authority")?;
+        writeln!(out, "  {ca},")?;
         writeln!(out, "  user \"{USER}\", password \"{PASSWORD}\". For example:")?;
         writeln!(out, "    curl -s pop3://{USER}:{PASSWORD}@127.0.0.1:{port}/8")?;
+        writeln!(out, "    curl -s --cacert {ca} \\")?;
+        writeln!(out, "      'imaps://{USER}:{PASSWORD}@localhost:{imaps}/INBOX;UID=8'")?;
         writeln!(out, "  Its configuration: {}", mailward.configuration().display())?;
         writeln!(out, "  Ctrl-C ends it.")?;
     }
     Ok(())
 }
 
-fn paint(words: &str, good: bool) -> String {
+pub(crate) fn paint(words: &str, good: bool) -> String {
     if io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
         format!("\x1b[{}m{words}\x1b[0m", if good { 32 } else { 31 })
     } else {
@@ -287,7 +288,7 @@ fn paint(words: &str, good: bool) -> String {
     }
 }
 
-fn shorten(text: &str, width: usize) -> String {
+pub(crate) fn shorten(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }

@@ -26,6 +26,7 @@ use ipc::log::Level;
 use ipc::supervisor_lookup::ToLookup;
 use ipc::supervisor_scanner::Purpose;
 use ipc::supervisor_worker::NoServer;
+use nix::sys::signal::{SigSet, Signal};
 use policy::model::Policy;
 use policy::time::Clock;
 use std::io;
@@ -173,6 +174,8 @@ pub(crate) async fn run(supervisor: &mut Supervisor, mut events: mpsc::Receiver<
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut child = signal(SignalKind::child())?;
+    // Whoever started the service may have had them blocked, which is inherited.
+    SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD]).thread_unblock()?;
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     supervisor.fill();
