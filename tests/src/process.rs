@@ -5,7 +5,8 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::process::{Child, Command, Stdio};
 
-/// A child process, killed and reaped when dropped.
+/// A child process, killed and reaped when dropped. What it started is killed too: workers of rspamd and spamd outlive the
+/// process that a signal takes from them.
 #[derive(Debug)]
 pub struct Daemon {
     child: Child,
@@ -46,9 +47,13 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        let below = descendants(self.child.id());
         let _ = kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGCONT);
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for pid in below {
+            let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+        }
     }
 }
 
@@ -56,6 +61,11 @@ impl Drop for Daemon {
 pub fn children(pid: u32) -> Vec<u32> {
     let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     text.split_whitespace().map(|word| word.parse().unwrap()).collect()
+}
+
+/// Children of a process, and theirs.
+fn descendants(pid: u32) -> Vec<u32> {
+    children(pid).into_iter().flat_map(|child| [vec![child], descendants(child)].concat()).collect()
 }
 
 /// Whether the process exists and is no zombie.

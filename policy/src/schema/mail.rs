@@ -247,7 +247,12 @@ const HTML_FILTER: &[Entry] = &[
 
 const ANTIVIRUS: &[Entry] = &[
     now("type", Kind::Word(&[word("builtin"), word("clamd"), word("icap")]), "", "By default the name."),
-    now("signatures", TEXTS, "[\"builtin:test\"]", "builtin: files and folders of hashes, body signatures and YARA rules."),
+    now(
+        "signatures",
+        TEXTS,
+        "[\"builtin:test\"]",
+        "builtin: files and folders of hashes, body signatures and YARA rules.",
+    ),
     now(
         "socket",
         Kind::Text,
