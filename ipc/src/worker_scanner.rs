@@ -110,6 +110,8 @@ pub struct Judged {
     pub disposition: Disposition,
     /// Of what is delivered, where it was wanted.
     pub map: Option<Map>,
+    /// Keywords that the mail gets in its mailbox, of those that the rules name.
+    pub keywords: Vec<String>,
     /// Name of the rule that decided.
     pub rule: String,
     /// Nothing is enforced (`enforce = "monitor"`): what would have become of the mail.

@@ -260,6 +260,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
                 sha256,
                 disposition,
                 map: Some(Map { length: 7, recognised: true }),
+                keywords: vec!["$Junk".into()],
                 rule: "standard-clean".into(),
                 would: Some(MailAction::Replace),
                 statuses: StatusSet::of(Status::Clean),

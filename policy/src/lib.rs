@@ -18,6 +18,7 @@ mod host_name;
 pub mod html;
 pub mod intercept;
 pub mod judge;
+pub mod keyword;
 pub mod list;
 pub mod load;
 pub mod locked;

@@ -10,6 +10,7 @@ use crate::status::{Status, StatusSet};
 use crate::time::Zone;
 use crate::tls::{ClientMode, ClientTls, Required, ServerTls};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// What a worker of one tenant knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +39,8 @@ pub struct WorkerSlice {
     pub refuse_delete: bool,
     /// Names of the engines by the policy's index.
     pub engines: Vec<String>,
+    /// Keywords that a rule of the tenant may give a mail; another one a scanner has invented.
+    pub keywords: Vec<String>,
     /// Statuses that a mail which passes unchanged can have by the tenant's rules; what else a scanner passes is a lie.
     pub passes: StatusSet,
 }
@@ -59,6 +62,8 @@ pub struct ScannerSlice {
     pub zone: Zone,
     /// By the policy's index of the command-acl: whether it only monitors.
     pub monitors: Vec<bool>,
+    /// Likewise: whether clients of IMAP learn nothing of a mail before it is judged (`metadata = "strict"`).
+    pub strict: Vec<bool>,
     /// Engines by the policy's index.
     pub engines: Vec<Engine>,
     /// Spam filters by the policy's index.
@@ -141,6 +146,7 @@ impl Policy {
             copy_cache: self.service.copy_cache,
             refuse_delete: self.refuse_delete,
             engines: self.engines.iter().map(|engine| engine.name.clone()).collect(),
+            keywords: self.keywords(tenant),
             passes: self.passes(tenant),
         }
     }
@@ -169,6 +175,7 @@ impl Policy {
                 .iter()
                 .map(|acl| self.reaches(acl, tenant) && acl.session.monitor)
                 .collect(),
+            strict: self.command_acls.iter().map(|acl| acl.session.imap.strict).collect(),
             engines: self.engines.clone(),
             spam_filters: self.spam_filters.clone(),
             server_tls: (0_u16..)
@@ -200,6 +207,11 @@ impl Policy {
         let accepting = rules().filter(|rule| rule.action == MailAction::Accept);
         let clean = StatusSet::of(Status::Clean);
         StatusSet::naming(accepting.flat_map(|rule| rule.virus.unwrap_or(clean).iter()))
+    }
+
+    fn keywords(&self, tenant: u16) -> Vec<String> {
+        let rules = self.mail_acls.iter().filter(|rule| one_of(&rule.when.tenants, tenant));
+        rules.flat_map(|rule| rule.keywords.iter().cloned()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Whether a session of this tenant can be under this rule: it accepts, and its conditions and those of one of its

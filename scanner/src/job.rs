@@ -75,7 +75,7 @@ pub(crate) async fn judge(
     } else {
         inspect(&job, &mail, engines, filter).await
     };
-    let Verdict { outcome, rule, would, fields } = rules::decide(&job, &inspection, mail.bytes());
+    let Verdict { outcome, rule, would, fields, keywords } = rules::decide(&job, &inspection, mail.bytes());
     // What only monitors delivers the server's octets.
     let monitors = job.slice.monitors.get(usize::from(job.scan.context.command_rule)) == Some(&true);
     let canonical = inspection.canonical.as_deref().filter(|_| !monitors);
@@ -142,6 +142,7 @@ pub(crate) async fn judge(
         sha256,
         disposition,
         map,
+        keywords,
         rule,
         would,
         statuses: inspection.statuses,
@@ -352,6 +353,7 @@ pub(crate) fn unreadable(lease: LeaseId, sha256: Sha256, why: &str) -> Judged {
         sha256,
         disposition: Disposition::Defer,
         map: None,
+        keywords: Vec::new(),
         rule: String::new(),
         would: None,
         statuses: StatusSet::of(Status::Error),

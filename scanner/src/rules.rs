@@ -21,6 +21,8 @@ pub(crate) struct Verdict {
     pub(crate) would: Option<MailAction>,
     /// What becomes of the header, if the mail passes.
     pub(crate) fields: HeaderChanges,
+    /// Keywords of IMAP that it gets, if it passes.
+    pub(crate) keywords: Vec<String>,
 }
 
 /// What becomes of a mail.
@@ -125,19 +127,21 @@ pub(crate) fn decide(job: &Job<'_>, inspection: &Inspection<'_>, mail: &[u8]) ->
     };
     if all_monitored && !withheld && outcome != Outcome::Accept {
         let would = Some(outcome.action());
-        return Verdict { outcome: Outcome::Accept, rule, would, fields: HeaderChanges::default() };
+        let (fields, keywords) = (HeaderChanges::default(), Vec::new());
+        return Verdict { outcome: Outcome::Accept, rule, would, fields, keywords };
     }
     let would = would_mail.into_iter().chain(parts.would).max().filter(|would| *would > outcome.action());
-    // A client of IMAP has seen the header before the mail is judged; what it uploads it has not.
-    let unseen = context.protocol == Protocol::Pop3 || context.direction == Direction::Upload;
-    let passes = matches!(outcome, Outcome::Accept | Outcome::Change(_));
-    let fields = judgement
-        .rule
-        .filter(|rule| rule.action == MailAction::Accept && !rule.monitor)
-        .filter(|_| unseen && passes && inspection.recognised)
-        .map(|rule| rule.fields.clone())
-        .unwrap_or_default();
-    Verdict { outcome, rule, would, fields }
+    let passes = matches!(outcome, Outcome::Accept | Outcome::Change(_)) && !all_monitored;
+    let marking = judgement.rule.filter(|rule| passes && rule.action == MailAction::Accept && !rule.monitor);
+    // A client of IMAP may have seen the header before the mail is judged.
+    let strict = job.slice.strict.get(usize::from(context.command_rule)) == Some(&true);
+    let unseen = context.protocol == Protocol::Pop3 || context.direction == Direction::Upload || strict;
+    let readable = inspection.recognised || inspection.canonical.is_some();
+    let fields = marking.filter(|_| unseen && readable).map(|rule| rule.fields.clone());
+    let in_a_mailbox = context.protocol == Protocol::Imap && context.direction == Direction::Download;
+    let keywords = marking.filter(|_| in_a_mailbox).map(|rule| rule.keywords.clone());
+    let (fields, keywords) = (fields.unwrap_or_default(), keywords.unwrap_or_default());
+    Verdict { outcome, rule, would, fields, keywords }
 }
 
 impl Outcome {

@@ -419,6 +419,7 @@ impl<M: Machine> Driver<M> {
                 | Event::Replaced { .. }
                 | Event::Delivered { .. }
                 | Event::Forgotten { .. }
+                | Event::NotMarked { .. }
                 | Event::CopyFailed(_)
                 | Event::StartTls
                 | Event::Refused { .. }

@@ -54,10 +54,15 @@ impl Generation {
             copy_cache,
             refuse_delete,
             engines,
+            keywords,
             passes,
         } = slice;
         let login_deadline = login.deadline;
-        let settings = |rules| Rc::new(Settings { rules, login: login.clone(), refuse_delete, copy_cache });
+        let keywords: Rc<[String]> = keywords.into();
+        let settings = |rules| {
+            let (login, keywords) = (login.clone(), Rc::clone(&keywords));
+            Rc::new(Settings { rules, login, refuse_delete, copy_cache, keywords })
+        };
         let before_login = settings(SessionRules::before_login());
         let rules = rules.into_iter().map(|rule| rule.map(settings)).collect();
         Self {

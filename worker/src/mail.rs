@@ -204,7 +204,7 @@ impl<M: Machine> Session<M> {
                     self.originals.hold(Original::new(hand.number, Rc::clone(mail), facts));
                 }
                 if M::KEEPS_COPIES {
-                    return self.give(hand.number, copy);
+                    return self.give(hand.number, copy, judged.keywords);
                 }
                 self.copies.keep(hand.number, Rc::clone(&copy), self.generation.copy_cache);
                 if hand.patience.is_some() {
@@ -222,7 +222,7 @@ impl<M: Machine> Session<M> {
     }
 
     /// The machine keeps the copy; of a changed one we know until it is on record.
-    fn give(&mut self, number: u32, copy: Rc<Copy>) {
+    fn give(&mut self, number: u32, copy: Rc<Copy>, keywords: Vec<String>) {
         let changed = copy.is_changed();
         let counter =
             if changed { &mut self.counters.mails_replaced } else { &mut self.counters.mails_passed };
@@ -230,7 +230,7 @@ impl<M: Machine> Session<M> {
         if changed {
             self.unrecorded.push((number, Rc::clone(&copy)));
         }
-        self.driver.tell(Input::Scanned { number, copy, changed });
+        self.driver.tell(Input::Scanned { number, copy, changed, keywords });
     }
 
     /// Refuses a mail in hand for now.
@@ -419,6 +419,7 @@ impl<M: Machine> Session<M> {
             found: hand.found,
             engines,
             passes: self.generation.passes,
+            keywords: Rc::clone(&self.settings.keywords),
             parts: self.admission.protocol == Protocol::Imap && hand.direction == Direction::Download,
             context: Context {
                 session: self.id,

@@ -30,6 +30,8 @@ pub(crate) struct Question {
     pub(crate) engines: Rc<[String]>,
     /// Statuses that a mail which passes can have by the rules.
     pub(crate) passes: StatusSet,
+    /// Keywords that the rules name.
+    pub(crate) keywords: Rc<[String]>,
 }
 
 /// The way there and back.
@@ -70,7 +72,7 @@ pub(crate) fn trip(lease: LeaseId, pair: OwnedFd, mail: Rc<SealedMail>, question
         let link: Link<ScanJob, Judged> =
             Link::new(pair).map_err(|_| Lost::Internal("no link to the scanner"))?;
         let output = memfd::create(c"output").map_err(|_| Lost::Internal("cannot make a memory file"))?;
-        let Question { found, parts, context, engines, passes } = question;
+        let Question { found, parts, context, engines, passes, keywords } = question;
         let create = || memfd::create(c"map").map_err(|_| Lost::Internal("cannot make a memory file"));
         let map = if parts { Some(create()?) } else { None };
         let max_output = max_output(mail.length());
@@ -80,7 +82,8 @@ pub(crate) fn trip(lease: LeaseId, pair: OwnedFd, mail: Rc<SealedMail>, question
         descriptors.extend(map.as_ref().map(AsFd::as_fd));
         link.send(&job, &descriptors).await.map_err(lost)?;
         let (judged, _no_descriptors) = link.recv().await.map_err(lost)?;
-        let expected = Expected { lease, sha256: mail.sha256(), found, engines: &engines, passes };
+        let sha256 = mail.sha256();
+        let expected = Expected { lease, sha256, found, engines: &engines, passes, keywords: &keywords };
         match believe(&judged, &expected)
             .and_then(|()| decide(&judged, mail, output, max_output, map.as_ref()))
         {
@@ -105,6 +108,7 @@ struct Expected<'a> {
     found: StatusSet,
     engines: &'a [String],
     passes: StatusSet,
+    keywords: &'a [String],
 }
 
 /// Whether an answer is about this mail, complete, and free of contradictions.
@@ -114,6 +118,7 @@ fn believe(judged: &Judged, expected: &Expected<'_>) -> Result<(), &'static str>
         sha256,
         disposition,
         map: _,
+        keywords,
         rule,
         would,
         statuses,
@@ -134,6 +139,12 @@ fn believe(judged: &Judged, expected: &Expected<'_>) -> Result<(), &'static str>
     };
     if rule.len() > ANSWER_TEXT || reason.len() > ANSWER_TEXT || answers.iter().any(long) {
         return Err("the scanner's answer is over its limits");
+    }
+    // It stands in a command of ours: no word but the operator's gets there.
+    if keywords.len() > expected.keywords.len()
+        || !keywords.iter().all(|word| expected.keywords.contains(word))
+    {
+        return Err("the scanner names a keyword that no rule names");
     }
     let wordy = |answer: &SpamAnswer| {
         [&answer.filter, &answer.symbols, &answer.detail].iter().any(|text| text.len() > ANSWER_TEXT)

@@ -223,6 +223,9 @@ impl<M: Machine> Session<M> {
                 self.note(Level::Debug, "command refused", &detail);
             }
             Event::Forgotten { number } => self.forget(number),
+            Event::NotMarked { keywords } => {
+                self.note(Level::Warn, "the server does not take the keywords of a mail", &keywords);
+            }
             Event::Selected { mailbox, uid_validity } => self.selected(mailbox, uid_validity),
             // Handled by `relay`, which it ends or halts.
             Event::Close(_) | Event::StartTls | Event::CopyFailed(_) | Event::WantServer { .. } => {}

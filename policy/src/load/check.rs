@@ -6,7 +6,7 @@ use crate::conditions::{Conditions, one_of};
 use crate::diagnostic::{At, Sink};
 use crate::engine::EngineKind;
 use crate::model::{CommandAcl, HeaderChanges, MailAcl, MailAction, Policy};
-use crate::names::Protocol;
+use crate::names::{Direction, Protocol};
 use crate::notice::Notice;
 use crate::status::{Status, StatusSet};
 use crate::tls::ClientMode;
@@ -204,15 +204,8 @@ fn mail_rules(sink: &Sink<'_>, policy: &Policy, places: &Places) {
             );
         }
     }
-    let imap = policy.listeners.iter().any(|listener| listener.protocol == Protocol::Imap);
     for (rule, Place { at, .. }) in policy.mail_acls.iter().zip(&places.mail_acls) {
-        if imap && !rule.fields.is_empty() && one_of(&rule.when.protocols, Protocol::Imap) {
-            sink.warn(
-                at,
-                "this rule changes headers, which a client of IMAP has seen before the mail is judged: there it does not",
-                "write protocol = [\"pop3\"] to say so",
-            );
-        }
+        marks(sink, policy, rule, at);
     }
     if !undecided.is_empty() {
         let names = undecided.iter().map(|status| status.name()).collect::<Vec<_>>().join(", ");
@@ -220,6 +213,38 @@ fn mail_rules(sink: &Sink<'_>, policy: &Policy, places: &Places) {
             &places.start,
             format!("no mail rule decides about every mail that is {names}: what is left is deferred"),
             "write standard-rules = true, or a last [[mail-acl]] without `virus`",
+        );
+    }
+}
+
+/// What a rule does to the mails that it accepts, and where it cannot.
+fn marks(sink: &Sink<'_>, policy: &Policy, rule: &MailAcl, at: &At) {
+    let spoken = policy.listeners.iter().any(|listener| listener.protocol == Protocol::Imap);
+    let down = rule.directions.is_empty() || rule.directions.contains(&Direction::Download);
+    let imap = spoken && down && one_of(&rule.when.protocols, Protocol::Imap);
+    let mut downloads = (0_u16..).zip(&policy.command_acls).filter(|(index, acl)| {
+        imap && one_of(&rule.when.parents, *index)
+            && one_of(&acl.when.protocols, Protocol::Imap)
+            && acl.accept
+            && acl.session.download.scan
+    });
+    if !rule.keywords.is_empty() && downloads.clone().next().is_none() {
+        sink.warn(
+            at,
+            "this rule sets keywords, which only mails that are downloaded by IMAP have: it never does",
+            "remove `keyword`, or limit the rule less",
+        );
+    }
+    if !rule.fields.is_empty()
+        && let Some((_, acl)) = downloads.find(|(_, acl)| !acl.session.imap.strict)
+    {
+        sink.warn(
+            at,
+            format!(
+                "this rule changes headers, which a client of IMAP has seen before the mail is judged: under `{}` it does not",
+                acl.session.name
+            ),
+            "write metadata = \"strict\" there, or protocol = [\"pop3\"] here to say so",
         );
     }
 }
@@ -251,6 +276,7 @@ fn by_conditions(rules: &[MailAcl]) -> Walk<'_> {
         whole_body: false,
         notice: Notice::default(),
         fields: HeaderChanges::default(),
+        keywords: Vec::new(),
         monitor: false,
         when: Conditions { parents: Vec::new(), ..rule.when.clone() },
         ..rule.clone()

@@ -6,6 +6,7 @@ use super::fields;
 use super::rules::{monitors, name};
 use super::{Named, Place};
 use crate::comparison::{Comparison, SpamCondition, parse_score};
+use crate::keyword::{MAX_KEYWORD, is_keyword};
 use crate::list::{Case, Patterns};
 use crate::model::{CommandAcl, DocAcl, HeaderMatch, MailAcl, MailAction, PartAction, TypeSource};
 use crate::names::Direction;
@@ -15,6 +16,8 @@ use crate::status::{Status, StatusSet};
 
 /// The notice that stands in the place of a part unless another is named.
 const REMOVED: Notice = Notice::Shipped(Shipped::Removed);
+/// Keywords of one rule.
+const MAX_KEYWORDS: usize = 16;
 const NOTICES: [(&str, Shipped); 3] =
     [("virus", Shipped::Virus), ("removed", Shipped::Removed), ("locked", Shipped::Locked)];
 
@@ -187,6 +190,7 @@ fn mail_acl(
         action: action.unwrap_or(MailAction::Defer),
         whole_body,
         fields: fields::changes(table, action),
+        keywords: keywords(table, action),
         notice: replace_body.and_then(|item| notice(&item, files)).unwrap_or_default(),
         monitor: monitors(table),
     }
@@ -261,6 +265,38 @@ fn statuses(item: &Item<'_>, place: &str) -> StatusSet {
     let words = Status::ALL.map(|status| (status.name(), status));
     let items = item.some_strings().unwrap_or_default();
     StatusSet::naming(items.iter().filter_map(|(item, _)| item.choice(place, &words)))
+}
+
+/// Keywords of IMAP (RFC 9051 section 9, `flag-keyword`): atoms, without case.
+fn keywords(table: &mut Table<'_>, action: Option<MailAction>) -> Vec<String> {
+    let Some(item) = table.take("keyword") else { return Vec::new() };
+    if action.is_some_and(|action| action != MailAction::Accept) {
+        table.sink.error(
+            &item.key_at,
+            "`keyword` belongs to rules that accept",
+            "remove it, or write action = \"accept\"",
+        );
+    }
+    let items = item.strings().unwrap_or_default();
+    if items.len() > MAX_KEYWORDS {
+        item.error(format!("there are more than {MAX_KEYWORDS} keywords"), "name fewer");
+    }
+    let mut keywords: Vec<String> = Vec::new();
+    for (item, text) in &items {
+        if text.starts_with('\\') {
+            item.error(format!("`{text}` is a flag that IMAP defines, and no keyword"), "write \"$Junk\"");
+        } else if !is_keyword(text) {
+            item.error(
+                format!("`{text}` is no keyword of IMAP"),
+                format!(
+                    "write \"$Junk\": at most {MAX_KEYWORD} letters, digits and signs, without blanks and ( ) {{ [ ] % * \" \\"
+                ),
+            );
+        } else if !keywords.iter().any(|known| known.eq_ignore_ascii_case(text)) {
+            keywords.push((*text).to_owned());
+        }
+    }
+    keywords
 }
 
 /// Types of documents: "image/*", "!text/plain".

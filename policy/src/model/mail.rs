@@ -39,6 +39,8 @@ pub struct MailAcl {
     pub notice: Notice,
     /// `subject-prefix`, `add-header`, `replace-header`, `remove-header`.
     pub fields: HeaderChanges,
+    /// `keyword`: each a keyword of IMAP, once.
+    pub keywords: Vec<String>,
     /// `enforce = "monitor"`.
     pub monitor: bool,
 }

@@ -1,6 +1,6 @@
 //! Phase 3: rules for parts and mails, filters, document types and engines.
 use super::Form::{Inner, List, Named, Single};
-use super::{Entry, Kind, REMOVE, Section, TEXTS, YES_NO, later, now, word};
+use super::{Entry, Kind, Section, TEXTS, YES_NO, later, now, word};
 
 const STATUSES: Kind = Kind::List(&Kind::Word(&[
     word("infected"),
@@ -141,9 +141,14 @@ const MAIL_ACL: &[Entry] = &[
         "subject-prefix",
         Kind::Text,
         "",
-        "accept: put before the subject; POP3 only, as all changes of headers.",
+        "accept: put before the subject. POP3, uploads, and IMAP with metadata = \"strict\", as all changes of headers.",
     ),
-    later("keyword", TEXTS, "", "IMAP keywords that are set: [\"$Junk\"].", REMOVE),
+    now(
+        "keyword",
+        TEXTS,
+        "",
+        "accept: keywords that the mail gets in the mailbox of the server when it is downloaded by IMAP: [\"$Junk\"].",
+    ),
     now("add-header", Kind::List(&Kind::Table("field")), "", "accept: header fields that are added."),
     now(
         "replace-header",

@@ -38,13 +38,18 @@ fn judged(rules: &str, mail: &[u8]) -> Judged {
 const NO_RULES: &str = "standard-rules = false\n";
 
 fn judged_in(direction: Direction, rules: &str, mail: &[u8]) -> Judged {
+    judged_by(Protocol::Pop3, direction, "", rules, mail)
+}
+
+/// `command`: lines of the command-acl.
+fn judged_by(protocol: Protocol, direction: Direction, command: &str, rules: &str, mail: &[u8]) -> Judged {
     let (top, rules) = match rules.strip_prefix(NO_RULES) {
         Some(rest) => (NO_RULES, rest),
         None => ("", rules),
     };
     let text = format!(
         "version = 1\n{top}[[listener]]\nprotocol = \"pop3\"\ntls = \"off\"\n[[session-acl]]\n[[command-acl]]\n\
-         plug-to = [\"192.0.2.1\"]\nserver-tls = \"off\"\n[antivirus.builtin]\n{rules}"
+         plug-to = [\"192.0.2.1\"]\nserver-tls = \"off\"\n{command}[antivirus.builtin]\n{rules}"
     );
     let notice = "Gone: {file}, {virus}.\n[cs]\nPry\u{10d}: {file}.\n";
     let files = |path: &Path| Ok(vec![(path.to_owned(), notice.to_owned())]);
@@ -66,7 +71,7 @@ fn judged_in(direction: Direction, rules: &str, mail: &[u8]) -> Judged {
         map: false,
         context: Context {
             session: SessionId(1),
-            protocol: Protocol::Pop3,
+            protocol,
             direction,
             client,
             client_name: None,
@@ -450,4 +455,51 @@ fn what_an_opaque_signature_wraps_is_shown_to_the_engines() {
     assert!(!String::from_utf8_lossy(judged.copy()).contains("smime.p7m"), "the body is gone");
     let other = self::judged("", &mail("application/pkcs7-mime", "smime.p7m", &signed(5)));
     assert!(other.verdict.statuses.is_clean(), "of no kind that is known, it is not opened");
+}
+
+/// Clean mail gets a keyword and a field.
+const MARKS: &str = "[[mail-acl]]\nvirus = [\"clean\"]\naction = \"accept\"\nkeyword = [\"$Junk\", \"Bulk\"]\n\
+                     add-header = [{ name = \"X-Bulk\", value = \"yes\" }]\n";
+
+#[test]
+fn keywords_are_for_mails_that_are_downloaded_by_imap() {
+    let mail = b"From: a@example.org\r\nSubject: offer\r\n\r\nBuy.\r\n";
+    let keywords = |protocol, direction, command, rules| {
+        judged_by(protocol, direction, command, rules, mail).verdict.keywords
+    };
+    use Direction::{Download, Upload};
+    assert_eq!(keywords(Protocol::Imap, Download, "", MARKS), ["$Junk", "Bulk"]);
+    assert!(keywords(Protocol::Pop3, Download, "", MARKS).is_empty());
+    assert!(keywords(Protocol::Imap, Upload, "", MARKS).is_empty());
+    let monitor = "enforce = \"monitor\"\n";
+    assert!(keywords(Protocol::Imap, Download, monitor, MARKS).is_empty());
+    assert!(
+        keywords(Protocol::Imap, Download, "", &MARKS.replace("keyword", "enforce = \"monitor\"\nkeyword"))
+            .is_empty()
+    );
+    let infected = judged_by(Protocol::Imap, Download, "", MARKS, &infected());
+    assert!(infected.verdict.keywords.is_empty());
+}
+
+#[test]
+fn headers_change_where_the_client_has_not_seen_them() {
+    let mail = b"From: a@example.org\r\nSubject: offer\r\n\r\nBuy.\r\n";
+    let changes =
+        |protocol, direction, command| judged_by(protocol, direction, command, MARKS, mail).copy.is_some();
+    use Direction::{Download, Upload};
+    let strict = "metadata = \"strict\"\n";
+    assert!(changes(Protocol::Pop3, Download, "") && changes(Protocol::Pop3, Download, strict));
+    assert!(changes(Protocol::Imap, Upload, ""));
+    assert!(!changes(Protocol::Imap, Download, ""));
+    assert!(changes(Protocol::Imap, Download, strict));
+    assert!(!changes(Protocol::Imap, Download, "metadata = \"strict\"\nenforce = \"monitor\"\n"));
+}
+
+#[test]
+fn a_mail_that_had_to_be_rebuilt_is_marked_too() {
+    let mail = b"From: a@example.org\r\nSubject: offer\r\n\r\nBuy\n now.\r\n";
+    let rules = MARKS.replace("\"clean\"", "\"clean\", \"malformed\"");
+    let judged = judged(&rules, mail);
+    let copy = String::from_utf8_lossy(judged.copy()).into_owned();
+    assert!(copy.contains("X-Bulk: yes\r\n") && !copy.contains("Buy\n"), "{copy}");
 }

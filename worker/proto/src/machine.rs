@@ -19,6 +19,8 @@ pub struct Settings {
     pub refuse_delete: bool,
     /// `copy-cache`, octets.
     pub copy_cache: u64,
+    /// Keywords that some mail rule may give a mail.
+    pub keywords: Rc<[String]>,
 }
 
 /// Whose greeting the client gets.
@@ -78,6 +80,8 @@ pub enum Input<'a> {
         copy: Rc<dyn ScannedCopy>,
         /// It is not what came.
         changed: bool,
+        /// Keywords that its mail gets in the mailbox.
+        keywords: Vec<String>,
     },
     /// Answer to [`Event::Replaced`] where the machine keeps copies itself: whether the mail of this number is on record.
     Recorded {
@@ -240,6 +244,11 @@ pub enum Event {
     Forgotten {
         /// The number of `MailBegin`.
         number: u32,
+    },
+    /// The server did not take these keywords of some mail, with blanks between.
+    NotMarked {
+        /// As the rules name them.
+        keywords: String,
     },
     /// A copy that the machine keeps cannot be read: the session ends.
     CopyFailed(CopyFault),

@@ -87,6 +87,7 @@ pub(crate) fn slice() -> WorkerSlice {
         copy_cache: 1 << 20,
         refuse_delete: true,
         engines: vec!["other".into(), "builtin".into()],
+        keywords: Vec::new(),
         passes: StatusSet::of(Status::Clean),
     }
 }
@@ -398,6 +399,7 @@ impl Job {
             sha256: self.job.sha256,
             disposition,
             map: None,
+            keywords: Vec::new(),
             rule: "standard".into(),
             would: None,
             statuses,

@@ -165,7 +165,7 @@ impl Core {
                 | Purpose::Enable { .. }
                 | Purpose::Fetch(_)
                 | Purpose::Pull { .. }
-                | Purpose::Mark
+                | Purpose::Mark(_)
                 | Purpose::Ask { .. }
                 | Purpose::Upload => {}
             }

@@ -4,7 +4,9 @@ use super::client::{Held, Refused};
 use super::common::Common;
 use super::fetch::PIECE;
 use super::frame::Bounds;
+use super::judging::PutOff;
 use super::late::Late;
+use super::marks::{Marks, SEEN};
 use super::outbox::Outbox;
 use super::outstanding::{Outstanding, Pull, Purpose};
 use super::receiving::{Receiving, Spool};
@@ -65,14 +67,14 @@ pub(super) struct Core {
     pub(super) mails: u32,
     /// Octets of mails that are on their way.
     pub(super) mail_octets: u64,
-    /// Mails that were put off, whose judgement may still come: number and UID.
-    pub(super) put_off: Vec<(u32, u32)>,
+    /// Mails that were put off, whose judgement may still come.
+    pub(super) put_off: Vec<PutOff>,
     /// The server agreed to UTF8=ACCEPT.
     pub(super) utf8_enabled: bool,
     /// Mails that are to be asked for.
     pub(super) pulls: VecDeque<Pull>,
-    /// UIDs whose \Seen is to be set.
-    pub(super) marks: Vec<u32>,
+    /// Flags that are to be set.
+    pub(super) marks: Marks,
     pub(super) upload: Option<Box<Upload>>,
     pub(super) sending: Option<Box<Sending>>,
     pub(super) passing: Option<Passing>,
@@ -199,7 +201,7 @@ impl Core {
         let (marks, octets) = (&mut self.marks, &mut self.mail_octets);
         let drained = outbox.drain(&self.common, out, |pending| {
             if pending.marks_seen() {
-                marks.push(pending.uid);
+                marks.add(SEEN, pending.uid);
             }
             *octets = octets.saturating_sub(pending.octets);
         });
@@ -208,7 +210,7 @@ impl Core {
             return self.fail(fault, out);
         }
         self.pull(out);
-        self.mark_seen(out);
+        self.set_marks(out);
         if !out.client.is_empty() {
             self.common.spoke = self.common.now;
         }

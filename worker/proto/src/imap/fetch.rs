@@ -5,6 +5,7 @@ use super::answer::say_text;
 use super::common::Common;
 use super::content::{self, Answer, Refusal};
 use super::fetch_item::{FetchItem, Section};
+use super::marks::{SEEN, has_flag, with_flag};
 use super::response::fetch::Fetch as Response;
 use super::sequence_set::SequenceSet;
 use super::write::Writer;
@@ -35,6 +36,8 @@ pub(super) struct Job {
     pub(super) passes: bool,
     /// One of its items sets \Seen.
     pub(super) sets_seen: bool,
+    /// Its mails may get keywords, for which their flags must be known.
+    pub(super) marks: bool,
     /// The copy that answers it, and of which mail: the server is asked for the rest only.
     pub(super) cached: RefCell<Option<Known>>,
     /// Mails about whose content something was answered.
@@ -59,6 +62,7 @@ impl Job {
             content,
             passes: false,
             sets_seen: content && items.iter().any(FetchItem::sets_seen),
+            marks: false,
             cached: RefCell::default(),
             answered: Cell::new(0),
             deferred: Cell::new(0),
@@ -93,9 +97,10 @@ impl Job {
             FetchItem::Uid,
             self.content || (changed && tells) || self.items.iter().any(FetchItem::is_top_header),
         );
-        add(FetchItem::Flags, self.sets_seen);
+        let pulls = self.content && self.cached.borrow().is_none();
+        add(FetchItem::Flags, self.sets_seen || (pulls && self.marks));
         let whole = FetchItem::Section { section: Section::default(), partial: None, peek: true };
-        add(whole, self.content && self.cached.borrow().is_none());
+        add(whole, pulls);
         items
     }
 
@@ -168,6 +173,8 @@ pub(super) struct Pending {
     pub(super) meta: Vec<u8>,
     /// `FLAGS (…)`, where the server sent it.
     pub(super) flags: Option<Vec<u8>>,
+    /// Keywords that it did not have and gets.
+    pub(super) marked: Vec<String>,
     /// \Seen is set once there is an outcome.
     pub(super) sets_seen: bool,
     pub(super) outcome: Outcome,
@@ -196,25 +203,22 @@ impl Pending {
 
     /// Whether the outcome sets \Seen where the client's item does (a mail that is put off stays new).
     pub(super) fn marks_seen(&self) -> bool {
-        self.sets_seen && matches!(self.outcome, Outcome::Ready(_)) && !self.is_seen()
-    }
-
-    fn is_seen(&self) -> bool {
-        let seen = b"\\Seen";
-        self.flags
-            .as_ref()
-            .is_some_and(|flags| flags.windows(seen.len()).any(|window| window.eq_ignore_ascii_case(seen)))
+        self.sets_seen
+            && matches!(self.outcome, Outcome::Ready(_))
+            && !self.flags.as_ref().is_some_and(|flags| has_flag(flags, SEEN))
     }
 
     /// Begins the answer. `None`: it is written whole.
     pub(super) fn begin(self, common: &Common, out: &mut Vec<u8>) -> Option<Serving> {
-        let marked = self.marks_seen();
-        let Self { number, uid, job, mut meta, flags, outcome, .. } = self;
-        if let Some(flags) = flags {
+        let seen = self.marks_seen().then_some(SEEN);
+        let Self { number, uid, job, mut meta, flags, marked, outcome, .. } = self;
+        let told = job.sets_seen || job.asks(|item| *item == FetchItem::Flags) || !marked.is_empty();
+        if let Some(flags) = flags.filter(|_| told) {
             if !meta.is_empty() {
                 meta.push(b' ');
             }
-            meta.extend_from_slice(&if marked { with_seen(&flags) } else { flags });
+            let added = seen.into_iter().chain(marked.iter().map(String::as_str));
+            meta.extend_from_slice(&added.fold(flags, with_flag));
         }
         let copy = match outcome {
             Outcome::Ready(copy) => copy,
@@ -237,13 +241,6 @@ impl Pending {
         writer.raw(&meta);
         Some(Serving { uid, first: meta.is_empty(), next: 0, answer: None, job, copy })
     }
-}
-
-/// `FLAGS (…)` with \Seen.
-fn with_seen(flags: &[u8]) -> Vec<u8> {
-    let inside = flags.strip_suffix(b")").unwrap_or(flags);
-    let blank: &[u8] = if inside.ends_with(b"(") { b"" } else { b" " };
-    [inside, blank, b"\\Seen)"].concat()
 }
 
 /// The untagged NO in front of an answer without its content. Never NIL and never an empty string: a client would keep it.

@@ -1,7 +1,8 @@
-//! FETCH on its way to the server, and what we ask of our own for its sake: mails whose metadata was left out, and \Seen.
+//! FETCH on its way to the server, and what we ask of our own for its sake: mails whose metadata was left out.
 use super::command::{Body, Command};
 use super::core::Core;
 use super::fetch::Job;
+use super::fetch_item::FetchItem;
 use super::outstanding::{Pull, Purpose};
 use super::sequence_set::uid_set;
 use super::verb::Verb;
@@ -17,11 +18,13 @@ impl Core {
     pub(super) fn fetch(&mut self, command: &Command<'_>, out: &mut Output) {
         let Body::Fetch(fetch) = &command.body else { return };
         let rules = &self.common.settings.rules;
-        let job = Rc::new(if rules.download.scan {
+        let mut job = if rules.download.scan {
             Job::new(&fetch.items, &fetch.set, command.verb == Verb::UidFetch, rules.imap.strict)
         } else {
             Job::passing(&fetch.items, &fetch.set, command.verb == Verb::UidFetch)
-        });
+        };
+        job.marks = rules.download.scan && self.marks_keywords();
+        let job = Rc::new(job);
         let plain = fetch.changed_since.is_none() && !fetch.vanished && fetch.page.is_none();
         if job.content
             && plain
@@ -65,23 +68,11 @@ impl Core {
             writer.space();
             item.write(&mut writer);
         }
+        if job.marks && !job.items.contains(&FetchItem::Flags) {
+            writer.word(" FLAGS");
+        }
         writer.word(" BODY.PEEK[])");
         writer.end();
         self.sent(number, &tag, verb, Purpose::Pull { job, words });
-    }
-
-    /// Sets \Seen of the mails whose content was served.
-    pub(super) fn mark_seen(&mut self, out: &mut Output) {
-        if self.marks.is_empty() || self.upstream.is_waiting() || self.sending.is_some() || self.is_in_idle()
-        {
-            return;
-        }
-        let set = uid_set(&std::mem::take(&mut self.marks));
-        let number = self.upstream.next_number();
-        out.server.extend_from_slice(&super::upstream::tag(number));
-        out.server.extend_from_slice(b" UID STORE ");
-        out.server.extend_from_slice(&set);
-        out.server.extend_from_slice(b" +FLAGS.SILENT (\\Seen)\r\n");
-        self.sent(number, b"", Verb::UidStore, Purpose::Mark);
     }
 }

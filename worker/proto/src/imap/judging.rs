@@ -5,6 +5,16 @@ use super::upload::Scanned;
 use crate::machine::{Changed, Event, Output, ScannedCopy, Verdict};
 use std::rc::Rc;
 
+/// A mail whose client was told "not now", and that may still be judged.
+#[derive(Debug)]
+pub(super) struct PutOff {
+    /// By the machine's number.
+    mail: u32,
+    uid: u32,
+    /// As the server told them with it.
+    flags: Option<Vec<u8>>,
+}
+
 impl Core {
     /// A mail was judged, and may not be served.
     pub(super) fn judged(&mut self, mail: u32, verdict: Verdict, out: &mut Output) {
@@ -19,9 +29,8 @@ impl Core {
             Verdict::Deliver { .. } => return,
         };
         if let Some(pending) = self.outbox.pending(mail) {
-            let uid = pending.uid;
             pending.outcome = outcome;
-            self.put_off.push((mail, uid));
+            self.put_off.push(PutOff { mail, uid: pending.uid, flags: pending.flags.clone() });
             if self.put_off.len() > MAILS {
                 self.put_off.remove(0);
             }
@@ -29,7 +38,14 @@ impl Core {
     }
 
     /// A mail was judged, and this may be served of it.
-    pub(super) fn scanned(&mut self, mail: u32, copy: Rc<dyn ScannedCopy>, changed: bool, out: &mut Output) {
+    pub(super) fn scanned(
+        &mut self,
+        mail: u32,
+        copy: Rc<dyn ScannedCopy>,
+        changed: bool,
+        keywords: &[String],
+        out: &mut Output,
+    ) {
         self.common.active = self.common.now;
         if let Some(upload) = &mut self.upload
             && let Some((_, scanned)) = upload.mails.iter_mut().find(|(number, _)| *number == mail)
@@ -37,13 +53,19 @@ impl Core {
             *scanned = Some(Scanned::Copy(copy));
             return self.go_on_with_upload(out);
         }
-        let late =
-            self.put_off.iter().position(|(number, _)| *number == mail).map(|at| self.put_off.remove(at));
-        let known = self.outbox.pending(mail).map(|pending| (pending.uid, Some(pending.number)));
-        let Some((uid, number)) = known.or(late.map(|(_, uid)| (uid, None))) else {
+        let late = self.put_off.iter().position(|late| late.mail == mail).map(|at| self.put_off.remove(at));
+        let known = self
+            .outbox
+            .pending(mail)
+            .map(|pending| (pending.uid, Some(pending.number), pending.flags.clone()));
+        let Some((uid, number, flags)) = known.or(late.map(|late| (late.uid, None, late.flags))) else {
             out.events.push(Event::Forgotten { number: mail });
             return;
         };
+        let marked = self.mark(uid, flags.as_deref(), keywords);
+        if let Some(pending) = self.outbox.pending(mail) {
+            pending.marked = marked;
+        }
         let length = copy.length();
         let bound = self.common.settings.copy_cache;
         let on_record = self.selected.as_ref().and_then(|selected| selected.length(uid)) == Some(length);

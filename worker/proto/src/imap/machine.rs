@@ -5,6 +5,7 @@ use super::client::Refused;
 use super::common::{Broken, Common};
 use super::core::{BEFORE_LOGIN, Core, Decision, Phase, server_bounds};
 use super::frame::{FrameError, Framer, Step};
+use super::marks::Marks;
 use super::outbox::Outbox;
 use super::outstanding::Outstanding;
 use super::upstream::Upstream;
@@ -81,7 +82,7 @@ impl Imap {
                 put_off: Vec::new(),
                 utf8_enabled: false,
                 pulls: VecDeque::new(),
-                marks: Vec::new(),
+                marks: Marks::default(),
                 upload: None,
                 sending: None,
                 passing: None,
@@ -107,7 +108,9 @@ impl Imap {
             }
             Input::Changed(changed) => self.core.learn(changed, out),
             Input::Judged(mail, verdict) => self.core.judged(mail, verdict, out),
-            Input::Scanned { number, copy, changed } => self.core.scanned(number, copy, changed, out),
+            Input::Scanned { number, copy, changed, keywords } => {
+                self.core.scanned(number, copy, changed, &keywords, out);
+            }
             Input::Kept(number) => self.core.kept(number),
             Input::Recorded { number, safe } => self.core.recorded(number, safe),
             Input::Settings(settings, language) => {

@@ -2,6 +2,7 @@
 //! asked for does not reach the client.
 use super::fetch::Job;
 use super::response::data::Kind as Data;
+use super::selected::Permanent;
 use super::verb::Verb;
 use crate::capability::Mechanism;
 use std::collections::VecDeque;
@@ -27,7 +28,7 @@ pub(super) enum Purpose {
     /// A login; the name, and the SASL exchange if it is one.
     Login { user: Vec<u8>, sasl: Option<Exchange> },
     /// SELECT, EXAMINE: what was learnt of the mailbox so far.
-    Select { mailbox: Vec<u8>, uid_validity: u32, read_write: bool },
+    Select { mailbox: Vec<u8>, uid_validity: u32, read_write: bool, permanent: Permanent },
     /// The mailbox is closed.
     Close,
     /// IDLE.
@@ -38,8 +39,8 @@ pub(super) enum Purpose {
     Fetch(Rc<Job>),
     /// Ours: mails whose metadata was left out of an answer are asked for. With the words of the end that waits for it.
     Pull { job: Rc<Job>, words: Vec<u8> },
-    /// Ours: \Seen is set.
-    Mark,
+    /// Ours: these flags are set.
+    Mark(Box<str>),
     /// Ours: which of the mails that were served changed would this command remove?
     Ask { command: Zeroizing<Vec<u8>>, found: bool },
     /// APPEND, REPLACE.
@@ -80,7 +81,7 @@ impl Purpose {
             | Self::Enable { .. }
             | Self::Ask { .. }
             | Self::Upload => true,
-            Self::Relay | Self::Fetch(_) | Self::Pull { .. } | Self::Mark => false,
+            Self::Relay | Self::Fetch(_) | Self::Pull { .. } | Self::Mark(_) => false,
         }
     }
 
@@ -97,7 +98,7 @@ impl Purpose {
 
     /// Whether the client sent it.
     pub(super) const fn is_clients(&self) -> bool {
-        !matches!(self, Self::Pull { .. } | Self::Mark | Self::Ask { .. })
+        !matches!(self, Self::Pull { .. } | Self::Mark(_) | Self::Ask { .. })
     }
 }
 
@@ -168,7 +169,7 @@ impl Outstanding {
             | Purpose::Close
             | Purpose::Idle(_)
             | Purpose::Enable { .. }
-            | Purpose::Mark
+            | Purpose::Mark(_)
             | Purpose::Ask { .. }
             | Purpose::Upload => None,
         })
@@ -190,7 +191,7 @@ impl Outstanding {
             | Purpose::Idle(_)
             | Purpose::Enable { .. }
             | Purpose::Pull { .. }
-            | Purpose::Mark
+            | Purpose::Mark(_)
             | Purpose::Ask { .. }
             | Purpose::Upload => None,
         })
@@ -247,7 +248,7 @@ impl Outstanding {
             | Purpose::Enable { .. }
             | Purpose::Fetch(_)
             | Purpose::Pull { .. }
-            | Purpose::Mark
+            | Purpose::Mark(_)
             | Purpose::Upload => None,
         })
     }

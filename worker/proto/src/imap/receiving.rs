@@ -231,7 +231,7 @@ impl Core {
         let mut pull = false;
         for item in &items {
             if let (FetchData::Flags(_), Some(job)) = (item, &job) {
-                if job.sets_seen || job.asks(|item| *item == FetchItem::Flags) {
+                if job.sets_seen || job.marks || job.asks(|item| *item == FetchItem::Flags) {
                     flags = Some(written(item, self.common.utf8));
                 }
                 continue;
@@ -272,6 +272,7 @@ impl Core {
             job,
             meta,
             flags,
+            marked: Vec::new(),
             sets_seen,
             outcome: Outcome::Waiting,
         };

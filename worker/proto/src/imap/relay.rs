@@ -3,7 +3,9 @@ use super::capability::may_enable;
 use super::command::{Body, Command};
 use super::core::Core;
 use super::guard::Guarded;
+use super::marks::Marks;
 use super::outstanding::{Exchange, Idle, Purpose, Sent};
+use super::selected::Permanent;
 use super::verb::Verb;
 use crate::capability::Mechanism;
 use crate::machine::Output;
@@ -27,7 +29,8 @@ impl Core {
                 self.no_mailbox();
                 let mailbox = if select.mailbox.is_inbox() { b"INBOX" } else { select.mailbox.bytes() };
                 let read_write = command.verb == Verb::Select;
-                Purpose::Select { mailbox: mailbox.to_vec(), uid_validity: 0, read_write }
+                let permanent = Permanent::default();
+                Purpose::Select { mailbox: mailbox.to_vec(), uid_validity: 0, read_write, permanent }
             }
             Body::Id(fields) => return self.id(command, fields.as_ref(), out),
             Body::Enable(names) => return self.enable(command, names, out),
@@ -86,6 +89,8 @@ impl Core {
     pub(super) fn no_mailbox(&mut self) {
         self.selected = None;
         self.put_off.clear();
+        // They are about mails of the mailbox that was open.
+        self.marks = Marks::default();
     }
 
     pub(super) fn is_in_idle(&self) -> bool {

@@ -1,5 +1,7 @@
 //! The mailbox that is open: which of its mails were served changed, and the scanned copies that the session keeps.
 use super::fetch::Known;
+use super::marks::has_flag;
+use super::response::data::Value;
 use crate::machine::{Changed, ScannedCopy};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
@@ -10,14 +12,32 @@ const COPIES: usize = 8;
 /// The mailbox that is open.
 #[derive(Debug, Default)]
 pub(super) struct Selected {
-    /// `\Seen` may be set.
+    /// Flags may be set.
     pub(super) read_write: bool,
+    /// Which of them for good.
+    pub(super) permanent: Permanent,
     /// By UID: octets as served.
     changed: HashMap<u32, u64>,
     /// UIDs of those whose originals are in the quarantine.
     kept: HashSet<u32>,
     /// The newest last.
     copies: VecDeque<Kept>,
+}
+
+/// PERMANENTFLAGS (RFC 9051 section 7.1), as the server wrote them; where it wrote none, every flag is.
+#[derive(Debug, Default)]
+pub(super) struct Permanent(Option<Vec<u8>>);
+
+impl Permanent {
+    /// What a server says.
+    pub(super) fn of(flags: &Value<'_>) -> Self {
+        Self(Some(flags.text().to_vec()))
+    }
+
+    fn takes(&self, keyword: &str) -> bool {
+        let any = "\\*";
+        self.0.as_ref().is_none_or(|flags| has_flag(flags, keyword) || has_flag(flags, any))
+    }
 }
 
 #[derive(Debug)]
@@ -30,9 +50,14 @@ struct Kept {
 }
 
 impl Selected {
-    /// It was opened; nothing is known of it.
-    pub(super) fn new(read_write: bool) -> Self {
-        Self { read_write, ..Self::default() }
+    /// It was opened; nothing is known of its mails.
+    pub(super) fn new(read_write: bool, permanent: Permanent) -> Self {
+        Self { read_write, permanent, ..Self::default() }
+    }
+
+    /// Whether a mail of it may get this keyword.
+    pub(super) fn takes(&self, keyword: &str) -> bool {
+        self.read_write && self.permanent.takes(keyword)
     }
 
     /// What the index knows of it.

@@ -9,7 +9,7 @@ use super::response::code::Code;
 use super::response::data::Kind;
 use super::response::fetch::announces_content;
 use super::response::{Data, Response, Status, StatusKind, Words};
-use super::selected::Selected;
+use super::selected::{Permanent, Selected};
 use super::upstream;
 use super::write::{Literals, Writer};
 use crate::machine::{Close, Event, Greeted, Output};
@@ -129,14 +129,18 @@ impl Core {
             }
             StatusKind::Ok | StatusKind::No | StatusKind::Bad => {}
         }
-        if let Some(Purpose::Select { uid_validity, read_write, .. }) =
+        if let Some(Purpose::Select { uid_validity, read_write, permanent, .. }) =
             self.outstanding.alone().map(|sent| &mut sent.purpose)
         {
             match &status.code {
                 Some(Code::UidValidity(number)) => *uid_validity = *number,
                 Some(Code::ReadOnly) => *read_write = false,
+                Some(Code::PermanentFlags(flags)) => *permanent = Permanent::of(flags),
                 Some(_) | None => {}
             }
+        } else if let (Some(Code::PermanentFlags(flags)), Some(selected)) = (&status.code, &mut self.selected)
+        {
+            selected.permanent = Permanent::of(flags);
         }
         // Before the login, text of the server is nobody's to see but the greeting's.
         if self.phase == Phase::Before && !matches!(status.code, Some(Code::Alert | Code::Capability(_))) {
@@ -155,11 +159,14 @@ impl Core {
         let ok = status.kind == StatusKind::Ok;
         self.upstream.answered(number);
         match purpose {
-            Purpose::Mark => return Ok(()),
+            Purpose::Mark(flags) => {
+                self.marked(&flags, ok, out);
+                return Ok(());
+            }
             Purpose::Login { user, .. } => return self.login_answered(&tag, user, status, out),
-            Purpose::Select { mailbox, uid_validity, read_write } if ok => {
+            Purpose::Select { mailbox, uid_validity, read_write, permanent } if ok => {
                 let read_only = matches!(status.code, Some(Code::ReadOnly));
-                let selected = Selected::new(read_write && !read_only);
+                let selected = Selected::new(read_write && !read_only, permanent);
                 let words = self.status_octets(Some(&tag), status);
                 if self.common.settings.rules.download.scan {
                     out.events.push(Event::Selected { mailbox, uid_validity });

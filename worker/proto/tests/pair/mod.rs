@@ -135,6 +135,8 @@ pub(crate) struct Peers<M> {
     pub(crate) unrecorded: bool,
     /// The quarantine takes every original.
     pub(crate) kept: bool,
+    /// Keywords that every mail gets that may be served.
+    pub(crate) keywords: Vec<String>,
     /// The scanner does not answer by itself: mails that it has, by number.
     pub(crate) busy: bool,
     pub(crate) scanning: VecDeque<(u32, Vec<u8>)>,
@@ -181,6 +183,7 @@ pub(crate) fn settings() -> Settings {
         },
         refuse_delete: true,
         copy_cache: 1 << 20,
+        keywords: Rc::new([]),
     }
 }
 
@@ -209,6 +212,7 @@ impl<M: Start> Peers<M> {
             held: HashMap::new(),
             unrecorded: false,
             kept: false,
+            keywords: Vec::new(),
             busy: false,
             scanning: VecDeque::new(),
             copy: Vec::new(),
@@ -296,7 +300,8 @@ impl<M: Start> Peers<M> {
 
     /// A judgement comes that nobody waits for any more.
     pub(crate) fn scanned(&mut self, number: u32, mail: &[u8], changed: bool) {
-        self.handle(Input::Scanned { number, copy: Copy::of(mail), changed });
+        let keywords = self.keywords.clone();
+        self.handle(Input::Scanned { number, copy: Copy::of(mail), changed, keywords });
         self.run();
     }
 
@@ -426,7 +431,8 @@ impl<M: Start> Peers<M> {
         };
         if let Verdict::Deliver { changed, .. } = verdict {
             if M::KEEPS_COPIES {
-                return self.handle(Input::Scanned { number, copy: Copy::of(&copy), changed });
+                let keywords = self.keywords.clone();
+                return self.handle(Input::Scanned { number, copy: Copy::of(&copy), changed, keywords });
             }
             self.held.insert(number, (verdict.clone(), copy.clone()));
         }

@@ -16,6 +16,7 @@
 //! @changed u n  the index holds UIDL u with length n   @learn u n  …and learns of it later
 //! @unrecorded the index of changed mails takes no more
 //! @kept       the quarantine takes every original; `kept` behind a mail of @changed: it has this one
+//! @keywords k the rules name these keywords, and every mail gets them
 //! @forget     the driver drops the copies it holds     @advance s   seconds pass
 //! @busy       the scanner answers only to @judge       @judge n     about the nth mail that it has, from 0
 //! @scanned n m  it answers late: mail n is clean, and this
@@ -199,10 +200,12 @@ fn other<M: Start>(number: usize, line: &str, conf: &mut Settings, pair: &mut Pe
             let mut settings = settings();
             settings.rules = conf.rules.clone();
             settings.login = conf.login.clone();
+            settings.keywords = conf.keywords.clone();
             pair.reload(settings);
         }
         "@unrecorded" => pair.unrecorded = true,
         "@kept" => pair.kept = true,
+        "@keywords" => pair.keywords = argument.split(' ').map(str::to_owned).collect(),
         "@forget" => pair.held.clear(),
         "@advance" => pair.advance(Duration::from_secs(argument.parse().unwrap())),
         "@eof" => pair.end(if argument == "C" { Side::Client } else { Side::Server }),
@@ -273,6 +276,7 @@ fn set(conf: &mut Settings, setting: &str) {
         "imap-resp-line-len" => conf.rules.imap.resp_line_len = value.parse().unwrap(),
         "imap-idle-timeout" => conf.rules.imap.idle_timeout = seconds(),
         "idle-heartbeat" => conf.rules.imap.idle_heartbeat = seconds(),
+        "keywords" => conf.keywords = value.split(' ').map(str::to_owned).collect(),
         "strict" => conf.rules.imap.strict = value == "on",
         "content-search" => conf.rules.imap.refuse_content_search = value == "refuse",
         "client-id" => {

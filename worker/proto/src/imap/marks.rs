@@ -1,0 +1,127 @@
+//! Flags that we set ourselves: \Seen of what was served, and the keywords that a rule gives a mail. Both go in the pipeline of the
+//! client's commands, and the mail's answer tells of them already.
+use super::core::Core;
+use super::outstanding::Purpose;
+use super::sequence_set::uid_set;
+use super::verb::Verb;
+use crate::machine::{Event, Output};
+use std::collections::BTreeMap;
+
+/// The flag of what was read.
+pub(super) const SEEN: &str = "\\Seen";
+/// A keyword that is not set where one of the others is: somebody judged the mail himself (the registry of keywords calls $Junk and
+/// $NotJunk mutually exclusive; Thunderbird writes Junk and NonJunk).
+const OPPOSITES: [(&[&str], &[&str]); 2] = [(JUNK, NO_JUNK), (NO_JUNK, JUNK)];
+const JUNK: &[&str] = &["$Junk", "Junk"];
+const NO_JUNK: &[&str] = &["$NotJunk", "NonJunk", "NotJunk"];
+
+/// What is to be set: UIDs by their flags.
+#[derive(Debug, Default)]
+pub(super) struct Marks(BTreeMap<String, Vec<u32>>);
+
+impl Marks {
+    /// This mail gets these flags, with blanks between.
+    pub(super) fn add(&mut self, flags: &str, uid: u32) {
+        self.0.entry(flags.to_owned()).or_default().push(uid);
+    }
+}
+
+impl Core {
+    /// Whether mails of the open mailbox may get keywords.
+    pub(super) fn marks_keywords(&self) -> bool {
+        let keywords = &self.common.settings.keywords;
+        let selected = self.selected.as_ref();
+        selected.is_some_and(|selected| keywords.iter().any(|keyword| selected.takes(keyword)))
+    }
+
+    /// Gives a mail the keywords of a rule, as far as it may have them and has them not: which.
+    pub(super) fn mark(&mut self, uid: u32, flags: Option<&[u8]>, keywords: &[String]) -> Vec<String> {
+        let (Some(selected), Some(flags)) = (&self.selected, flags) else { return Vec::new() };
+        let lacks = |keyword: &&String| !has_flag(flags, keyword) && !is_contradicted(flags, keyword);
+        let wanted = keywords.iter().filter(|keyword| selected.takes(keyword));
+        let marked: Vec<String> = wanted.filter(lacks).cloned().collect();
+        if !marked.is_empty() {
+            self.marks.add(&marked.join(" "), uid);
+        }
+        marked
+    }
+
+    /// Sets what is to be set, where it cannot be taken for something else: not within IDLE, an upload, or the opening of another
+    /// mailbox.
+    pub(super) fn set_marks(&mut self, out: &mut Output) {
+        if self.upstream.is_waiting() || self.sending.is_some() || self.outstanding.has_alone() {
+            return;
+        }
+        for (flags, uids) in std::mem::take(&mut self.marks).0 {
+            let number = self.upstream.next_number();
+            out.server.extend_from_slice(&super::upstream::tag(number));
+            out.server.extend_from_slice(b" UID STORE ");
+            out.server.extend_from_slice(&uid_set(&uids));
+            out.server.extend_from_slice(b" +FLAGS.SILENT (");
+            out.server.extend_from_slice(flags.as_bytes());
+            out.server.extend_from_slice(b")\r\n");
+            self.sent(number, b"", Verb::UidStore, Purpose::Mark(flags.into()));
+        }
+    }
+
+    /// The server answered. What it does not take is not set, and the mail is served all the same.
+    pub(super) fn marked(&mut self, flags: &str, ok: bool, out: &mut Output) {
+        if !ok && flags != SEEN {
+            out.events.push(Event::NotMarked { keywords: flags.to_owned() });
+        }
+    }
+}
+
+/// Whether a flag is in a list of them, in parentheses; what stands in front does not matter.
+pub(super) fn has_flag(flags: &[u8], flag: &str) -> bool {
+    flags
+        .split(|octet| matches!(octet, b' ' | b'(' | b')'))
+        .any(|there| there.eq_ignore_ascii_case(flag.as_bytes()))
+}
+
+/// `FLAGS (…)` with one more.
+pub(super) fn with_flag(mut flags: Vec<u8>, flag: &str) -> Vec<u8> {
+    if flags.ends_with(b")") {
+        flags.pop();
+    }
+    if !flags.ends_with(b"(") {
+        flags.push(b' ');
+    }
+    flags.extend_from_slice(flag.as_bytes());
+    flags.push(b')');
+    flags
+}
+
+fn is_contradicted(flags: &[u8], keyword: &str) -> bool {
+    OPPOSITES.iter().any(|(these, others)| {
+        these.iter().any(|this| this.eq_ignore_ascii_case(keyword))
+            && others.iter().any(|other| has_flag(flags, other))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_is_found_whole_and_without_case() {
+        let flags = b"FLAGS (\\Seen $JUNK other)";
+        assert!(has_flag(flags, "\\seen") && has_flag(flags, "$Junk") && has_flag(flags, "other"));
+        assert!(!has_flag(flags, "Junk") && !has_flag(flags, "$Junk2") && !has_flag(b"FLAGS ()", "$Junk"));
+    }
+
+    #[test]
+    fn flags_are_added_within_the_parentheses() {
+        let added = ["\\Seen", "$Junk"].into_iter().fold(b"FLAGS ()".to_vec(), with_flag);
+        assert_eq!(added, b"FLAGS (\\Seen $Junk)");
+    }
+
+    #[test]
+    fn what_somebody_judged_himself_is_not_judged_again() {
+        assert!(is_contradicted(b"FLAGS (NonJunk)", "$junk"));
+        assert!(is_contradicted(b"FLAGS ($NotJunk)", "$Junk"));
+        assert!(is_contradicted(b"FLAGS (Junk)", "NonJunk"));
+        assert!(!is_contradicted(b"FLAGS ($NotJunk)", "$Phishing"));
+        assert!(!is_contradicted(b"FLAGS (\\Seen)", "$Junk"));
+    }
+}
