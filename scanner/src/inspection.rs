@@ -47,6 +47,11 @@ impl Inspection<'_> {
         }
     }
 
+    /// The highest score that a spam filter gave.
+    pub(crate) fn score(&self) -> Option<i64> {
+        self.spam.iter().filter_map(|answer| answer.score).max()
+    }
+
     /// Statuses of the mail that are those of some part.
     pub(crate) fn borne(&self) -> StatusSet {
         let all = self.found.iter().map(|found| found.statuses).fold(StatusSet::EMPTY, StatusSet::union);

@@ -22,6 +22,7 @@ use ipc::supervisor_scanner::KnownAnswers;
 use ipc::worker_scanner::{Disposition, Judged, ScanJob};
 use nix::errno::Errno;
 use nix::sys::uio::pwrite;
+use policy::comparison::show_score;
 use policy::locked::LockedKinds;
 use policy::model::{ExtraType, MailFilter};
 use policy::notice::Notice;
@@ -163,8 +164,8 @@ fn filled(name: &str, inspection: &Inspection<'_>, rule: &str, sha256: &Sha256) 
         "status" => inspection.statuses.to_string(),
         "rule" => rule.to_owned(),
         "case" => sha256.case(),
-        // No filter knew a score.
-        _ => "unknown".into(),
+        // `score`: what `spam-score` compares with.
+        _ => inspection.score().map_or_else(|| "unknown".into(), show_score),
     }
 }
 
