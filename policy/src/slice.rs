@@ -175,7 +175,7 @@ impl Policy {
                 .iter()
                 .map(|acl| self.reaches(acl, tenant) && acl.session.monitor)
                 .collect(),
-            strict: self.command_acls.iter().map(|acl| acl.session.imap.strict).collect(),
+            strict: self.command_acls.iter().map(|acl| acl.session.strict).collect(),
             engines: self.engines.clone(),
             spam_filters: self.spam_filters.clone(),
             server_tls: (0_u16..)

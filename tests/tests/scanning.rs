@@ -3,6 +3,7 @@
 
 use mailward_tests::clamd::Clamd;
 use mailward_tests::client::Client;
+use mailward_tests::dovecot::Dovecot;
 use mailward_tests::mailward::{Config, Mailward};
 use mailward_tests::server::Server;
 use mailward_tests::{mails, root_or_skip};
@@ -47,6 +48,37 @@ fn answers_and_notices_are_in_the_language_of_the_rule_that_let_the_client_in() 
     assert!(mailward.reload(&[]).status.success());
     assert_eq!(client.command("XYZZY"), "-ERR unbekannter Befehl");
     assert!(contains(&client.retrieve(1), "Diese Nachricht wurde"));
+}
+
+#[test]
+fn with_strict_metadata_every_size_is_true_before_a_mail_was_read() {
+    if !root_or_skip("with_strict_metadata_every_size_is_true_before_a_mail_was_read") {
+        return;
+    }
+    let maildrop =
+        [mails::plain("one", "1"), mails::infected(), mails::ambiguous(), mails::plain("four", "4")];
+    let dovecot = Dovecot::start(&maildrop);
+    let mut config = Config::scanning(dovecot.address());
+    config.command.push_str("metadata = \"strict\"\n");
+    let mailward = Mailward::start(&config);
+    let mut client = Client::login(mailward.address());
+    let stat = client.command("STAT");
+    let list = String::from_utf8(client.multiline("LIST").1.unwrap()).unwrap();
+    let sizes: Vec<usize> =
+        list.lines().map(|line| line.split(' ').nth(1).unwrap().trim().parse().unwrap()).collect();
+    assert_eq!(stat, format!("+OK 4 {}", sizes.iter().sum::<usize>()));
+    for (number, size) in (1..).zip(&sizes) {
+        assert_eq!(client.retrieve(number).len(), *size, "mail {number}");
+    }
+    assert_ne!(sizes[1], maildrop[1].len());
+    // Above the limit a size is the server's until the mail is read.
+    drop(mailward);
+    config.command.push_str("strict-limit = 2\n");
+    let mailward = Mailward::start(&config);
+    let mut client = Client::login(mailward.address());
+    client.command("STAT");
+    let judged = mailward.log().iter().filter(|record| record["record"] == "MAIL").count();
+    assert_eq!(judged, 2);
 }
 
 #[test]

@@ -278,6 +278,8 @@ impl<M: Machine> Session<M> {
         self.hands.retain(|hand| hand.number != number);
         self.unrecorded.retain(|(of, _)| *of != number);
         self.driver.take_spool(number);
+        // POP3 has one mail at a time: of this one nothing is delivered.
+        self.driver.delivered();
         self.watch_patience();
     }
 

@@ -236,7 +236,7 @@ fn marks(sink: &Sink<'_>, policy: &Policy, rule: &MailAcl, at: &At) {
         );
     }
     if !rule.fields.is_empty()
-        && let Some((_, acl)) = downloads.find(|(_, acl)| !acl.session.imap.strict)
+        && let Some((_, acl)) = downloads.find(|(_, acl)| !acl.session.strict)
     {
         sink.warn(
             at,

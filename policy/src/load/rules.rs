@@ -137,7 +137,6 @@ fn command_acl(table: &mut Table<'_>, sections: &Sections<'_>, name: String) -> 
         resp_line_len: resp_line_len.1,
         idle_timeout: if written { idle_timeout } else { defaults.idle_timeout },
         idle_heartbeat: table.duration("idle-heartbeat", defaults.idle_heartbeat, Duration::from_secs(10)),
-        strict: table.choice("metadata", false, &[("lazy", false), ("strict", true)]),
         client_id: table.choice(
             "client-id",
             ClientId::Pass,
@@ -157,6 +156,8 @@ fn command_acl(table: &mut Table<'_>, sections: &Sections<'_>, name: String) -> 
         resp_line_len: resp_line_len.0,
         monitor: monitors(table),
         scan_patience: table.duration("scan-patience", Duration::from_secs(45), Duration::from_secs(1)),
+        strict: table.choice("metadata", false, &[("lazy", false), ("strict", true)]),
+        strict_limit: count(table, "strict-limit", 200, 0, 10_000_000),
         download: scanning(download, sections, scan),
         upload: scanning(upload, sections, scan_upload),
         imap,

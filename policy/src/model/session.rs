@@ -89,6 +89,10 @@ pub struct SessionRules {
     pub monitor: bool,
     /// `scan-patience`.
     pub scan_patience: Duration,
+    /// `metadata = "strict"`: what tells about content waits for the judgement as content does.
+    pub strict: bool,
+    /// `strict-limit`: mails of a maildrop that POP3 judges before it tells a size; 0: all.
+    pub strict_limit: usize,
     /// `[command-acl.download]`.
     pub download: Scanning,
     /// `[command-acl.upload]`.
@@ -124,6 +128,8 @@ impl SessionRules {
             resp_line_len: 8 * 1024,
             monitor: false,
             scan_patience: Duration::from_secs(45),
+            strict: false,
+            strict_limit: 200,
             download: nothing.clone(),
             upload: nothing,
             imap: ImapRules::default(),
@@ -144,8 +150,6 @@ pub struct ImapRules {
     pub idle_timeout: Duration,
     /// `idle-heartbeat`: between signs of life during IDLE.
     pub idle_heartbeat: Duration,
-    /// `metadata = "strict"`: what tells about content waits for the judgement as content does.
-    pub strict: bool,
     /// `client-id`.
     pub client_id: ClientId,
     /// `content-search = "refuse"`.
@@ -161,7 +165,6 @@ impl Default for ImapRules {
             // RFC 9051 section 5.4 wants thirty.
             idle_timeout: Duration::from_secs(31 * 60),
             idle_heartbeat: Duration::from_secs(120),
-            strict: false,
             client_id: ClientId::Pass,
             refuse_content_search: false,
         }

@@ -224,9 +224,14 @@ const COMMAND_ACL: &[Entry] = &[
         "metadata",
         Kind::Word(&[word("lazy"), word("strict")]),
         "\"lazy\"",
-        "IMAP: \"strict\": sizes, headers and structures wait for the judgement of the mail, as its content does.",
+        "\"strict\": sizes, headers and structures wait for the judgement of the mail, as its content does; POP3 judges the maildrop before it tells a size.",
     ),
-    later("strict-limit", ANY_COUNT, "200", "Mails of a maildrop that `strict` judges first.", REMOVE),
+    now(
+        "strict-limit",
+        ANY_COUNT,
+        "200",
+        "POP3: that many mails, the newest, `strict` judges first; 0: all.",
+    ),
     now(
         "scan-patience",
         Kind::Duration,

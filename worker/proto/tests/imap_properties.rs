@@ -308,7 +308,7 @@ fn conf() -> Settings {
 
 fn strict() -> Settings {
     let mut conf = conf();
-    conf.rules.imap.strict = true;
+    conf.rules.strict = true;
     conf
 }
 

@@ -19,7 +19,7 @@ impl Core {
         let Body::Fetch(fetch) = &command.body else { return };
         let rules = &self.common.settings.rules;
         let mut job = if rules.download.scan {
-            Job::new(&fetch.items, &fetch.set, command.verb == Verb::UidFetch, rules.imap.strict)
+            Job::new(&fetch.items, &fetch.set, command.verb == Verb::UidFetch, rules.strict)
         } else {
             Job::passing(&fetch.items, &fetch.set, command.verb == Verb::UidFetch)
         };

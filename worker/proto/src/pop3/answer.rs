@@ -51,6 +51,7 @@ const fn code(answer: Answer) -> &'static [u8] {
         | Answer::AlreadySecured
         | Answer::MessageDeleted
         | Answer::DeleteReplaced
+        | Answer::MailboxReplaced
         | Answer::DeleteUnknown => b"",
     }
 }

@@ -24,6 +24,8 @@ pub(super) enum Listing {
     Identifiers,
     /// UIDL, asked by us: the client does not see it.
     Identify,
+    /// LIST, likewise: which mails there are.
+    Survey,
 }
 
 impl Listing {
@@ -35,7 +37,7 @@ impl Listing {
             | Self::Languages
             | Self::Sizes
             | Self::Identifiers => true,
-            Self::Total { .. } | Self::Identify => false,
+            Self::Total { .. } | Self::Identify | Self::Survey => false,
         }
     }
 
@@ -86,6 +88,14 @@ impl Listing {
                     maildrop.identify(number, uidl);
                 }
             }
+            Self::Survey => {
+                size(line).ok_or("malformed line in LIST")?;
+                let number = line.split(|octet| *octet == b' ').next().and_then(MessageNumber::parse);
+                let number = number.ok_or("malformed line in LIST")?;
+                if let Some(maildrop) = maildrop {
+                    maildrop.found(number);
+                }
+            }
         }
         Ok(())
     }
@@ -115,6 +125,7 @@ impl Listing {
                     maildrop.identified();
                 }
             }
+            Self::Survey => {}
         }
     }
 }

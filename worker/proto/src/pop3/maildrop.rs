@@ -1,5 +1,7 @@
 //! What this session knows about the mails of its maildrop beyond what the server says: which were served changed,
 //! which are deferred. Empty, and without memory, for nearly every session.
+use super::command::MessageNumber;
+use super::survey::{Sizes, Survey};
 use crate::machine::{Changed, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 use texts::Answer;
@@ -20,6 +22,10 @@ pub(super) struct Maildrop {
     /// Marked as deleted: the driver may hold copies, but the server would not serve them any more.
     #[expect(clippy::box_collection, reason = "nearly every session has none: an idle one is kept small")]
     deleted: Option<Box<BTreeSet<u32>>>,
+    /// Its mails are being judged.
+    survey: Option<Box<Survey>>,
+    /// They were.
+    surveyed: bool,
 }
 
 #[derive(Debug)]
@@ -75,6 +81,39 @@ impl Maildrop {
         self.opaque = true;
         self.asked = Vec::new();
         self.unidentified = Vec::new();
+    }
+
+    /// Its mails are to be judged, for a client that waits for their sizes.
+    pub(super) fn begin_survey(&mut self, asked: Sizes, limit: usize) {
+        self.survey = Some(Box::new(Survey::new(asked, limit)));
+    }
+
+    /// Whether they are being judged.
+    pub(super) const fn is_surveyed_now(&self) -> bool {
+        self.survey.is_some()
+    }
+
+    /// Whether they were.
+    pub(super) const fn is_surveyed(&self) -> bool {
+        self.surveyed
+    }
+
+    /// The server has this mail.
+    pub(super) fn found(&mut self, number: MessageNumber) {
+        if let Some(survey) = &mut self.survey {
+            survey.found(number);
+        }
+    }
+
+    /// The next of them.
+    pub(super) fn next_unjudged(&mut self) -> Option<MessageNumber> {
+        self.survey.as_mut()?.next()
+    }
+
+    /// All were judged: what waits for that.
+    pub(super) fn end_survey(&mut self) -> Option<Sizes> {
+        self.surveyed = true;
+        self.survey.take().map(|survey| survey.asked())
     }
 
     /// UIDL of this mail where it is known.

@@ -18,6 +18,7 @@ mod maildrop;
 mod retrieval;
 pub(crate) mod sasl;
 mod state;
+mod survey;
 mod transaction;
 mod update;
 
@@ -185,9 +186,7 @@ impl Pop3 {
             self.server_held = false;
             self.feed(Side::Server, &[], out)?;
         }
-        if let State::Transaction(transaction) = &mut self.state {
-            transaction.identify(out);
-        }
+        self.infallible(|state, common| state.go_on(common, out));
         if !self.client.is_empty() && self.state.accepts(&self.common) {
             self.feed(Side::Client, &[], out)?;
         }

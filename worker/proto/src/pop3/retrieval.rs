@@ -1,5 +1,5 @@
 //! One mail on its way: asked of the driver, pulled from the server into the spool, judged, and delivered out of the
-//! judged copy. Nothing that the server sends here reaches the client except its `-ERR`.
+//! judged copy (or judged only, where its size is to be known). Nothing that the server sends here reaches the client except its `-ERR`.
 use super::command::{Command, MessageNumber, push_number};
 use super::common::{Broken, Common};
 use super::listing::identifier;
@@ -13,14 +13,25 @@ use crate::mail_limits::within_line_limit;
 use policy::names::Direction;
 use policy::status::{Status as Finding, StatusSet};
 
-/// A RETR or TOP that was not yet answered in full. No other command is unanswered.
+/// A RETR or TOP that was not yet answered in full, or a mail of the survey that STAT or LIST waits for. No other command is
+/// unanswered.
 #[derive(Debug)]
 pub(super) struct Retrieval {
     transaction: Transaction,
     number: MessageNumber,
-    /// Lines of the body that TOP asks for; `None` for RETR.
-    top: Option<u64>,
+    wanted: Wanted,
     step: Step,
+}
+
+/// What of the mail.
+#[derive(Clone, Copy, Debug)]
+enum Wanted {
+    /// RETR.
+    Whole,
+    /// TOP: so many lines of the body.
+    Top(u64),
+    /// Nothing but that it is judged.
+    Judgement,
 }
 
 #[derive(Debug)]
@@ -57,7 +68,7 @@ const ALL_LINES: u64 = 999_999_999;
 impl Retrieval {
     /// RETR.
     pub(super) fn begin_whole(transaction: Transaction, number: MessageNumber, out: &mut Output) -> State {
-        Self::begin(transaction, number, None, out)
+        Self::begin(transaction, number, Wanted::Whole, out)
     }
 
     /// TOP.
@@ -67,13 +78,18 @@ impl Retrieval {
         lines: u64,
         out: &mut Output,
     ) -> State {
-        Self::begin(transaction, number, Some(lines), out)
+        Self::begin(transaction, number, Wanted::Top(lines), out)
     }
 
-    fn begin(transaction: Transaction, number: MessageNumber, top: Option<u64>, out: &mut Output) -> State {
+    /// A mail whose size is to be known.
+    pub(super) fn begin_judging(transaction: Transaction, number: MessageNumber, out: &mut Output) -> State {
+        Self::begin(transaction, number, Wanted::Judgement, out)
+    }
+
+    fn begin(transaction: Transaction, number: MessageNumber, wanted: Wanted, out: &mut Output) -> State {
         let uidl = transaction.maildrop.uidl(number.get());
         out.events.push(Event::WantMail { number: number.get(), uidl });
-        State::Retrieval(Self { transaction, number, top, step: Step::Wanted })
+        State::Retrieval(Self { transaction, number, wanted, step: Step::Wanted })
     }
 
     pub(super) const fn expects(&self) -> Expects {
@@ -113,11 +129,11 @@ impl Retrieval {
         self.transaction.maildrop.learn(changed);
     }
 
-    /// Asks the server: TOP for TOP, so that its own marks (read, unread) are those that the client means.
+    /// Asks the server: TOP for all but RETR, so that its own marks (read, unread) are those that the client means.
     pub(super) fn pull(mut self, common: &Common, out: &mut Output) -> State {
         if matches!(self.step, Step::Wanted) {
             let no_top = common.offered.is_some_and(|offered| !offered.contains(Capability::Top));
-            let as_top = self.top.is_some() && !no_top;
+            let as_top = !matches!(self.wanted, Wanted::Whole) && !no_top;
             let command =
                 if as_top { Command::Top(self.number, ALL_LINES) } else { Command::Retr(self.number) };
             command.write(&mut out.server);
@@ -144,7 +160,9 @@ impl Retrieval {
                 self.step = Step::Asked { retry: false };
             }
             (Step::Asked { retry: false }, Status::Err) => {
-                reply.write(common.utf8, &mut out.client);
+                if !matches!(self.wanted, Wanted::Judgement) {
+                    reply.write(common.utf8, &mut out.client);
+                }
                 return Ok(State::Transaction(self.transaction));
             }
             (Step::Identifying { length }, status) => {
@@ -207,6 +225,7 @@ impl Retrieval {
             return State::Retrieval(self);
         }
         let number = self.number.get();
+        let judges = matches!(self.wanted, Wanted::Judgement);
         let maildrop = &mut self.transaction.maildrop;
         match &verdict {
             Verdict::Deliver { changed: true, .. } if matches!(self.step, Step::Recording { .. }) => {
@@ -231,6 +250,13 @@ impl Retrieval {
                 maildrop.judged(number, &verdict);
                 self.deliver(*length, out)
             }
+            // What the client is told of its size stays the server's: it is not served.
+            Verdict::Deny { .. } if judges => {
+                maildrop.judged(number, &verdict);
+                State::Transaction(self.transaction)
+            }
+            // The client did not ask for it, so it may delete it unseen as before.
+            Verdict::Defer { .. } if judges => State::Transaction(self.transaction),
             Verdict::Deny { reason, case } => {
                 maildrop.judged(number, &verdict);
                 out.client.extend_from_slice(b"-ERR ");
@@ -268,14 +294,23 @@ impl Retrieval {
     }
 
     fn deliver(mut self, length: u64, out: &mut Output) -> State {
-        out.client.extend_from_slice(b"+OK");
-        if self.top.is_none() {
-            out.client.push(b' ');
-            push_number(&mut out.client, length);
-            out.client.extend_from_slice(b" octets");
-        }
-        out.client.extend_from_slice(b"\r\n");
-        self.step = Step::Delivering { stuffer: Stuffer::after_status_line(), cut: self.top.map(Cut::after) };
+        let cut = match self.wanted {
+            Wanted::Whole => {
+                out.client.extend_from_slice(b"+OK ");
+                push_number(&mut out.client, length);
+                out.client.extend_from_slice(b" octets\r\n");
+                None
+            }
+            Wanted::Top(lines) => {
+                out.client.extend_from_slice(b"+OK\r\n");
+                Some(Cut::after(lines))
+            }
+            Wanted::Judgement => {
+                out.events.push(Event::Forgotten { number: self.number.get() });
+                return State::Transaction(self.transaction);
+            }
+        };
+        self.step = Step::Delivering { stuffer: Stuffer::after_status_line(), cut };
         State::Retrieval(self)
     }
 

@@ -294,6 +294,19 @@ impl State {
         }
     }
 
+    /// What is to be done before the client's next command.
+    pub(super) fn go_on(self, common: &Common, out: &mut Output) -> Self {
+        match self {
+            Self::Transaction(state) => state.go_on(common, out),
+            Self::Greeting(_)
+            | Self::Authorization(_)
+            | Self::Late(_)
+            | Self::Retrieval(_)
+            | Self::Update(_)
+            | Self::Ended => self,
+        }
+    }
+
     pub(super) fn kept(self, number: u32) -> Self {
         match self {
             Self::Transaction(mut state) => {

@@ -9,6 +9,7 @@ use super::multiline::Terminator;
 use super::reply::{Reply, Status};
 use super::retrieval::Retrieval;
 use super::state::{Expects, State};
+use super::survey::Sizes;
 use super::update::Update;
 use crate::capability::{Capability, CapabilitySet};
 use crate::machine::Output;
@@ -69,12 +70,18 @@ impl Transaction {
 
     /// Whether every command was answered.
     pub(super) fn is_idle(&self) -> bool {
-        self.expected.is_empty() && self.body.is_none() && !self.maildrop.must_identify()
+        self.answered() && !self.maildrop.must_identify() && !self.maildrop.is_surveyed_now()
+    }
+
+    /// Whether the server owes nothing.
+    fn answered(&self) -> bool {
+        self.expected.is_empty() && self.body.is_none()
     }
 
     pub(super) fn accepts(&self, common: &Common) -> bool {
         let pipelining = common.offered.is_some_and(|offered| offered.contains(Capability::Pipelining));
-        self.is_idle() || (pipelining && self.expected.len() < WINDOW && !self.maildrop.must_identify())
+        let busy = self.maildrop.must_identify() || self.maildrop.is_surveyed_now();
+        self.is_idle() || (pipelining && self.expected.len() < WINDOW && !busy)
     }
 
     /// Whether an answer that the client sees is under way.
@@ -86,13 +93,34 @@ impl Transaction {
         }
     }
 
-    /// Asks the server which numbers the changed mails have, before any command that depends on it.
-    pub(super) fn identify(&mut self, out: &mut Output) {
-        if self.maildrop.must_identify() && self.expected.is_empty() && self.body.is_none() {
+    /// What comes before the client's next command: the server is asked which numbers the changed mails have; the mails whose
+    /// sizes the client waits for are judged.
+    pub(super) fn go_on(mut self, common: &Common, out: &mut Output) -> State {
+        if !self.answered() {
+            return State::Transaction(self);
+        }
+        if self.maildrop.must_identify() {
             self.maildrop.ask();
             out.server.extend_from_slice(b"UIDL\r\n");
             self.expected.push_back(Expected::Listing(Listing::Identify));
+            return State::Transaction(self);
         }
+        if let Some(number) = self.maildrop.next_unjudged() {
+            return Retrieval::begin_judging(self, number, out);
+        }
+        if self.maildrop.is_surveyed_now()
+            && let Some(asked) = self.maildrop.end_survey()
+        {
+            return self.command(&asked.command(), common, out);
+        }
+        State::Transaction(self)
+    }
+
+    /// Whether the maildrop is judged before this command is answered.
+    fn must_survey(&self, command: &Command<'_>, common: &Common) -> Option<Sizes> {
+        let rules = &common.settings.rules;
+        let strict = rules.strict && rules.download.scan && !self.maildrop.is_surveyed();
+        Sizes::asked_by(command).filter(|_| strict)
     }
 
     /// Whether a command cannot be sent behind those that are unanswered.
@@ -119,12 +147,19 @@ impl Transaction {
             | Command::Quit => false,
         };
         let scanned = common.settings.rules.download.scan && matches!(command.verb(), Verb::Retr | Verb::Top);
-        (refused_here || scanned || command.verb() == Verb::Quit) && !self.is_idle()
+        let surveys = self.must_survey(command, common).is_some();
+        (refused_here || scanned || surveys || command.verb() == Verb::Quit) && !self.is_idle()
     }
 
     /// Sends a command on, or answers it here.
     pub(super) fn command(mut self, command: &Command<'_>, common: &Common, out: &mut Output) -> State {
         let scan = common.settings.rules.download.scan;
+        if let Some(asked) = self.must_survey(command, common) {
+            self.maildrop.begin_survey(asked, common.settings.rules.strict_limit);
+            out.server.extend_from_slice(b"LIST\r\n");
+            self.expected.push_back(Expected::Listing(Listing::Survey));
+            return State::Transaction(self);
+        }
         let expected = match command {
             Command::Stat if self.maildrop.resized() => {
                 // The octets that are served are known mail by mail only.
@@ -200,12 +235,14 @@ impl Transaction {
         }
         match (expected, reply.status) {
             (Expected::Listing(Listing::Identify), Status::Err) => self.maildrop.unidentifiable(),
+            // Then there is no mail that it would tell of; the client hears so from it.
+            (Expected::Listing(Listing::Survey), Status::Err) => {}
             (Expected::Listing(listing), Status::Ok) => {
                 self.body = Some(Body::Listing(listing));
                 match listing {
                     // The server's text may count octets that we do not serve.
                     Listing::Sizes if self.maildrop.resized() => out.client.extend_from_slice(b"+OK\r\n"),
-                    Listing::Total { .. } | Listing::Identify => {}
+                    Listing::Total { .. } | Listing::Identify | Listing::Survey => {}
                     Listing::Capabilities { .. }
                     | Listing::Mechanisms
                     | Listing::Languages

@@ -169,6 +169,8 @@ pub(crate) fn settings() -> Settings {
             cmd_line_len: 8192,
             resp_line_len: 8192,
             scan_patience: Duration::from_secs(45),
+            strict: false,
+            strict_limit: 200,
             download: scanning.clone(),
             upload: scanning,
             imap: ImapRules::default(),

@@ -277,7 +277,8 @@ fn set(conf: &mut Settings, setting: &str) {
         "imap-idle-timeout" => conf.rules.imap.idle_timeout = seconds(),
         "idle-heartbeat" => conf.rules.imap.idle_heartbeat = seconds(),
         "keywords" => conf.keywords = value.split(' ').map(str::to_owned).collect(),
-        "strict" => conf.rules.imap.strict = value == "on",
+        "strict" => conf.rules.strict = value == "on",
+        "strict-limit" => conf.rules.strict_limit = value.parse().unwrap(),
         "content-search" => conf.rules.imap.refuse_content_search = value == "refuse",
         "client-id" => {
             conf.rules.imap.client_id = match value {
