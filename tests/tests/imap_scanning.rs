@@ -80,6 +80,46 @@ fn no_item_shows_an_infected_mail_and_its_notice_is_one_mail_in_every_view() {
 }
 
 #[test]
+fn a_mailbox_with_a_replaced_mail_is_not_lost_with_its_name() {
+    if !root_or_skip("a_mailbox_with_a_replaced_mail_is_not_lost_with_its_name") {
+        return;
+    }
+    let dovecot = Dovecot::start(&[]);
+    let direct = || Imap::login(dovecot.imap_address());
+    let mailboxes =
+        [("Old", mails::plain("fine", "1")), ("Old.bad", mails::infected()), ("Other", mails::infected())];
+    for (name, mail) in mailboxes {
+        let mut client = direct();
+        client.ok(&format!("CREATE {name}"));
+        assert!(client.with_literal(&format!("APPEND {name}"), &mail).tagged.starts_with("OK"));
+    }
+    let mailward = Mailward::start(&config(&dovecot).keeping_nothing());
+    let mut client = Imap::login(mailward.address());
+    client.ok("SELECT Old.bad");
+    client.ok("FETCH 1:* BODY.PEEK[]");
+    // It was read, and is not the one that is open.
+    let mut client = Imap::open(mailward.address());
+    for command in ["DELETE Old.bad", "RENAME Old.bad New", "RENAME Old New"] {
+        let answer = client.command(command);
+        assert!(answer.tagged.starts_with("NO [CANNOT]"), "{command}: {answer}");
+    }
+    // Nobody was served anything of these.
+    for command in ["DELETE Other", "CREATE Fine", "RENAME Fine Finer", "DELETE Finer", "SELECT Drafts"] {
+        client.ok(command);
+    }
+    assert!(client.command("DELETE Nowhere").tagged.starts_with("NO [NONEXISTENT]"));
+    drop(mailward);
+    // With the original in the quarantine it may go.
+    let mailward = Mailward::start(&config(&dovecot));
+    let mut client = Imap::login(mailward.address());
+    client.ok("SELECT Old.bad");
+    client.ok("FETCH 1:* BODY.PEEK[]");
+    client.ok("UNSELECT");
+    client.ok("RENAME Old New");
+    assert!(direct().ok("LIST \"\" *").text().contains("New.bad"));
+}
+
+#[test]
 fn a_replaced_mail_is_not_lost_by_any_command_and_others_go_their_way() {
     if !root_or_skip("a_replaced_mail_is_not_lost_by_any_command_and_others_go_their_way") {
         return;

@@ -25,6 +25,7 @@ message-deleted = tato zpráva je označena ke smazání
 user-first = nejprve příkaz USER
 delete-deferred = tuto zprávu zatím nebylo možné zkontrolovat; zůstává na serveru
 delete-replaced = tato zpráva byla nahrazena; originál zůstává na serveru, dokud nebude uvolněn
+mailbox-replaced = schránka tohoto příkazu obsahuje nahrazenou zprávu; originál zůstává na serveru, dokud nebude uvolněn
 delete-unknown = v této schránce byly zprávy nahrazeny a server neříká které; nejprve ji přečtěte
 tls-first = nejprve zapněte TLS
 already-secured = TLS je již zapnuto

@@ -25,6 +25,7 @@ message-deleted = diese Nachricht ist zum Löschen markiert
 user-first = zuerst kommt USER
 delete-deferred = diese Nachricht konnte noch nicht geprüft werden; sie bleibt auf dem Server
 delete-replaced = diese Nachricht wurde ersetzt; ihr Original bleibt auf dem Server, bis es freigegeben wird
+mailbox-replaced = ein Postfach dieses Befehls enthält eine ersetzte Nachricht; ihr Original bleibt auf dem Server, bis es freigegeben wird
 delete-unknown = in diesem Postfach wurden Nachrichten ersetzt und der Server sagt nicht welche; bitte diese zuerst lesen
 tls-first = zuerst TLS beginnen
 already-secured = TLS ist bereits aktiv

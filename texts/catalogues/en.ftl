@@ -27,6 +27,7 @@ message-deleted = this message is marked as deleted
 user-first = USER comes first
 delete-deferred = this mail could not be checked yet; it stays on the server
 delete-replaced = this mail was replaced; its original is kept on the server until it is released
+mailbox-replaced = a mailbox of this command holds mail that was replaced; its original is kept on the server until it is released
 delete-unknown = mails were replaced in this maildrop and the server does not tell which; read this one first
 tls-first = begin TLS first
 already-secured = TLS is already active

@@ -25,6 +25,7 @@ message-deleted = este mensaje está marcado como borrado
 user-first = primero va USER
 delete-deferred = este mensaje todavía no se pudo comprobar; permanece en el servidor
 delete-replaced = este mensaje fue reemplazado; el original permanece en el servidor hasta que sea liberado
+mailbox-replaced = un buzón de esta orden contiene un mensaje reemplazado; el original permanece en el servidor hasta que sea liberado
 delete-unknown = en este buzón se reemplazaron mensajes y el servidor no dice cuáles; lea primero este
 tls-first = inicie primero TLS
 already-secured = TLS ya está activo

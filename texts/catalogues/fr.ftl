@@ -25,6 +25,7 @@ message-deleted = ce message est marqué comme supprimé
 user-first = USER vient d'abord
 delete-deferred = ce message n'a pas encore pu être vérifié ; il reste sur le serveur
 delete-replaced = ce message a été remplacé ; l'original reste sur le serveur jusqu'à sa libération
+mailbox-replaced = une boîte de cette commande contient un message remplacé ; l'original reste sur le serveur jusqu'à sa libération
 delete-unknown = des messages de cette boîte ont été remplacés et le serveur ne dit pas lesquels ; lisez d'abord celui-ci
 tls-first = commencez d'abord par TLS
 already-secured = TLS est déjà actif

@@ -86,6 +86,8 @@ ids! {
         DeleteDeferred = "delete-deferred",
         /// DELE of a mail that was served changed.
         DeleteReplaced = "delete-replaced",
+        /// DELETE or RENAME of a mailbox with mails that were served changed.
+        MailboxReplaced = "mailbox-replaced",
         /// DELE where the server has no UIDL to tell changed mails by.
         DeleteUnknown = "delete-unknown",
     }

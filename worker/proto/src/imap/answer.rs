@@ -70,6 +70,7 @@ const fn word(answer: Answer) -> Word {
         | Answer::ServerTlsFailed
         | Answer::DeleteDeferred
         | Answer::DeleteReplaced
+        | Answer::MailboxReplaced
         | Answer::DeleteUnknown => Word::No,
     }
 }
@@ -86,7 +87,9 @@ const fn code(answer: Answer) -> &'static str {
         | Answer::ServerNoTls
         | Answer::ServerTlsFailed
         | Answer::DeleteDeferred => "[UNAVAILABLE] ",
-        Answer::NotPermitted | Answer::DeleteReplaced | Answer::DeleteUnknown => "[CANNOT] ",
+        Answer::NotPermitted | Answer::DeleteReplaced | Answer::MailboxReplaced | Answer::DeleteUnknown => {
+            "[CANNOT] "
+        }
         Answer::OverOctets | Answer::MailTooLarge | Answer::OverTime | Answer::LineTooLong => "[LIMIT] ",
         Answer::TlsFirst => "[PRIVACYREQUIRED] ",
         Answer::LoginFailed => "[AUTHENTICATIONFAILED] ",

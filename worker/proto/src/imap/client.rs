@@ -167,6 +167,7 @@ impl Core {
                 | Purpose::Pull { .. }
                 | Purpose::Mark(_)
                 | Purpose::Ask { .. }
+                | Purpose::Inspect
                 | Purpose::Upload => {}
             }
         }

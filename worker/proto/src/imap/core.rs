@@ -6,6 +6,7 @@ use super::fetch::PIECE;
 use super::frame::Bounds;
 use super::judging::PutOff;
 use super::late::Late;
+use super::mailbox_guard::Inspection;
 use super::marks::{Marks, SEEN};
 use super::outbox::Outbox;
 use super::outstanding::{Outstanding, Pull, Purpose};
@@ -61,6 +62,8 @@ pub(super) struct Core {
     pub(super) selected: Option<Box<Selected>>,
     /// The end of a SELECT waits for what the index knows of the mailbox: the tag and the words.
     pub(super) opening: Option<Box<(Vec<u8>, Selected)>>,
+    /// A command that waits until its mailboxes were looked at.
+    pub(super) inspection: Option<Box<Inspection>>,
     /// Content that the server is sending.
     pub(super) receiving: Option<Box<Receiving>>,
     /// The last mail's number.
@@ -174,6 +177,7 @@ impl Core {
         self.outstanding.is_empty()
             && self.outbox.is_empty()
             && self.held.is_none()
+            && self.inspection.is_none()
             && self.upload.is_none()
             && self.sending.is_none()
             && self.passing.is_none()

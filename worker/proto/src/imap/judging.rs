@@ -121,6 +121,9 @@ impl Core {
 
     /// What the index knows of the mailbox that is being opened, or what it learnt since.
     pub(super) fn learn(&mut self, changed: &[Changed], out: &mut Output) {
+        if self.inspection_learns(changed, out) {
+            return;
+        }
         if let Some(opening) = self.opening.take() {
             let (words, mut selected) = *opening;
             selected.learn(changed);

@@ -76,6 +76,7 @@ impl Imap {
                 refused: None,
                 selected: None,
                 opening: None,
+                inspection: None,
                 receiving: None,
                 mails: 0,
                 mail_octets: 0,

@@ -20,6 +20,7 @@ mod late;
 mod login;
 mod machine;
 pub mod mailbox;
+mod mailbox_guard;
 mod marks;
 mod outbox;
 mod outstanding;

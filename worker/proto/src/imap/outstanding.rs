@@ -43,6 +43,8 @@ pub(super) enum Purpose {
     Mark(Box<str>),
     /// Ours: which of the mails that were served changed would this command remove?
     Ask { command: Zeroizing<Vec<u8>>, found: bool },
+    /// Ours: what do the mailboxes of this command hold?
+    Inspect,
     /// APPEND, REPLACE.
     Upload,
 }
@@ -80,6 +82,7 @@ impl Purpose {
             | Self::Idle(_)
             | Self::Enable { .. }
             | Self::Ask { .. }
+            | Self::Inspect
             | Self::Upload => true,
             Self::Relay | Self::Fetch(_) | Self::Pull { .. } | Self::Mark(_) => false,
         }
@@ -98,7 +101,7 @@ impl Purpose {
 
     /// Whether the client sent it.
     pub(super) const fn is_clients(&self) -> bool {
-        !matches!(self, Self::Pull { .. } | Self::Mark(_) | Self::Ask { .. })
+        !matches!(self, Self::Pull { .. } | Self::Mark(_) | Self::Ask { .. } | Self::Inspect)
     }
 }
 
@@ -171,6 +174,7 @@ impl Outstanding {
             | Purpose::Enable { .. }
             | Purpose::Mark(_)
             | Purpose::Ask { .. }
+            | Purpose::Inspect
             | Purpose::Upload => None,
         })
     }
@@ -193,6 +197,7 @@ impl Outstanding {
             | Purpose::Pull { .. }
             | Purpose::Mark(_)
             | Purpose::Ask { .. }
+            | Purpose::Inspect
             | Purpose::Upload => None,
         })
     }
@@ -249,6 +254,7 @@ impl Outstanding {
             | Purpose::Fetch(_)
             | Purpose::Pull { .. }
             | Purpose::Mark(_)
+            | Purpose::Inspect
             | Purpose::Upload => None,
         })
     }

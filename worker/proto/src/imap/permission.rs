@@ -14,6 +14,7 @@ impl Core {
             || self.outstanding.has_alone()
             || self.upstream.is_waiting()
             || self.opening.is_some()
+            || self.inspection.is_some()
             || self.upload.is_some()
             || self.sending.is_some()
             || self.passing.is_some();
@@ -26,6 +27,8 @@ impl Core {
             | Verb::Select
             | Verb::Examine
             | Verb::Append
+            | Verb::Delete
+            | Verb::Rename
             | Verb::Idle
             | Verb::Close
             | Verb::Unselect
@@ -39,8 +42,6 @@ impl Core {
             | Verb::Noop
             | Verb::Id
             | Verb::Create
-            | Verb::Delete
-            | Verb::Rename
             | Verb::Subscribe
             | Verb::Unsubscribe
             | Verb::List

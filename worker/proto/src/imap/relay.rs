@@ -45,6 +45,9 @@ impl Core {
                 _relayed => Purpose::Relay,
             },
         };
+        if self.removes_mailbox(command) {
+            return self.inspect(command, out);
+        }
         match self.guard(command) {
             Guarded::Free => {}
             Guarded::Refused => {

@@ -12,6 +12,8 @@ const COPIES: usize = 8;
 /// The mailbox that is open.
 #[derive(Debug, Default)]
 pub(super) struct Selected {
+    /// Its name, and its UIDVALIDITY.
+    pub(super) name: (Vec<u8>, u32),
     /// Flags may be set.
     pub(super) read_write: bool,
     /// Which of them for good.
@@ -51,8 +53,8 @@ struct Kept {
 
 impl Selected {
     /// It was opened; nothing is known of its mails.
-    pub(super) fn new(read_write: bool, permanent: Permanent) -> Self {
-        Self { read_write, permanent, ..Self::default() }
+    pub(super) fn new(name: (Vec<u8>, u32), read_write: bool, permanent: Permanent) -> Self {
+        Self { name, read_write, permanent, ..Self::default() }
     }
 
     /// Whether a mail of it may get this keyword.

@@ -166,7 +166,8 @@ impl Core {
             Purpose::Login { user, .. } => return self.login_answered(&tag, user, status, out),
             Purpose::Select { mailbox, uid_validity, read_write, permanent } if ok => {
                 let read_only = matches!(status.code, Some(Code::ReadOnly));
-                let selected = Selected::new(read_write && !read_only, permanent);
+                let name = (mailbox.clone(), uid_validity);
+                let selected = Selected::new(name, read_write && !read_only, permanent);
                 let words = self.status_octets(Some(&tag), status);
                 if self.common.settings.rules.download.scan {
                     out.events.push(Event::Selected { mailbox, uid_validity });
@@ -197,6 +198,10 @@ impl Core {
             }
             Purpose::Pull { job, words } => {
                 self.outbox.push_end(tag, words, job);
+                return Ok(());
+            }
+            Purpose::Inspect => {
+                self.inspected(status.kind, out);
                 return Ok(());
             }
             Purpose::Ask { command, found } => {
@@ -277,6 +282,7 @@ impl Core {
             Data::Esearch { .. } if self.outstanding.brings(Kind::Esearch) => {
                 return self.pass_esearch(&data, out);
             }
+            Data::Other(value) if self.answers_inspection(value) => return Ok(()),
             Data::Other(value) if value.kind() == Kind::Flags => self.must_be_open()?,
             Data::Other(value) if self.outstanding.brings(value.kind()) => {}
             Data::Esearch { .. } | Data::Other(_) => {

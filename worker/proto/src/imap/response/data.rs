@@ -156,6 +156,39 @@ impl<'f> Value<'f> {
         self.text
     }
 
+    /// The mailbox that a LIST response tells of.
+    pub fn listed(&self) -> Option<Mailbox<'f>> {
+        let mut cursor = Cursor::of_part(self.text, Side::Server);
+        let nowhere = &mut Writer::nowhere();
+        cursor.space().ok()?;
+        list(&mut cursor, nowhere, flag).ok()?;
+        space(&mut cursor, nowhere).ok()?;
+        nstring(&mut cursor, nowhere).ok()?;
+        cursor.space().ok()?;
+        let name = cursor.astring().ok()?;
+        Mailbox::checked(&cursor, name, true).ok()
+    }
+
+    /// UIDVALIDITY in a STATUS response.
+    pub fn uid_validity(&self) -> Option<u32> {
+        let mut cursor = Cursor::of_part(self.text, Side::Server);
+        let mut found = None;
+        cursor.space().ok()?;
+        cursor.astring().ok()?;
+        cursor.space().ok()?;
+        let items = cursor.list(|cursor| {
+            let name = cursor.atom()?;
+            cursor.space()?;
+            if name.eq_ignore_ascii_case(b"UIDVALIDITY") {
+                found = Some(cursor.number_above_zero()?);
+                Ok(())
+            } else {
+                any_value(cursor, &mut Writer::nowhere())
+            }
+        });
+        items.ok().and(found)
+    }
+
     /// Writes it anew.
     pub fn write(&self, writer: &mut Writer<'_>) {
         // Read once already: this cannot fail.
