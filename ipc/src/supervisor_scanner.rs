@@ -47,6 +47,9 @@ pub struct KnownAnswers {
 pub enum Purpose {
     /// A mail: the first descriptor is the scanner's end of a pair with a worker.
     Mail,
+    /// The same, for a mail that a scanner died with: it is taken apart before any engine is asked, and the scanner says
+    /// when it asks them and when it heard them, so that another death can be laid to the mail or not.
+    Suspect,
     /// The same, for a mail that killed two scanners: the body is replaced without being parsed.
     Poison,
     /// No worker: show the demanded engines the test virus.
@@ -67,7 +70,7 @@ pub enum Purpose {
 impl Purpose {
     /// Whether a worker stands at the other end.
     pub const fn has_worker(self) -> bool {
-        matches!(self, Self::Mail | Self::Poison)
+        matches!(self, Self::Mail | Self::Suspect | Self::Poison)
     }
 }
 
@@ -140,6 +143,13 @@ pub enum FromScanner {
         lease: LeaseId,
         /// The hash of what was given.
         sha256: Sha256,
+    },
+    /// Of a suspect: the engines are being asked, or have answered.
+    Asking {
+        /// Which lease.
+        lease: LeaseId,
+        /// Some answer is outstanding.
+        outstanding: bool,
     },
     /// The lease is over: the scanner is idle again.
     Done {

@@ -197,6 +197,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
     line(&mut out, &ToScanner::Serve);
     for purpose in [
         Purpose::Mail,
+        Purpose::Suspect,
         Purpose::Poison,
         Purpose::ProbeTestVirus,
         Purpose::ProbeSize { size: 1 },
@@ -217,6 +218,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
     }
     line(&mut out, &FromScanner::Serving { signatures: 1, faults: vec!["f".into()] });
     line(&mut out, &FromScanner::Begun { lease, sha256 });
+    line(&mut out, &FromScanner::Asking { lease, outstanding: true });
     line(
         &mut out,
         &FromScanner::Done { lease, sha256: Some(sha256), answers: vec![answer()], spam: vec![spam()] },

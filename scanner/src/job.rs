@@ -16,9 +16,10 @@ use crate::parts::{Leaf, Parts, take_apart};
 use crate::rewrite::{self, About};
 use crate::rules::{self, Change, Header, Outcome, Verdict};
 use crate::views::Views;
+use ipc::Link;
 use ipc::ids::{Checker, EngineAnswer, LeaseId, Sha256, SpamAnswer};
 use ipc::log::printable;
-use ipc::supervisor_scanner::KnownAnswers;
+use ipc::supervisor_scanner::{FromScanner, KnownAnswers, ToScanner};
 use ipc::worker_scanner::{Disposition, Judged, ScanJob};
 use nix::errno::Errno;
 use nix::sys::uio::pwrite;
@@ -49,6 +50,8 @@ pub(crate) struct Job<'a> {
     pub(crate) signatures: &'a Signatures,
     pub(crate) authorities: &'a Rc<Authorities>,
     pub(crate) poison: bool,
+    /// Of a mail that a scanner died with: the supervisor, who is told whether an engine's answer is outstanding.
+    pub(crate) suspect: Option<&'a Link<FromScanner, ToScanner>>,
     /// What some engines said of this mail before.
     pub(crate) known: Option<&'a KnownAnswers>,
 }
@@ -74,7 +77,7 @@ pub(crate) async fn judge(
     let inspection = if job.poison {
         Inspection::poison(job.scan.found)
     } else {
-        inspect(&job, &mail, engines, filter).await
+        inspect_watched(&job, &mail, engines, filter).await
     };
     let Verdict { outcome, rule, would, fields, keywords } = rules::decide(&job, &inspection, mail.bytes());
     // What only monitors delivers the server's octets.
@@ -199,6 +202,31 @@ pub(crate) async fn ask_all(
 ) -> (Vec<EngineAnswer>, Vec<SpamAnswer>) {
     let inspection = inspect(job, mail, engines, filter(job.slice, job.scan.context.command_rule)).await;
     (inspection.answers, inspection.spam)
+}
+
+/// As [`inspect`]. A mail that a scanner died with is first looked at with no engine outside: if it ends this process too,
+/// no engine's answer can have done it.
+async fn inspect_watched<'m>(
+    job: &Job<'_>,
+    mail: &'m Rc<Content>,
+    demanded: Vec<Demanded>,
+    filter: &MailFilter,
+) -> Inspection<'m> {
+    let outside = demanded.iter().any(|demanded| demanded.connection.is_some());
+    let Some(supervisor) = job.suspect.filter(|_| outside) else {
+        return inspect(job, mail, demanded, filter).await;
+    };
+    // If the supervisor is gone, this process ends soon.
+    let say = async |outstanding| {
+        let _ = supervisor.send(&FromScanner::Asking { lease: job.lease, outstanding }, &[]).await;
+    };
+    let inside = demanded.iter().filter(|demanded| demanded.connection.is_none());
+    let inside = inside.map(|demanded| Demanded { grant: demanded.grant, connection: None }).collect();
+    drop(inspect(job, mail, inside, filter).await);
+    say(true).await;
+    let inspection = inspect(job, mail, demanded, filter).await;
+    say(false).await;
+    inspection
 }
 
 async fn inspect<'m>(

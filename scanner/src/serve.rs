@@ -220,9 +220,10 @@ impl Scanner {
             return NOTHING;
         }
         let poison = purpose == Purpose::Poison;
+        let suspect = (purpose == Purpose::Suspect).then_some(&self.supervisor);
         let Generation { slice, clock } = policy;
         let (signatures, authorities, known) = (&self.signatures, &self.authorities, known.as_ref());
-        let work = Job { lease, scan: &job, slice, clock, signatures, authorities, poison, known };
+        let work = Job { lease, scan: &job, slice, clock, signatures, authorities, poison, suspect, known };
         let judged = job::judge(work, Rc::new(content), engines, &outputs).await;
         // The worker may have given up waiting; its client was told to come again.
         let _ = worker.try_send(&judged, &[]);
@@ -273,8 +274,8 @@ impl Scanner {
         };
         let Generation { slice, clock } = policy;
         let (signatures, authorities) = (&self.signatures, &self.authorities);
-        let (poison, known) = (false, None);
-        let work = Job { lease, scan: &scan, slice, clock, signatures, authorities, poison, known };
+        let (poison, suspect, known) = (false, None, None);
+        let work = Job { lease, scan: &scan, slice, clock, signatures, authorities, poison, suspect, known };
         let (answers, spam) = job::ask_all(&work, &content, engines).await;
         (Some(sha256), answers, spam)
     }

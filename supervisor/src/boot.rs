@@ -18,6 +18,7 @@ use crate::lease::Leases;
 use crate::listener;
 use crate::lock::InstanceLock;
 use crate::names::{HostNames, Pending};
+use crate::poison::PoisonList;
 use crate::records::Writer;
 use crate::redirect::{Redirect, Wanted};
 use crate::report::Report;
@@ -77,6 +78,7 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
             (None, None)
         }
     };
+    let poison = PoisonList::open(&service.state_dir, &policy.tenants);
     let answers = Answers::new(service.answer_cache)
         .map_err(|error| Error::new(format!("no random octets: {error}")))?;
     let listeners = bind(&policy)?;
@@ -127,7 +129,7 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
         sessions: Sessions::default(),
         own: OwnAddresses::new(listening.clone()),
         balance: Balance::default(),
-        leases: Leases::new(answers),
+        leases: Leases::new(answers, poison),
         engines: Engines::new(&policy),
         spam_filters: SpamFilters::new(&policy),
         index,

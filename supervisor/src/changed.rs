@@ -3,14 +3,15 @@
 //!
 //! One small file per maildrop, or mailbox of IMAP with one UIDVALIDITY, named by a keyed hash so that the directory tells no names, rewritten as a whole
 //! (create, fsync, rename, fsync of the directory): after a crash it is the old one or the new one.
+use crate::durable;
 use hmac::{Hmac, KeyInit, Mac};
 use ipc::ids::Sha256;
 use ipc::supervisor_worker::ChangedMail;
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Changed mails in one maildrop or mailbox; above, further ones are deferred instead of served changed.
@@ -147,7 +148,7 @@ impl Index {
         if stored > self.most {
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "too many changed mails of one tenant"));
         }
-        self.replace(maildrop, &entries)?;
+        durable::replace(&self.path(maildrop), encode(&entries).as_bytes())?;
         self.stored.insert(tenant, stored);
         self.known.insert(maildrop.clone(), entries);
         Ok(())
@@ -160,23 +161,6 @@ impl Index {
 
     fn path(&self, maildrop: &Mailbox) -> PathBuf {
         self.directory.join(&maildrop.0)
-    }
-
-    fn replace(&self, maildrop: &Mailbox, entries: &[ChangedMail]) -> io::Result<()> {
-        let path = self.path(maildrop);
-        let new = path.with_extension("new");
-        let written = (|| {
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-            file.write_all(encode(entries).as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&new, &path)?;
-            File::open(&self.directory)?.sync_all()
-        })();
-        if written.is_err() {
-            let _ = fs::remove_file(&new);
-        }
-        written
     }
 }
 
@@ -199,13 +183,7 @@ fn key(directory: &Path) -> io::Result<[u8; KEY_OCTETS]> {
         Ok(mut file) => file.read_exact(&mut key)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             File::open("/dev/urandom")?.read_exact(&mut key)?;
-            let new = directory.join("key.new");
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-            file.write_all(&key)?;
-            file.sync_all()?;
-            fs::rename(&new, &path)?;
-            File::open(directory)?.sync_all()?;
+            durable::replace(&path, &key)?;
         }
         Err(error) => return Err(error),
     }
@@ -218,7 +196,7 @@ fn count(directory: &Path) -> io::Result<HashMap<String, usize>> {
     for file in fs::read_dir(directory)? {
         let file = file?;
         let name = file.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".new") {
+        if file.path().extension().is_some_and(|end| end == durable::NEW) {
             fs::remove_file(file.path())?;
         } else if name.len() == TENANT_DIGITS + 64 {
             let mut first = String::new();
@@ -278,7 +256,7 @@ fn decode_line(line: &str) -> Option<ChangedMail> {
     words.next().is_none().then_some(ChangedMail { uidl, sha256, length, kept: false })
 }
 
-fn from_hex(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
     if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return None;
     }

@@ -20,6 +20,8 @@ use ipc::supervisor_scanner::FromScanner;
 use ipc::supervisor_worker::FromWorker;
 use ipc::supervisor_writer::FromWriter;
 use links::Outbox;
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
 use sandbox::{Jail, Limits};
 use std::collections::HashMap;
 use std::io;
@@ -380,6 +382,12 @@ impl Children {
 }
 
 impl Child {
+    /// Processor time that it has used.
+    pub(crate) fn processor_time(&self) -> Option<Duration> {
+        let pid = Pid::from_raw(i32::try_from(self.pid).ok()?);
+        clock_gettime(clock_getcpuclockid(pid).ok()?).ok().map(Duration::from)
+    }
+
     /// Whether this child will still be there for the next task, so that no replacement is needed.
     fn stays(&self, role: Role) -> bool {
         self.phase != Phase::Leaving && (role != Role::Scanner || self.lease.is_none() || self.lives > 0)

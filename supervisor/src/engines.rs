@@ -259,7 +259,11 @@ impl Engines {
                 record.asked_encrypted = true;
                 Some(Change::Encrypted(statuses.is_some_and(|s| s.contains(Status::Encrypted) || found)))
             }
-            Purpose::Mail | Purpose::Poison | Purpose::ProbeVersion | Purpose::ProbeFilter => None,
+            Purpose::Mail
+            | Purpose::Suspect
+            | Purpose::Poison
+            | Purpose::ProbeVersion
+            | Purpose::ProbeFilter => None,
         }
     }
 

@@ -22,7 +22,7 @@ use ipc::supervisor_scanner::Purpose;
 use ipc::supervisor_worker::{NoLease, ToWorker};
 use policy::model::Scanning;
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Mails that may wait in all, and of one session.
 const QUEUE: usize = 10_000;
@@ -70,14 +70,25 @@ struct Lease {
     known: Vec<EngineAnswer>,
     /// The same mail of other sessions: what the engines say now is for them too.
     followers: Vec<MailJob>,
-    /// The mail killed two scanners; no answer is about its content.
-    poison: bool,
+    /// Whether the mail has killed scanners: then no answer is about its content, or it is taken apart alone first.
+    purpose: Purpose,
     /// The engines and spam filters that were connected.
     connected: Vec<Checker>,
     /// The scanner verified the mail and parses it.
     begun: bool,
-    /// The deadline passed and the scanner was killed for it.
-    killed: bool,
+    /// Some engine has yet to answer: if the scanner dies, that may be the engine's doing.
+    outstanding: bool,
+    /// Processor time of the scanner before this mail, as far as it was looked at.
+    processor: Option<Duration>,
+    /// The scanner was killed for it.
+    overdrawn: Option<Overdrawn>,
+}
+
+/// What a mail took too much of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Overdrawn {
+    Time,
+    Processor,
 }
 
 /// Every lease and what waits for one.
@@ -95,13 +106,13 @@ pub(crate) struct Leases {
 }
 
 impl Leases {
-    pub(crate) fn new(answers: Answers) -> Self {
+    pub(crate) fn new(answers: Answers, poison: PoisonList) -> Self {
         Self {
             queue: Queue::new(QUEUE, QUEUE_OF_SESSION),
             probes: Probes::default(),
             answers,
             live: HashMap::new(),
-            poison: PoisonList::default(),
+            poison,
             next: 0,
             signatures: None,
             stopping: false,

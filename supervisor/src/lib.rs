@@ -9,7 +9,8 @@
 //! engines.rs      probes.rs       daemons.rs      spam_filters.rs            who can be asked about mails
 //! names.rs         client_names.rs                         what lists of hosts stand for
 //! children.rs     post.rs, backoff.rs, identity.rs, slices.rs                         the roles
-//! changed.rs      mailboxes.rs     what clients hold of changed mails      spool_file.rs      mails too large for memory
+//! changed.rs      mailboxes.rs     what clients hold of changed mails      durable.rs         small files of state-dir
+//! spool_file.rs   mails too large for memory
 //! quarantine.rs   folders of writers, and what is in them by name
 //! keys.rs         who may have a key used     tls_files.rs    files of TLS, opened and unread
 //! requests.rs     what workers say of their sessions     late.rs      rules that a client's certificate or name decides
@@ -36,6 +37,7 @@ mod confinement;
 pub mod control;
 mod daemons;
 mod dial;
+mod durable;
 mod engines;
 mod event_loop;
 mod examine;

@@ -9,7 +9,7 @@ const HEADER: &str = "From: probe@mailward.invalid\r\nTo: probe@mailward.invalid
 /// The mail of a probe; none for the purposes that bring their own.
 pub fn mail(purpose: Purpose) -> Option<Vec<u8>> {
     match purpose {
-        Purpose::Mail | Purpose::Poison | Purpose::ProbeVersion => None,
+        Purpose::Mail | Purpose::Suspect | Purpose::Poison | Purpose::ProbeVersion => None,
         Purpose::ProbeTestVirus => Some(with_attachments(&[("probe.com", eicar())])),
         Purpose::ProbeSize { size } => {
             // Base64 makes four octets of three; the virus stands in the last attachment.

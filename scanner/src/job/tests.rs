@@ -94,6 +94,7 @@ fn judged_by(protocol: Protocol, direction: Direction, command: &str, rules: &st
         signatures: &signatures,
         authorities: &Rc::default(),
         poison: false,
+        suspect: None,
         known: None,
     };
     let runtime =

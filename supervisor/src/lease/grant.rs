@@ -40,12 +40,12 @@ impl Supervisor {
     pub(super) fn begin(&mut self, tenant: u16, scanner: ChildId, job: Job) {
         self.leases.next += 1;
         let id = LeaseId(self.leases.next);
-        let poison = match &job {
-            Job::Mail(mail) => self.leases.poison.contains(tenant, mail.sha256),
-            Job::Probe { .. } => false,
+        let purpose = match &job {
+            Job::Mail(mail) => self.leases.poison.purpose(tenant, mail.sha256, mail.lost > 0),
+            Job::Probe { purpose, .. } => *purpose,
         };
         let Parts { all: parts, asked, known } = match &job {
-            Job::Mail(mail) => self.parts_of(tenant, mail, poison),
+            Job::Mail(mail) => self.parts_of(tenant, mail, purpose == Purpose::Poison),
             Job::Probe { checker, .. } => Parts { all: vec![(*checker, Part::Dial)], ..Parts::default() },
         };
         let lease = Lease {
@@ -57,10 +57,12 @@ impl Supervisor {
             asked,
             known,
             followers: Vec::new(),
-            poison,
+            purpose,
             connected: Vec::new(),
             begun: false,
-            killed: false,
+            outstanding: false,
+            processor: None,
+            overdrawn: None,
         };
         self.leases.live.insert(id, lease);
         if let Some(child) = self.children.get_mut(scanner) {
@@ -178,6 +180,8 @@ impl Supervisor {
             };
             grants.push(EngineGrant { checker, state, limit });
         }
+        // A suspect is taken apart before any of them is asked; its scanner says when that is.
+        lease.outstanding = lease.purpose != Purpose::Suspect && !lease.connected.is_empty();
         let time = longest + GRACE;
         lease.deadline = Some(Instant::now() + time);
         let probe = match &lease.job {
@@ -208,10 +212,10 @@ impl Supervisor {
         grants: Vec<EngineGrant>,
         connections: Vec<OwnedFd>,
     ) -> bool {
-        let Some(Lease { job: Job::Mail(mail), poison, known, .. }) = self.leases.live.get(&id) else {
+        let Some(Lease { job: Job::Mail(mail), purpose, known, .. }) = self.leases.live.get(&id) else {
             return false;
         };
-        let purpose = if *poison { Purpose::Poison } else { Purpose::Mail };
+        let purpose = *purpose;
         let known = (!known.is_empty()).then(|| KnownAnswers { sha256: mail.sha256, answers: known.clone() });
         let (worker, session, mail) = (mail.worker, mail.session, mail.mail);
         let Ok((ours, theirs)) = ipc::pair() else {

@@ -1,15 +1,18 @@
 //! What becomes of a lease: what its scanner says, in order; that it dies with the mail; that it does not end in time.
-use super::{ATTEMPTS, Job, Lease};
+use super::{ATTEMPTS, Job, Lease, MailJob, Overdrawn};
 use crate::answers::can_be_kept;
-use crate::children::{ChildId, Phase};
+use crate::children::{Child, ChildId, Phase};
 use crate::event_loop::Supervisor;
 use ipc::ids::{Checker, EngineAnswer, LeaseId, Sha256, SpamAnswer};
 use ipc::log::Level;
-use ipc::supervisor_scanner::FromScanner;
+use ipc::supervisor_scanner::{FromScanner, Purpose};
 use ipc::supervisor_worker::NoLease;
 use policy::status::Status;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Processor time that one mail may take: the largest take a few seconds. Looked at once a second.
+const PROCESSOR: Duration = Duration::from_secs(12);
 
 impl Supervisor {
     /// A scanner says something: of its own lease, in order.
@@ -39,6 +42,13 @@ impl Supervisor {
                     // Probes are made inside the scanner.
                     Some(Lease { job: Job::Probe { .. }, begun, .. }) if !*begun => *begun = true,
                     Some(_) | None => self.condemn(scanner, "begins what it was not given"),
+                }
+            }
+            FromScanner::Asking { lease: id, outstanding } => {
+                let live = self.leases.live.get_mut(&id).filter(|_| lease == Some(id));
+                match live.filter(|live| live.begun && live.purpose == Purpose::Suspect) {
+                    Some(live) => live.outstanding = outstanding,
+                    None => self.condemn(scanner, "speaks of engines that it was not asked about"),
                 }
             }
             FromScanner::Done { lease: id, sha256, answers, spam } => {
@@ -101,7 +111,7 @@ impl Supervisor {
             Job::Mail(mail) => {
                 // Of the mail that was asked about and parsed, and every engine's word counts: else none is kept.
                 if lease.begun
-                    && !lease.poison
+                    && lease.purpose != Purpose::Poison
                     && sha256 == Some(mail.sha256)
                     && answers.iter().all(can_be_kept)
                 {
@@ -134,56 +144,85 @@ impl Supervisor {
     /// A scanner died: its mail gets one more, unless that would kill it again.
     pub(crate) fn scanner_lost(&mut self, scanner: ChildId, lease: Option<LeaseId>) {
         let Some(id) = lease else { return };
-        let Some(lease) = self.leases.live.remove(&id).filter(|lease| lease.scanner == scanner) else {
+        let Some(mut lease) = self.leases.live.remove(&id).filter(|lease| lease.scanner == scanner) else {
             return;
         };
         let tenant = lease.tenant;
         // Behind the mail itself, which goes first.
-        self.release(tenant, lease.followers);
-        match lease.job {
+        self.release(tenant, std::mem::take(&mut lease.followers));
+        match &lease.job {
             Job::Probe { checker, .. } if lease.generation == self.generation => match checker {
-                Checker::Engine(engine) => self.engines.abandoned(tenant, engine),
-                Checker::Filter(filter) => self.spam_filters.abandoned(tenant, filter),
+                Checker::Engine(engine) => self.engines.abandoned(tenant, *engine),
+                Checker::Filter(filter) => self.spam_filters.abandoned(tenant, *filter),
             },
             Job::Probe { .. } => {}
-            Job::Mail(mut mail) => {
-                mail.lost = mail.lost.saturating_add(1);
-                let was_poison = self.leases.poison.contains(tenant, mail.sha256);
-                // A death before `Begun` says nothing about the mail, nor does one that we caused.
-                let poison = lease.begun && !lease.killed && self.leases.poison.died(tenant, mail.sha256);
-                let fields = [
-                    ("session", mail.session.to_string()),
-                    ("sha256", mail.sha256.to_string()),
-                    ("deadline", lease.killed.to_string()),
-                    ("begun", lease.begun.to_string()),
-                ];
-                self.journal.note(Level::Warn, "a scanner died with a mail", &fields);
-                let again = (mail.lost < ATTEMPTS || poison) && !was_poison;
-                let alive = self.sessions.get(mail.session).is_some();
-                if !alive {
-                    // Nobody waits for it any more.
-                } else if again && !self.leases.stopping {
-                    self.leases.queue.push_front(tenant, mail.session, mail);
-                } else {
-                    self.no_lease(mail.worker, mail.session, mail.mail, NoLease::Died);
-                }
-            }
+            Job::Mail(mail) => self.died_with(&lease, mail.clone()),
         }
         self.lend(tenant);
     }
 
-    /// Kills scanners whose time is over.
+    fn died_with(&mut self, lease: &Lease, mut mail: MailJob) {
+        mail.lost = mail.lost.saturating_add(1);
+        // A death before `Begun` says nothing about the mail, nor does one while an engine's answer is outstanding, nor one
+        // at the deadline: the machine may be slow. Time of the processor is the mail's own.
+        let counts = lease.begun && !lease.outstanding && lease.overdrawn != Some(Overdrawn::Time);
+        let fields = [
+            ("session", mail.session.to_string()),
+            ("sha256", mail.sha256.to_string()),
+            ("begun", lease.begun.to_string()),
+            ("deadline", (lease.overdrawn == Some(Overdrawn::Time)).to_string()),
+            ("processor", (lease.overdrawn == Some(Overdrawn::Processor)).to_string()),
+            ("counts", counts.to_string()),
+        ];
+        self.journal.note(Level::Warn, "a scanner died with a mail", &fields);
+        let was_poison = lease.purpose == Purpose::Poison;
+        let poison = counts && !was_poison && self.is_poison_now(lease.tenant, mail.sha256);
+        if self.sessions.get(mail.session).is_none() {
+            // Nobody waits for it any more.
+        } else if (mail.lost < ATTEMPTS || poison) && !was_poison && !self.leases.stopping {
+            self.leases.queue.push_front(lease.tenant, mail.session, mail);
+        } else {
+            self.no_lease(mail.worker, mail.session, mail.mail, NoLease::Died);
+        }
+    }
+
+    /// Counts a death; the second makes the mail `malformed` for good.
+    fn is_poison_now(&mut self, tenant: u16, sha256: Sha256) -> bool {
+        if !self.leases.poison.died(tenant, sha256) {
+            return false;
+        }
+        let fields = [("sha256", sha256.to_string())];
+        self.journal.note(Level::Error, "a mail ended two scanners: it is malformed for good", &fields);
+        if let Err(error) = self.leases.poison.save(&self.policy.tenants) {
+            let fields = [("error", error.to_string())];
+            self.journal.note(Level::Error, "the list of mails that end scanners cannot be written", &fields);
+        }
+        true
+    }
+
+    /// Kills scanners whose mail took more than it may.
     pub(crate) fn leases_overdue(&mut self) {
         let now = Instant::now();
-        let mut late = Vec::new();
-        for lease in self.leases.live.values_mut() {
-            if lease.deadline.is_some_and(|deadline| deadline <= now) && !lease.killed {
-                lease.killed = true;
-                late.push(lease.scanner);
-            }
+        let mut overdrawn = Vec::new();
+        for lease in self.leases.live.values_mut().filter(|lease| lease.overdrawn.is_none()) {
+            let Some(deadline) = lease.deadline else { continue };
+            let used = self.children.get(lease.scanner).and_then(Child::processor_time).unwrap_or_default();
+            let before = *lease.processor.get_or_insert(used);
+            lease.overdrawn = if deadline <= now {
+                Some(Overdrawn::Time)
+            } else if used.saturating_sub(before) >= PROCESSOR {
+                Some(Overdrawn::Processor)
+            } else {
+                None
+            };
+            overdrawn.extend(lease.overdrawn.map(|what| (lease.scanner, what)));
         }
-        for scanner in late {
-            self.condemn(scanner, "does not end its lease in time");
+        for (scanner, what) in overdrawn {
+            let why = match what {
+                Overdrawn::Time => "does not end its lease in time",
+                Overdrawn::Processor => "takes too much processor time for one mail",
+            };
+            self.condemn(scanner, why);
         }
     }
 }
