@@ -37,7 +37,7 @@ pub(crate) const fn value(byte: u8) -> u8 {
 pub fn check_base64(body: &[u8]) -> Result<(), Offence> {
     let mut at = 0;
     let mut ended = false;
-    for line in body.split_inclusive(|byte| *byte == b'\n') {
+    for line in lines(body) {
         let octets = line.strip_suffix(b"\r\n").unwrap_or(line);
         if octets.is_empty() {
             // Empty lines may only follow the data.
@@ -50,6 +50,17 @@ pub fn check_base64(body: &[u8]) -> Result<(), Offence> {
         at += line.len();
     }
     Ok(())
+}
+
+/// The lines of a body, each with its end.
+fn lines(body: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = body;
+    std::iter::from_fn(move || {
+        let end = memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+        let (line, after) = rest.split_at_checked(end)?;
+        rest = after;
+        (!line.is_empty()).then_some(line)
+    })
 }
 
 /// Whether the line ends the data.
@@ -81,17 +92,23 @@ pub fn decode_base64(body: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(body.len() / 4 * 3 + 3);
     let mut word = 0_u32;
     let mut have = 0_u32;
-    for byte in body {
-        let value = value(*byte);
-        if value == BAD {
+    for line in lines(body) {
+        let text = line.strip_suffix(b"\r\n").unwrap_or(line);
+        if have == 0 && decode_groups(text, &mut decoded) {
             continue;
         }
-        word = word << 6 | u32::from(value);
-        have += 1;
-        if have == 4 {
-            let [_, first, second, third] = word.to_be_bytes();
-            decoded.extend_from_slice(&[first, second, third]);
-            (word, have) = (0, 0);
+        for byte in line {
+            let value = value(*byte);
+            if value == BAD {
+                continue;
+            }
+            word = word << 6 | u32::from(value);
+            have += 1;
+            if have == 4 {
+                let [_, first, second, third] = word.to_be_bytes();
+                decoded.extend_from_slice(&[first, second, third]);
+                (word, have) = (0, 0);
+            }
         }
     }
     let [_, first, second, _] = (word << (6 * (4 - have))).to_be_bytes();
@@ -103,6 +120,25 @@ pub fn decode_base64(body: &[u8]) -> Vec<u8> {
     decoded
 }
 
+/// Decodes a line of whole groups without padding, which nearly all are; of any other, nothing, and says so.
+fn decode_groups(line: &[u8], decoded: &mut Vec<u8>) -> bool {
+    let (groups, []) = line.as_chunks::<4>() else { return false };
+    let before = decoded.len();
+    decoded.resize(before + groups.len() * 3, 0);
+    let (places, _) = decoded.get_mut(before..).unwrap_or_default().as_chunks_mut::<3>();
+    let mut all = 0;
+    for (group, place) in groups.iter().zip(places) {
+        let [first, second, third, fourth] = group.map(value);
+        all |= first | second | third | fourth;
+        *place = [first << 2 | second >> 4, second << 4 | third >> 2, third << 6 | fourth];
+    }
+    let good = all & 0xc0 == 0;
+    if !good {
+        decoded.truncate(before);
+    }
+    good
+}
+
 /// Printable ASCII, `=` only before two hexadecimal digits in capitals (rule 1 of section 6.7 requires them) or at the
 /// end of a line, no blank before a line end.
 ///
@@ -111,7 +147,7 @@ pub fn decode_base64(body: &[u8]) -> Vec<u8> {
 pub fn check_quoted_printable(body: &[u8]) -> Result<(), Offence> {
     let mut at = 0;
     let mut soft = false;
-    for line in body.split_inclusive(|byte| *byte == b'\n') {
+    for line in lines(body) {
         let text = line.strip_suffix(b"\r\n");
         let octets = text.unwrap_or(line);
         soft = check_quoted_printable_line(octets).map_err(|what| (at, what))?;

@@ -287,6 +287,19 @@ proptest! {
     }
 
     #[test]
+    fn base64_in_pieces_of_any_length_is_decoded_as_if_it_were_one(
+        octets in proptest::collection::vec(any::<u8>(), 0..300),
+        cuts in proptest::collection::vec((0..500_usize, "[\r\n -]{1,3}"), 0..12),
+    ) {
+        // Nothing that is no base64 counts, wherever it stands: whole lines and broken ones give the same.
+        let mut text = encode_base64(&octets);
+        for (at, noise) in cuts {
+            text.splice(at.min(text.len())..at.min(text.len()), noise.bytes());
+        }
+        prop_assert_eq!(decode_base64(&text), octets);
+    }
+
+    #[test]
     fn accepted_quoted_printable_decodes_without_loss(text in "[ -~]{0,60}") {
         let encoded = text.trim_end().replace('=', "=3D");
         prop_assert!(check_quoted_printable(encoded.as_bytes()).is_ok());

