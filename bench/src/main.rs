@@ -12,6 +12,8 @@ mod peers;
 mod rows;
 mod rules;
 mod scan_ref;
+mod scanned;
+mod scanner;
 mod tls;
 
 use clap::{Parser, Subcommand};
@@ -34,7 +36,7 @@ struct Arguments {
     /// Rounds of every measurement; the median counts.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Only the measurements whose name contains this (storm, dovecot, bulk, latency, idle, session, scan, rules, tls, imap).
+    /// Only the measurements whose name contains this (storm, dovecot, bulk, latency, idle, session, scan, scanner, rules, tls, imap).
     #[arg(long)]
     only: Option<String>,
     #[command(subcommand)]

@@ -51,8 +51,14 @@ pub(crate) enum Mode {
     Pass,
     /// `no-mail-scanning`, a worker process for each session.
     PassPerSession,
-    /// Scanned by clamd.
+    /// Scanned by clamd, each mail each time.
     Clamd,
+    /// Scanned by clamd, whose answers are kept.
+    ClamdOnce,
+    /// Scanned by the builtin engine, rspamd asked for a score.
+    Rspamd,
+    /// Scanned by clamd, rspamd asked for a score beside it.
+    ClamdAndRspamd,
     /// Scanned by the builtin engine alone.
     Builtin,
 }
@@ -185,8 +191,8 @@ pub(crate) fn perdition(server: SocketAddr) -> io::Result<Peer> {
     spawn("perdition", address, directory, &mut command, answers(address))
 }
 
-/// clamd with two signatures and no cache.
-pub(crate) fn clamd() -> io::Result<(Peer, PathBuf)> {
+/// clamd with two signatures and no cache; its socket, and its configuration for its client.
+pub(crate) fn clamd() -> io::Result<(Peer, PathBuf, PathBuf)> {
     let directory = directory()?;
     let base = directory.path().to_owned();
     let socket = base.join("clamd.sock");
@@ -214,7 +220,35 @@ pub(crate) fn clamd() -> io::Result<(Peer, PathBuf)> {
     let peer = spawn("clamd", SocketAddr::from(([127, 0, 0, 1], 0)), directory, &mut command, move || {
         UnixStream::connect(&ready).is_ok()
     })?;
-    Ok((peer, socket))
+    Ok((peer, socket, configuration))
+}
+
+/// rspamd's worker with one rule and no network.
+pub(crate) fn rspamd() -> io::Result<Peer> {
+    let (address, directory) = (free()?, directory()?);
+    let base = directory.path();
+    let rules = base.join("rules.lua");
+    fs::write(&rules, "rspamd_config.BENCH = { score = 1, callback = function(task) return true end }\n")?;
+    let configuration = base.join("rspamd.conf");
+    fs::write(
+        &configuration,
+        format!(
+            "options {{ filters = \"\"; disable_hyperscan = true; dbdir = \"{b}\"; rundir = \"{b}\"; \
+             dns {{ nameserver = [\"127.0.0.1:1\"]; timeout = 0.1s; retransmits = 0; }} }}\n\
+             logging {{ type = \"console\"; level = \"error\"; }}\n\
+             metric {{ name = \"default\"; actions {{ reject = 15; add_header = 6; }} }}\n\
+             worker \"normal\" {{ bind_socket = \"{address}\"; count = 1; }}\nlua = \"{rules}\";\n",
+            b = base.display(),
+            rules = rules.display()
+        ),
+    )?;
+    let open = Command::new("chown").arg("-R").arg("nobody:nogroup").arg(base).status()?;
+    if !open.success() {
+        return Err(io::Error::other("a folder cannot be given to user nobody: run the bench as root"));
+    }
+    let mut command = Command::new("rspamd");
+    command.args(["-f", "-i", "-u", "nobody", "-g", "nogroup", "-c"]).arg(&configuration);
+    spawn("rspamd", address, directory, &mut command, answers(address))
 }
 
 /// dovecot with one user whose maildrop holds `mails`.
@@ -266,12 +300,27 @@ pub(crate) fn mailward(
     mode: Mode,
     clamd: Option<&Path>,
 ) -> io::Result<Peer> {
-    mailward_with(binary, server, mode, clamd, ["tls = \"off\"", "server-tls = \"off\"", "", "pop3"])
+    mailward_asking(binary, server, mode, (clamd, None))
+}
+
+/// Mailward with whom it asks: clamd, rspamd.
+pub(crate) fn mailward_asking(
+    binary: &Path,
+    server: SocketAddr,
+    mode: Mode,
+    asked: (Option<&Path>, Option<SocketAddr>),
+) -> io::Result<Peer> {
+    mailward_with(binary, server, mode, asked, ["tls = \"off\"", "server-tls = \"off\"", "", "pop3"])
 }
 
 /// Mailward for IMAP.
-pub(crate) fn mailward_imap(binary: &Path, server: SocketAddr, mode: Mode) -> io::Result<Peer> {
-    mailward_with(binary, server, mode, None, ["tls = \"off\"", "server-tls = \"off\"", "", "imap"])
+pub(crate) fn mailward_imap(
+    binary: &Path,
+    server: SocketAddr,
+    mode: Mode,
+    clamd: Option<&Path>,
+) -> io::Result<Peer> {
+    mailward_with(binary, server, mode, (clamd, None), ["tls = \"off\"", "server-tls = \"off\"", "", "imap"])
 }
 
 /// Mailward with TLS.
@@ -290,50 +339,52 @@ pub(crate) fn mailward_tls(
         cert = pki.cert().display(),
         key = pki.key().display()
     );
-    mailward_with(binary, server, mode, None, [front, back, &rest, "pop3"])
+    mailward_with(binary, server, mode, (None, None), [front, back, &rest, "pop3"])
 }
 
 fn mailward_with(
     binary: &Path,
     server: SocketAddr,
     mode: Mode,
-    clamd: Option<&Path>,
+    (clamd, rspamd): (Option<&Path>, Option<SocketAddr>),
     [front, back, tls, protocol]: [&str; 4],
 ) -> io::Result<Peer> {
     let (address, directory) = (free()?, directory()?);
     let base = directory.path();
-    let (isolation, scan, engine) = match (mode, clamd) {
-        (Mode::Pass, _) => ("shared", "no-mail-scanning = true", String::new()),
-        (Mode::PassPerSession, _) => ("session", "no-mail-scanning = true", String::new()),
-        (Mode::Builtin, _) => {
-            fs::write(base.join("bench.hsb"), format!("{}:1:Bench.None\n", "0".repeat(64)))?;
+    let isolation = if mode == Mode::PassPerSession { "session" } else { "shared" };
+    let cache = if mode == Mode::ClamdOnce { "" } else { "answer-cache = 0\n" };
+    let mut engines = String::new();
+    let scan = match mode {
+        Mode::Pass | Mode::PassPerSession => "no-mail-scanning = true",
+        Mode::Builtin | Mode::Rspamd => {
             let signatures = base.join("bench.hsb");
-            (
-                "shared",
-                "",
-                format!(
-                    "[antivirus.builtin]\nsignatures = [\"builtin:test\", \"{}\"]\n",
-                    signatures.display()
-                ),
-            )
+            fs::write(&signatures, format!("{}:1:Bench.None\n", "0".repeat(64)))?;
+            engines = format!(
+                "[antivirus.builtin]\nsignatures = [\"builtin:test\", \"{}\"]\n",
+                signatures.display()
+            );
+            ""
         }
-        (Mode::Clamd, Some(socket)) => (
-            "shared",
-            "",
-            format!("[antivirus.clamd]\nsocket = \"{}\"\nmax-size = \"100MiB\"\n", socket.display()),
-        ),
-        (Mode::Clamd, None) => return Err(io::Error::other("scanning by clamd needs a clamd")),
+        Mode::Clamd | Mode::ClamdOnce | Mode::ClamdAndRspamd => {
+            let socket = clamd.ok_or_else(|| io::Error::other("scanning by clamd needs a clamd"))?;
+            engines =
+                format!("[antivirus.clamd]\nsocket = \"{}\"\nmax-size = \"100MiB\"\n", socket.display());
+            ""
+        }
     };
+    if let Some(address) = rspamd {
+        engines.push_str(&format!("[antispam.rspamd]\nurl = \"http://{address}\"\n"));
+    }
     fs::create_dir(base.join("state"))?;
     let configuration = base.join("mailward.toml");
     fs::write(
         &configuration,
         format!(
-            "version = 1\n[service]\nstate-dir = \"{b}/state\"\nspool-dir = \"{b}/state/spool\"\nisolation = \"{isolation}\"\n\
+            "version = 1\n[service]\nstate-dir = \"{b}/state\"\nspool-dir = \"{b}/state/spool\"\nisolation = \"{isolation}\"\n{cache}\
              [control]\nsocket = \"{b}/control.sock\"\n[log]\nlevel = \"warn\"\n\
              [[listener]]\nprotocol = \"{protocol}\"\naddress = [\"{address}\"]\n{front}\n\
              [[session-acl]]\nfrom = [\"*\"]\n\
-             [[command-acl]]\nplug-to = [\"{server}\"]\n{back}\n[command-acl.download]\n{scan}\n{engine}{tls}",
+             [[command-acl]]\nplug-to = [\"{server}\"]\n{back}\n[command-acl.download]\n{scan}\n{engines}{tls}",
             b = base.display()
         ),
     )?;
@@ -343,6 +394,9 @@ fn mailward_with(
         Mode::Pass => "mailward",
         Mode::PassPerSession => "mailward/session",
         Mode::Clamd => "mailward+clamd",
+        Mode::ClamdOnce => "mailward, known",
+        Mode::Rspamd => "mailward+rspamd",
+        Mode::ClamdAndRspamd => "mailward+both",
         Mode::Builtin => "mailward+builtin",
     };
     spawn(name, address, directory, &mut command, answers(address))

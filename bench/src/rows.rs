@@ -23,19 +23,19 @@ pub(crate) struct Settings {
     pub(crate) only: Option<String>,
 }
 
-const SMALL: usize = 20_000;
-const LARGE: usize = 10_000_000;
-const MEGABYTE: usize = 1_000_000;
+pub(crate) const SMALL: usize = 20_000;
+pub(crate) const LARGE: usize = 10_000_000;
+pub(crate) const MEGABYTE: usize = 1_000_000;
 const IDLE_SESSIONS: usize = 1000;
 
 /// Medians of one peer in one measurement.
 #[derive(Clone, Copy, Debug, Default)]
-struct Figures {
-    rate: f64,
+pub(crate) struct Figures {
+    pub(crate) rate: f64,
     megabytes: f64,
     cpu_per_unit: f64,
     cpu_per_megabyte: f64,
-    p50: f64,
+    pub(crate) p50: f64,
     p99: f64,
 }
 
@@ -204,17 +204,17 @@ pub(crate) async fn run(settings: &Settings) -> io::Result<()> {
     if wanted("imap") {
         imap(settings, &small, &many, &large).await?;
     }
-    if wanted("scan") {
-        scanned("scanned 20 KB, 16 at a time: rows 14 and 17", settings, &many, (30, SMALL), 16).await?;
-        scanned("scanned 20 KB, one at a time: row 16", settings, &many, (30, SMALL), 1).await?;
-        scanned("scanned 1 MB, 4 at a time: rows 15, 16 and 17", settings, &megabyte, (5, MEGABYTE), 4)
-            .await?;
-        scanned("scanned 10 MB, one at a time", settings, &large, (1, LARGE), 1).await?;
+    if wanted("scan") && settings.only.as_deref() != Some("scanner") {
+        crate::scanned::run(settings, &many, &megabyte, &large).await?;
+    }
+    if wanted("scanner") {
+        let (small, large) = (Duration::from_micros(300), Duration::from_millis(60));
+        crate::scanner::run([(SMALL, 3000, small), (LARGE, 30, large)]).await?;
     }
     Ok(())
 }
 
-fn plan(settings: &Settings, address: SocketAddr, at_once: usize, mails: usize) -> Plan {
+pub(crate) fn plan(settings: &Settings, address: SocketAddr, at_once: usize, mails: usize) -> Plan {
     let protocol = Protocol::Pop3;
     Plan { protocol, address, at_once, time: settings.time, mails, by_mail: false, pace: 0, tls: None }
 }
@@ -236,7 +236,7 @@ async fn imap(
         let proxies = [
             peers::haproxy(server.address)?,
             peers::nginx_imap(auth.address, if by_mail { "64k" } else { "4k" })?,
-            peers::mailward_imap(binary, server.address, Mode::Pass)?,
+            peers::mailward_imap(binary, server.address, Mode::Pass, None)?,
         ];
         let proxies: Vec<&Peer> = proxies.iter().collect();
         let plan = Plan {
@@ -247,8 +247,8 @@ async fn imap(
         measurement(title, settings, plan, &proxies, mails, "nginx", None).await?;
     }
     let server = peers::backend_imap(many.len(), SMALL)?;
-    let scanned = peers::mailward_imap(binary, server.address, Mode::Builtin)?;
-    let passed = peers::mailward_imap(binary, server.address, Mode::Pass)?;
+    let scanned = peers::mailward_imap(binary, server.address, Mode::Builtin, None)?;
+    let passed = peers::mailward_imap(binary, server.address, Mode::Pass, None)?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     for at_once in [16, 1] {
         let plan = Plan {
@@ -261,13 +261,15 @@ async fn imap(
     }
     let server = peers::backend_imap(3, SMALL)?;
     let auth = auth(server.address)?;
-    let proxies =
-        [peers::nginx_imap(auth.address, "4k")?, peers::mailward_imap(binary, server.address, Mode::Pass)?];
+    let proxies = [
+        peers::nginx_imap(auth.address, "4k")?,
+        peers::mailward_imap(binary, server.address, Mode::Pass, None)?,
+    ];
     println!("\nmemory of an idle IMAP session, {IDLE_SESSIONS} of them: row 10");
     memory(Protocol::Imap, &proxies).await
 }
 
-fn backend(mails: usize, octets: usize) -> io::Result<Peer> {
+pub(crate) fn backend(mails: usize, octets: usize) -> io::Result<Peer> {
     peers::backend(mails, octets, None)
 }
 
@@ -285,27 +287,8 @@ fn passing(settings: &Settings, server: SocketAddr, auth: SocketAddr) -> io::Res
     ])
 }
 
-async fn scanned(
-    title: &str,
-    settings: &Settings,
-    mails: &Rc<Vec<Mail>>,
-    (count, octets): (usize, usize),
-    at_once: usize,
-) -> io::Result<()> {
-    let server = backend(count, octets)?;
-    let (clamd, socket) = peers::clamd()?;
-    let reference = peers::own("scan-ref", &[server.address.to_string(), socket.display().to_string()])?;
-    let mailward = peers::mailward(&settings.binary, server.address, Mode::Clamd, Some(&socket))?;
-    let builtin = peers::mailward(&settings.binary, server.address, Mode::Builtin, None)?;
-    // The engine must have proved itself (it is shown the test virus first) before mails count.
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let plan = Plan { by_mail: true, ..plan(settings, server.address, at_once, count) };
-    let proxies = [&reference, &mailward, &builtin];
-    measurement(title, settings, plan, &proxies, mails, "scan-ref", Some(&clamd)).await
-}
-
 /// Alternating rounds over the proxies, medians, and ratios to the anchor.
-async fn measurement(
+pub(crate) async fn measurement(
     title: &str,
     settings: &Settings,
     plan: Plan,
@@ -313,7 +296,7 @@ async fn measurement(
     mails: &Rc<Vec<Mail>>,
     anchor: &str,
     engine: Option<&Peer>,
-) -> io::Result<()> {
+) -> io::Result<Vec<Figures>> {
     println!("\n{title}");
     let mut rounds: Vec<Vec<Figures>> = vec![Vec::new(); proxies.len()];
     let mut engine_cpu = vec![Duration::ZERO; proxies.len()];
@@ -382,7 +365,7 @@ async fn measurement(
             }
         }
     }
-    Ok(())
+    Ok(medians)
 }
 
 fn median_figures(rounds: &[Figures]) -> Figures {
