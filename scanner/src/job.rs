@@ -15,6 +15,7 @@ use crate::part_map;
 use crate::parts::{Leaf, Parts, take_apart};
 use crate::rewrite::{self, About};
 use crate::rules::{self, Change, Header, Outcome, Verdict};
+use crate::turn::Turn;
 use crate::views::Views;
 use ipc::Link;
 use ipc::ids::{Checker, EngineAnswer, LeaseId, Sha256, SpamAnswer};
@@ -244,14 +245,14 @@ async fn inspect<'m>(
     }
     let filters = ask_filters(job, mail, filters);
     // Daemons work while this process takes the mail apart.
-    tokio::task::yield_now().await;
+    let mut turn = Turn::begin().await;
     let mut parts = take_apart(mail.bytes(), filter);
     let views = Views { raw: Rc::clone(mail), extra: std::mem::take(&mut parts.extra) };
     // A mail that was cut off while it was spooled is over a limit; that it breaks off says nothing about it.
     let cut = job.scan.found.contains(Status::Limit);
     let mut statuses = if cut { job.scan.found } else { job.scan.found.union(parts.found) };
     let inner = asked.iter().filter(|asked| asked.is_inside()).count();
-    let inside = open(job, &parts, filter, inner > 0).await;
+    let inside = open(job, &parts, filter, inner > 0, &mut turn).await;
     let base = parts.canonical.as_deref().unwrap_or(mail.bytes());
     let documents = describe(&parts, &inside, base, &job.slice.extra_types);
     let alone = inner > 0 && inner == asked.len();
@@ -312,12 +313,18 @@ fn ask_filters(job: &Job<'_>, mail: &Rc<Content>, demanded: Vec<(u16, Demanded)>
 }
 
 /// What is inside each leaf; `asked`: the builtin engine looks at it too.
-async fn open(job: &Job<'_>, parts: &Parts<'_>, filter: &MailFilter, asked: bool) -> Vec<Inside> {
+async fn open(
+    job: &Job<'_>,
+    parts: &Parts<'_>,
+    filter: &MailFilter,
+    asked: bool,
+    turn: &mut Turn,
+) -> Vec<Inside> {
     let look = |octets: &[u8]| builtin::look(job.signatures, octets);
     let mut opener = Opener::new(filter, &job.slice.extra_types, asked.then_some(&look));
     let mut inside = Vec::with_capacity(parts.leaves.len());
     for leaf in &parts.leaves {
-        tokio::task::yield_now().await;
+        turn.take(leaf.octets.len()).await;
         inside.push(opener.open(&leaf.octets));
     }
     inside

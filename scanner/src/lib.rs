@@ -11,7 +11,7 @@
 //! readings/      what other readers of a doubtful mail open  views.rs    what engines are shown
 //! antivirus/     builtin.rs, clamd.rs, icap.rs, probe.rs     antispam/   builtin.rs, rspamd.rs, spamd.rs
 //! outside/       connections to daemons, HTTP's grammar      engines.rs  all engines, side by side
-//! notice.rs      what stands in its place
+//! notice.rs      what stands in its place                    turn.rs      daemons are served between
 //! ```
 //!
 //! # Security
@@ -37,6 +37,7 @@ pub mod readings;
 pub mod rewrite;
 mod rules;
 mod serve;
+mod turn;
 mod views;
 
 use ipc::Link;

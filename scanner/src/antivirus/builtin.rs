@@ -3,6 +3,7 @@
 use super::Finding;
 use super::signatures::{Signatures, Verdict};
 use crate::engines::{Located, Subject};
+use crate::turn::Turn;
 use policy::status::{Status, StatusSet};
 
 /// Looks at some octets.
@@ -20,8 +21,9 @@ pub(crate) async fn scan(subject: &Subject<'_>) -> (Finding, Vec<Located>) {
     let Subject { views, parts, inside, signatures } = subject;
     let mut finding = look(signatures, views.raw.bytes());
     let mut located = Vec::new();
+    let mut turn = Turn::default();
     for ((leaf, inside), index) in parts.leaves.iter().zip(*inside).zip(0..) {
-        tokio::task::yield_now().await;
+        turn.take(leaf.octets.len()).await;
         let found = look(signatures, &leaf.octets).and(inside.looked.clone()).and(inside.finding.clone());
         let bad: StatusSet = found.statuses.iter().filter(|status| *status != Status::Clean).collect();
         if !bad.is_empty() {
@@ -30,7 +32,7 @@ pub(crate) async fn scan(subject: &Subject<'_>) -> (Finding, Vec<Located>) {
         finding = finding.and(found);
     }
     for view in &views.extra {
-        tokio::task::yield_now().await;
+        turn.take(view.len()).await;
         finding = finding.and(look(signatures, view));
     }
     (finding, located)
