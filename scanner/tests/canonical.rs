@@ -72,6 +72,14 @@ fn nothing_of_an_ordinary_mail_is_lost_in_the_canonical_form() {
     }
 }
 
+#[test]
+fn a_name_of_which_nothing_is_left_is_none() {
+    let mail = b"From: a@example.org\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=us-ascit\"; name=\".\r\n\r\nHello.\r\n";
+    let once = rebuild(mail, &Limits::default(), MAX_DECODED).unwrap();
+    let twice = rebuild(&once.mail, &Limits::default(), MAX_DECODED).unwrap();
+    assert_eq!(String::from_utf8_lossy(&twice.mail), String::from_utf8_lossy(&once.mail));
+}
+
 fn small_mails() -> &'static [Vec<u8>] {
     static MAILS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
     MAILS.get_or_init(|| {

@@ -3,7 +3,7 @@ use super::header::Header;
 use super::parameters::Structured;
 use super::{Reader, text};
 use crate::readings::{Older, is_tnef, older_blocks, unpack_tnef};
-use mime::emitter::{Entity, Leaf};
+use mime::emitter::{Entity, Leaf, clean_name};
 use mime::recogniser::{Offence, Refused};
 use mime::transfer_encoding::{check_base64, check_quoted_printable, decode_base64, decode_quoted_printable};
 use std::borrow::Cow;
@@ -94,10 +94,11 @@ impl Reader<'_> {
         names.extend(
             declared.names("name").into_iter().filter(|name| !disposition.names("filename").contains(name)),
         );
+        let name = usable(&names);
         let is_text = declared.kind() == "text";
         // A file that says nothing of itself is one to be saved; a picture or a text is one to be shown.
         let attached = match disposition.word.as_str() {
-            "" => !names.is_empty() && !is_text && declared.kind() != "image",
+            "" => name.is_some() && !is_text && declared.kind() != "image",
             word => word != "inline",
         };
         if is_tnef(&content)
@@ -105,7 +106,7 @@ impl Reader<'_> {
         {
             return Ok(parts);
         }
-        let shown = is_text && !attached && names.is_empty();
+        let shown = is_text && !attached && name.is_none();
         let older = older_blocks(&content);
         if (shown || !is_text)
             && older.iter().any(|file| file.ended)
@@ -125,7 +126,6 @@ impl Reader<'_> {
         let id = header.first("content-id").map(|id| {
             String::from_utf8_lossy(id).trim().trim_start_matches('<').trim_end_matches('>').to_owned()
         });
-        let name = names.first().cloned();
         self.names.push(names);
         Ok(Entity::Leaf(Leaf { content_type, parameters, name, attached, id, content }))
     }
@@ -161,7 +161,7 @@ impl Reader<'_> {
             return Err(super::limit("more parts than max-parts"));
         }
         self.spend(content.len())?;
-        let name = names.first().cloned();
+        let name = usable(&names);
         self.names.push(names);
         Ok(Entity::Leaf(Leaf {
             content_type: "application/octet-stream".into(),
@@ -227,6 +227,11 @@ impl Reader<'_> {
         }
         Ok(Entity::Multipart { subtype: "mixed".into(), parameters: Vec::new(), parts })
     }
+}
+
+/// The first of these names of which something is left once it is clean; a name of which nothing is left is none.
+fn usable(names: &[String]) -> Option<String> {
+    names.iter().find(|name| clean_name(name).is_some()).cloned()
 }
 
 /// Types that say that a file is inside.
