@@ -58,7 +58,8 @@ pub fn run() -> Result<(), Error> {
     let Started { link, log, runtime, confined, .. } = start(Role::Scanner, &confinement::POLICY, |log| {
         report_panics(log);
         content::warm_up();
-        Ok(())
+        // Engines may be behind TLS: its library opens a file of the system before its first random octet.
+        tls::warm_up().map_err(std::io::Error::other)
     })?;
     serve(&runtime, link, Rc::new(log), &confined)
 }

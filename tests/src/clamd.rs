@@ -61,6 +61,18 @@ impl Clamd {
         fs::write(self.directory.path().join("db/lab.ndb"), lines(signatures)).unwrap();
     }
 
+    /// Makes it load its signatures while it runs, and waits until it has.
+    pub fn reload(&self) {
+        let loaded = || {
+            let log = fs::read_to_string(self.directory.path().join("clamd.log")).unwrap_or_default();
+            log.matches("Database correctly reloaded").count()
+        };
+        let before = loaded();
+        let mut stream = UnixStream::connect(self.socket()).unwrap();
+        stream.write_all(b"zRELOAD\0").unwrap();
+        until("clamd to load its signatures", 30, || (loaded() > before).then_some(()));
+    }
+
     /// Starts it after a stop, and waits until it answers.
     pub fn start_again(&mut self) {
         let configuration = self.directory.path().join("clamd.conf");

@@ -18,6 +18,7 @@ pub mod mailward;
 pub mod netns;
 pub mod pki;
 pub mod process;
+pub mod relay;
 pub mod server;
 pub mod server_tls;
 

@@ -4,6 +4,7 @@
 use mailward_tests::clamd::Clamd;
 use mailward_tests::client::Client;
 use mailward_tests::mailward::{Config, Mailward};
+use mailward_tests::relay::Versioned;
 use mailward_tests::server::Server;
 use mailward_tests::{mails, root_or_skip, until};
 use nix::sys::signal::{Signal, kill};
@@ -27,7 +28,7 @@ fn settled(server: &Server, clamd: &Clamd, service: &str) -> Mailward {
 
 /// Waits until the engine told its version this often; that is the last of the probes.
 fn versions(mailward: &Mailward, times: usize) {
-    until("the engine to tell its version", 20, || {
+    until("the engine to tell its version", 45, || {
         let log = mailward.log();
         let told = log.iter().filter(|record| record.to_string().contains("engine names its version"));
         (told.count() >= times).then_some(())
@@ -166,4 +167,36 @@ fn fifty_sessions_that_fetch_one_infected_mail_while_scanners_die_never_see_it()
         let (_, content) = Client::login(mailward.address()).multiline("RETR 1");
         content.map(|content| assert!(!contains(&content, &mails::marker())))
     });
+}
+
+#[test]
+fn a_clamd_that_names_another_database_is_asked_again_while_it_runs() {
+    if !root_or_skip("a_clamd_that_names_another_database_is_asked_again_while_it_runs") {
+        return;
+    }
+    let eicar = mails::eicar();
+    let clamd = Clamd::with_signatures(&[("Lab.Eicar", &eicar)], "");
+    let relay = Versioned::start(&clamd.socket(), "/27830/Thu Nov 26 09:31:02 2020");
+    let server = Server::start(vec![mails::infected_for_clamd()], &[]);
+    let mut config = Config { server: Some(server.address()), ..Config::default() };
+    config.rest = format!("[antivirus.clamd]\nsocket = \"{}\"\nmax-size = \"20MiB\"\n", relay.address());
+    let mailward = Mailward::start(&config);
+    versions(&mailward, 1);
+    let old = mailward.logged("old signatures to be told of", |record| {
+        record["message"] == "engine's signatures are old: is freshclam running?"
+    });
+    assert_eq!((&old["engine"], &old["level"]), (&"clamd".into(), &"warn".into()), "{old}");
+    assert!(old["detail"].as_str().unwrap().ends_with(" days"), "{old}");
+    let mail = mails::infected_for_clamd();
+    assert_eq!(Client::login(mailward.address()).retrieve(1), mail, "it does not know the marker yet");
+    let asked = clamd.scans();
+    assert_eq!(Client::login(mailward.address()).retrieve(1), mail);
+    assert_eq!(clamd.scans(), asked, "its word is remembered");
+    // As freshclam does it: a database is there, clamd loads it while it runs, and names it.
+    clamd.change_signatures(&[("Lab.Eicar", &eicar), ("Lab.Marker", &mails::marker())]);
+    clamd.reload();
+    relay.say("/27831/Fri Nov 27 09:31:02 2026");
+    versions(&mailward, 2);
+    assert!(contains(&Client::login(mailward.address()).retrieve(1), "Lab.Marker"));
+    assert!(clamd.scans() > asked);
 }
