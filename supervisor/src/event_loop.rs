@@ -10,12 +10,13 @@ use crate::engines::Engines;
 use crate::handover::Sessions;
 use crate::identity::Identities;
 use crate::journal::Journal;
-use crate::keys::{Scopes, Watch};
+use crate::keys::Scopes;
 use crate::lease::{EngineDialled, Leases};
 use crate::listener::Accepted;
 use crate::lock::InstanceLock;
 use crate::names::{HostNames, Pending};
 use crate::redirect::{Redirect, Wanted};
+use crate::renewal::Watch;
 use crate::report::Report;
 use crate::spam_filters::SpamFilters;
 use crate::spool_file::SpoolDir;
@@ -265,7 +266,7 @@ impl Supervisor {
         self.keep_redirection();
         self.start_probes();
         self.shrink_pools();
-        self.look_at_certificates();
+        self.look_at_files();
     }
 
     fn child_did(&mut self, id: ChildId, what: FromChild) {

@@ -2,14 +2,12 @@
 //! may have a key used (D29). It sees neither a key nor an octet of a handshake.
 use crate::children::{ChildId, Phase};
 use crate::event_loop::Supervisor;
-use crate::tls_files::Prints;
 use ipc::boot::Role;
 use ipc::ids::SessionId;
 use ipc::log::{self, Level};
 use ipc::supervisor_keyholder::{FromKeyholder, KeyOf, Purpose, ToKeyholder};
 use ipc::supervisor_worker::ToWorker;
 use policy::intercept::Intercept;
-use policy::model::Policy;
 use policy::tls::{ClientMode, ClientSide};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,22 +16,12 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How much longer a grant lasts than the handshake that it is for can be waited for.
 const SLACK: Duration = Duration::from_secs(10);
-/// Ticks between two looks at the files of TLS.
-const LOOK_EVERY: u32 = 10;
 
 /// Which session tickets can be resumed where: a number for each listener of each tenant, by name, so that it stays what
 /// it is when a reload changes their order.
 #[derive(Debug, Default)]
 pub(crate) struct Scopes {
     known: HashMap<(String, String), u32>,
-}
-
-/// The watch over the files of TLS.
-#[derive(Debug, Default)]
-pub(crate) struct Watch {
-    ticks: u32,
-    /// Other files than the policy's, as they were a moment ago.
-    seen: Option<Prints>,
 }
 
 impl Scopes {
@@ -227,31 +215,6 @@ impl Supervisor {
         if let Some(keyholder) = self.keyholder() {
             let message = ToKeyholder::Grant { worker: worker.0, session, generation, purpose, seconds };
             self.children.tell_keyholder(keyholder, message, Vec::new());
-        }
-    }
-
-    /// Certificates that were renewed on disk are taken, and every session stays: once the files stay what they are, because a
-    /// certificate without its key is worse than an old one.
-    pub(crate) fn look_at_certificates(&mut self) {
-        self.watch.ticks += 1;
-        if self.watch.seen.is_none() && !self.watch.ticks.is_multiple_of(LOOK_EVERY) {
-            return;
-        }
-        let now = self.slices.tls().changed();
-        if now.is_some() && now == self.watch.seen {
-            self.watch.seen = None;
-            match self.take_effect_again(Policy::clone(&self.policy)) {
-                Ok(()) => {
-                    let fields = [("generation", self.generation.to_string())];
-                    self.journal.note(Level::Info, "changed files of certificates are taken", &fields);
-                }
-                Err(why) => {
-                    let fields = [("why", why)];
-                    self.journal.note(Level::Error, "changed files of certificates cannot be taken", &fields);
-                }
-            }
-        } else {
-            self.watch.seen = now;
         }
     }
 }

@@ -15,7 +15,7 @@
 //! keys.rs         who may have a key used     tls_files.rs    files of TLS, opened and unread
 //! requests.rs     what workers say of their sessions     late.rs      rules that a client's certificate or name decides
 //! redirect.rs     NAT rules that die with us              lock.rs          one instance for each state-dir
-//! control.rs      the operator's socket -> reload.rs      another policy
+//! control.rs      the operator's socket -> reload.rs      another policy     renewal.rs   files that are renewed on disk
 //! records.rs      the log    report.rs  notify.rs         confinement.rs     what root keeps
 //! ```
 //!
@@ -63,6 +63,7 @@ mod queue;
 pub mod records;
 mod redirect;
 mod reload;
+mod renewal;
 mod report;
 mod requests;
 mod route;

@@ -39,13 +39,16 @@ pub(crate) struct Slices {
     /// Whom scanners trust where daemons are behind TLS, by the index of the server-tls.
     authorities: Vec<(u16, OwnedFd)>,
     /// What tells the files of scanners from others.
-    prints: Vec<Print>,
+    prints: Prints,
     tls: TlsFiles,
 }
 
 /// What tells one signature file from another, and from itself when it was changed: the source that names it, device,
 /// inode, octets, change time.
 type Print = (String, u64, u64, i64, (i64, i64));
+
+/// Of several files, in order.
+pub(crate) type Prints = Vec<Print>;
 
 impl Slices {
     /// Encodes the slices and opens every signature file, which must belong to root or to us and be writable by its
@@ -116,6 +119,14 @@ impl Slices {
         self.prints == other.prints
     }
 
+    /// The files of scanners as they are by now, if one is another. One that cannot be opened now is being replaced, or was
+    /// removed: then nothing is known, and the former ones stay.
+    pub(crate) fn changed_signatures(&self, policy: &Policy) -> Option<Prints> {
+        let (_, mut prints) = open_signatures(policy).ok()?;
+        open_authorities(policy, &mut prints).ok()?;
+        (prints != self.prints).then_some(prints)
+    }
+
     /// Gives a fresh scanner its rules and signatures. Whether it takes them.
     pub(crate) fn prepare_scanner(
         &self,
@@ -173,7 +184,7 @@ pub(crate) fn sealed_file(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-type Signatures = (Vec<(String, OwnedFd)>, Vec<Print>);
+type Signatures = (Vec<(String, OwnedFd)>, Prints);
 
 fn open_signatures(policy: &Policy) -> Result<Signatures, String> {
     let (mut files, mut prints) = (Vec::new(), Vec::new());
@@ -197,7 +208,7 @@ fn open_signatures(policy: &Policy) -> Result<Signatures, String> {
     Ok((files, prints))
 }
 
-fn open_authorities(policy: &Policy, prints: &mut Vec<Print>) -> Result<Vec<(u16, OwnedFd)>, String> {
+fn open_authorities(policy: &Policy, prints: &mut Prints) -> Result<Vec<(u16, OwnedFd)>, String> {
     let mut files = Vec::new();
     for (settings, index) in
         policy.server_tls.iter().zip(0_u16..).filter(|(_, index)| policy.asks_with(*index))

@@ -17,6 +17,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 const DENY: &str = "[[mail-acl]]\nname = \"for-good\"\nvirus = [\"infected\"]\naction = \"deny\"\n";
 
@@ -134,6 +135,82 @@ fn new_signatures_are_known_and_no_mail_passes_while_scanners_learn_them() {
     mailward.logged("the reload", |line| line["message"] == "reloaded" && line["by"] == "SIGHUP");
     assert_ne!(client.retrieve(1), mail, "replaced by a notice");
     assert_eq!(mailward.mail_record(2)["outcome"], "replaced");
+}
+
+/// Lists this very mail as a virus.
+fn list(mail: &[u8], name: &str) -> String {
+    let hash: String = Sha256::digest(mail).iter().map(|octet| format!("{octet:02x}")).collect();
+    format!("{hash}:{}:{name}\n", mail.len())
+}
+
+#[test]
+fn signatures_that_change_on_disk_are_taken_and_what_cannot_be_taken_changes_nothing() {
+    let mail = mails::plain("a", "b");
+    let server = Server::start(vec![mail.clone()], &[]);
+    let mailward = Mailward::start(&Config::scanning(server.address()));
+    let file = mailward.directory().join("signatures/more.hsb");
+    let mut client = Client::login(mailward.address());
+    assert_eq!(client.retrieve(1), mail);
+    // A file that others may write is refused, once, by the reload and by the watch alike; the former signatures stay.
+    fs::write(&file, list(&mail, "Lab.Plain")).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
+    assert_eq!(mailward.reload(&[]).status.code(), Some(1));
+    thread::sleep(Duration::from_secs(3));
+    assert_eq!(client.retrieve(1), mail);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let said = mailward
+        .logged("the list to be taken", |line| line["message"] == "files that were renewed are taken");
+    assert_eq!(said["what"], "changed files of signatures", "{said}");
+    assert_ne!(client.retrieve(1), mail, "replaced by a notice");
+    // A line that no engine of this kind understands is said, after a change as at the start; the rest is in force.
+    fs::write(&file, list(&mail, "Lab.Plain") + "nonsense\n").unwrap();
+    let said =
+        mailward.logged("the line to be said", |line| line["message"] == "signatures that cannot be used");
+    assert!(said["file"].as_str().unwrap().contains("more.hsb: 1 of 2 signatures are not used"), "{said}");
+    assert_ne!(client.retrieve(1), mail);
+    fs::remove_file(&file).unwrap();
+    until("the list to be gone", 30, || (client.retrieve(1) == mail).then_some(()));
+}
+
+#[test]
+fn signatures_that_change_all_the_time_end_neither_scanning_nor_rest() {
+    let mail = mails::plain("a", "b");
+    let server = Server::start(vec![mail.clone(), mails::infected()], &[]);
+    let config = Config { service: "scanners = 2\n".into(), ..Config::scanning(server.address()) };
+    let mailward = Mailward::start(&config);
+    let file = mailward.directory().join("signatures/more.hsb");
+    let mut client = Client::login(mailward.address());
+    assert_eq!(client.retrieve(1), mail);
+    let rounds = 40;
+    for round in 0..rounds {
+        fs::write(&file, list(format!("{round}").as_bytes(), "Lab.Other")).unwrap();
+        assert!(mailward.reload(&[]).status.success());
+        if round % 8 == 0 {
+            let (answer, content) = client.multiline("RETR 2");
+            match content {
+                Some(content) => assert!(!String::from_utf8_lossy(&content).contains(&mails::eicar())),
+                None => assert!(answer.starts_with("-ERR [SYS/TEMP]"), "{answer}"),
+            }
+        }
+    }
+    fs::write(&file, list(&mail, "Lab.Plain")).unwrap();
+    assert!(mailward.reload(&[]).status.success());
+    until("the last list to be in force", 30, || {
+        let (_, content) = client.multiline("RETR 1");
+        content.map(|content| assert_ne!(content, mail))
+    });
+    let scanners = mailward.role("scanner").len();
+    assert!(scanners <= 4, "{scanners} scanners");
+    let before = cpu(mailward.pid());
+    thread::sleep(Duration::from_secs(2));
+    assert!(cpu(mailward.pid()) - before < 50, "hundredths of a second in two: it spins");
+}
+
+/// Processor time of a process, in hundredths of a second.
+fn cpu(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
 #[test]
