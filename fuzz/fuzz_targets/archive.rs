@@ -3,7 +3,7 @@
 use libfuzzer_sys::fuzz_target;
 use policy::model::MailFilter;
 use scanner::antivirus::Finding;
-use scanner::archive::Opener;
+use scanner::archive::{Opener, without_macros};
 use scanner::documents::magic;
 use std::cell::Cell;
 
@@ -17,6 +17,11 @@ fuzz_target!(|octets: &[u8]| {
     let inside = Opener::new(&filter, &[], Some(&look)).open(octets);
     assert!(seen.get() <= filter.max_decoded);
     assert!(inside.names.iter().all(|name| !name.is_empty()));
+    if let Some(document) = without_macros(octets) {
+        assert_eq!(document.len(), octets.len());
+        let without = Opener::new(&mailward_fuzz::mail_filter(), &[], None).open(&document);
+        assert!(!without.macros && without.finding.statuses.is_empty());
+    }
     let magic = magic::look(octets, &[]);
     assert_eq!(magic.types.is_empty(), octets.is_empty());
 });

@@ -1,9 +1,11 @@
 //! Phase 3, with the facts that the rules ask for: of the session from the job, of the mail and its parts from themselves.
 //! Rules for parts first, then rules for the mail; the strongest of all their decisions wins (D15).
+use crate::archive::without_macros;
 use crate::inspection::Inspection;
 use crate::job::Job;
 use crate::rewrite::words;
 use mail_parser::{HeaderValue, MessageParser};
+use mime::recogniser::Encoding;
 use policy::conditions::Facts;
 use policy::html::{Family, HtmlFilter};
 use policy::judge::{self, Mail, Part};
@@ -51,6 +53,8 @@ pub(crate) enum Instead {
     Tombstone { notice: Notice, rule: String },
     /// HTML without what the filter takes out.
     Filtered { filter: Box<HtmlFilter>, rule: String },
+    /// A document without its macros, with as many octets as it had.
+    Stripped { octets: Vec<u8>, rule: String },
     /// The same content, declared as this type.
     Retyped(String),
 }
@@ -60,7 +64,7 @@ impl Change {
     pub(crate) fn notice(&self) -> Option<Notice> {
         match &self.what {
             Instead::Tombstone { notice, .. } => Some(notice.clone()),
-            Instead::Filtered { .. } | Instead::Retyped(_) => None,
+            Instead::Filtered { .. } | Instead::Stripped { .. } | Instead::Retyped(_) => None,
         }
     }
 }
@@ -276,8 +280,8 @@ fn strongest(
     (Outcome::Change(changes), rule)
 }
 
-/// What an HTML filter makes of a leaf: of HTML what it may have in it, of a document with macros nothing. `None`: it is
-/// neither.
+/// What an HTML filter makes of a leaf: of HTML what it may have in it, of a document with macros the same without them,
+/// where that can be, else nothing. `None`: it is neither.
 fn filtered(
     inspection: &Inspection<'_>,
     filters: &[HtmlFilter],
@@ -295,7 +299,17 @@ fn filtered(
     if is("text/html") || is("application/xhtml+xml") || is("application/hta") {
         return Some(Instead::Filtered { filter: Box::new(filter.clone()), rule: rule.name.clone() });
     }
-    (is(crate::documents::magic::MACROS) && filter.macros == Family::Remove).then(removed)
+    if !is(crate::documents::magic::MACROS) || filter.macros != Family::Remove {
+        return None;
+    }
+    let leaf = inspection.leaves.get(leaf)?;
+    // In base64 it has its lines too; nobody sends a document otherwise.
+    let in_place = leaf.place.as_ref().is_some_and(|place| place.encoding == Encoding::Base64);
+    let stripped = Some(&leaf.octets).filter(|_| in_place).and_then(|octets| without_macros(octets));
+    match stripped {
+        Some(octets) => Some(Instead::Stripped { octets, rule: rule.name.clone() }),
+        None => Some(removed()),
+    }
 }
 
 /// What rules and spam filters can ask of a mail's own header.

@@ -7,11 +7,13 @@
 //! stream.rs   gzip, bzip2, xz, zstd: one file each                               seven.rs 7z, by sevenz-rust2
 //! rar.rs      names and locks; nothing is unpacked                               ole.rs   names, locks and macros
 //! pdf.rs      locks                                                              pgp.rs   OpenPGP messages
+//! macros.rs   a document without its macros
 //! ```
 //!
 //! # Security
 //! Reads octets that anybody on the Internet chose. Decoders write into bounded memory, no thread, no file; what headers
 //! say of sizes is compared and never believed.
+mod macros;
 mod ole;
 mod pdf;
 mod pgp;
@@ -21,6 +23,8 @@ mod seven;
 mod stream;
 mod tar;
 mod zip;
+
+pub use macros::without_macros;
 
 use crate::antivirus::Finding;
 use crate::documents::{self, magic};
@@ -170,7 +174,8 @@ impl Members<'_, '_, '_> {
         if let Some(look) = self.opener.look {
             self.inside.looked = std::mem::take(&mut self.inside.looked).and(look(octets));
         }
-        if name.to_ascii_lowercase().ends_with("vbaproject.bin") {
+        let sheets = name == "[Content_Types].xml" && macros::has_macro_sheets(octets);
+        if sheets || name.to_ascii_lowercase().ends_with("vbaproject.bin") {
             self.inside.macros = true;
         }
         if !self.of_office {

@@ -3,10 +3,14 @@
 //! both must say the same, and every octet must belong to something.
 use super::read::{u16_at, u32_at, u64_at, unpack};
 use super::{Fault, Members};
+use flate2::Compression;
 use flate2::bufread::DeflateDecoder;
+use flate2::write::DeflateEncoder;
 use memchr::memmem;
 use policy::status::Status;
+use std::borrow::Cow;
 use std::collections::HashSet;
+use std::io::Write;
 use std::ops::Range;
 
 const END: &[u8] = b"PK\x05\x06";
@@ -92,6 +96,134 @@ pub(super) fn open(zip: &[u8], members: &mut Members<'_, '_, '_>) -> Result<(), 
         members.content(&String::from_utf8_lossy(entry.name), &octets)?;
     }
     Ok(())
+}
+
+/// A package whose members can be taken apart and put together again.
+pub(super) struct Package<'z> {
+    pub(super) pieces: Vec<Piece<'z>>,
+}
+
+/// One member, packed.
+#[derive(Clone, Debug)]
+pub(super) struct Piece<'z> {
+    pub(super) name: &'z [u8],
+    flags: u16,
+    time: [u8; 4],
+    method: u16,
+    crc: u32,
+    size: u64,
+    packed: Cow<'z, [u8]>,
+}
+
+impl<'z> Piece<'z> {
+    /// The same member with another content.
+    pub(super) fn with(&self, content: &[u8]) -> Option<Self> {
+        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(content).ok()?;
+        let packed = encoder.finish().ok()?.into();
+        let (crc, size) = (crc32fast::hash(content), content.len() as u64);
+        Some(Self { method: 8, crc, size, packed, ..self.clone() })
+    }
+}
+
+impl<'z> Package<'z> {
+    /// Reads what [`open`] would take, and has nothing locked in it.
+    pub(super) fn read(zip: &'z [u8]) -> Result<Self, Fault> {
+        let (directory, count) = directory(zip)?;
+        let end = directory.start;
+        let entries = entries(zip, directory, count)?;
+        if entries.iter().any(Entry::is_locked) {
+            return Err((Status::Encrypted, "a locked document"));
+        }
+        let contents = lie_side_by_side(zip, &entries, end)?;
+        let piece = |(entry, content): (&Entry<'z>, Range<usize>)| {
+            let time = zip.get(entry.local + 10..entry.local + 14).and_then(|time| time.try_into().ok());
+            Ok(Piece {
+                name: entry.name,
+                flags: entry.flags,
+                time: time.ok_or(CUT)?,
+                method: entry.method,
+                crc: entry.crc,
+                size: entry.size,
+                packed: Cow::Borrowed(zip.get(content).ok_or(CUT)?),
+            })
+        };
+        let pieces = entries.iter().zip(contents).map(piece);
+        Ok(Self { pieces: pieces.collect::<Result<_, Fault>>()? })
+    }
+
+    /// What is packed in a member that is small.
+    pub(super) fn content(&self, piece: &Piece<'_>) -> Result<Vec<u8>, Fault> {
+        unpack_member(&piece.packed, piece.method, piece.size, piece.crc, super::BOMB)
+    }
+}
+
+/// Writes a package of exactly so many octets: members behind one another, and their directory. What is to be filled is
+/// filled in front of members, as Microsoft's programs do for members that will grow ([MS-OE376]: 0xA220, 0xA028).
+pub(super) fn write(pieces: &[Piece<'_>], length: usize) -> Option<Vec<u8>> {
+    /// The field's own head, its mark, and how much was added: with nothing behind it.
+    const LEAST: usize = 8;
+    const MOST: usize = 65_000;
+    let own: usize = pieces
+        .iter()
+        .map(|piece| LOCAL_LENGTH + ENTRY_LENGTH + 2 * piece.name.len() + piece.packed.len())
+        .sum();
+    let mut fill = length.checked_sub(own + END_LENGTH)?;
+    let (mut zip, mut directory) = (Vec::with_capacity(length), Vec::new());
+    for piece in pieces {
+        let mut room = fill.min(MOST);
+        if (1..LEAST).contains(&(fill - room)) {
+            room -= LEAST;
+        }
+        if room < LEAST {
+            room = 0;
+        }
+        fill -= room;
+        let local = u32::try_from(zip.len()).ok()?;
+        let name_length = u16::try_from(piece.name.len()).ok()?;
+        let mut common = Vec::new();
+        // Sizes stand in front of the member: no descriptor follows it.
+        for number in [20, piece.flags & !8, piece.method] {
+            common.extend_from_slice(&number.to_le_bytes());
+        }
+        common.extend_from_slice(&piece.time);
+        for number in [piece.crc, u32::try_from(piece.packed.len()).ok()?, u32::try_from(piece.size).ok()?] {
+            common.extend_from_slice(&number.to_le_bytes());
+        }
+        common.extend_from_slice(&name_length.to_le_bytes());
+        zip.extend_from_slice(LOCAL);
+        zip.extend_from_slice(&common);
+        zip.extend_from_slice(&u16::try_from(room).ok()?.to_le_bytes());
+        zip.extend_from_slice(piece.name);
+        if room > 0 {
+            let added = u16::try_from(room - LEAST).ok()?;
+            for number in [0xa220, u16::try_from(room - 4).ok()?, 0xa028, added] {
+                zip.extend_from_slice(&number.to_le_bytes());
+            }
+            zip.resize(zip.len() + usize::from(added), 0);
+        }
+        zip.extend_from_slice(&piece.packed);
+        directory.extend_from_slice(ENTRY);
+        directory.extend_from_slice(&20_u16.to_le_bytes());
+        directory.extend_from_slice(&common);
+        // No field, no comment, the first volume, no attributes.
+        directory.extend_from_slice(&[0; 12]);
+        directory.extend_from_slice(&local.to_le_bytes());
+        directory.extend_from_slice(piece.name);
+    }
+    // Too little for a field is a comment.
+    let comment = u16::try_from(fill).ok().filter(|fill| usize::from(*fill) < LEAST)?;
+    let count = u16::try_from(pieces.len()).ok()?.to_le_bytes();
+    let (start, size) = (u32::try_from(zip.len()).ok()?, u32::try_from(directory.len()).ok()?);
+    zip.extend_from_slice(&directory);
+    zip.extend_from_slice(END);
+    zip.extend_from_slice(&[0; 4]);
+    zip.extend_from_slice(&[count, count].concat());
+    zip.extend_from_slice(&size.to_le_bytes());
+    zip.extend_from_slice(&start.to_le_bytes());
+    zip.extend_from_slice(&comment.to_le_bytes());
+    zip.resize(zip.len() + usize::from(comment), b' ');
+    Some(zip)
 }
 
 /// The directory and the number of its entries. It ends where its end begins, and that ends with the file.
@@ -278,10 +410,13 @@ fn unpacked(
     content: Range<usize>,
     members: &Members<'_, '_, '_>,
 ) -> Result<Vec<u8>, Fault> {
-    const BROKEN: &str = "a ZIP member that cannot be unpacked";
     let packed = zip.get(content).unwrap_or_default();
-    let room = members.room(packed.len());
-    let octets = match entry.method {
+    unpack_member(packed, entry.method, entry.size, entry.crc, members.room(packed.len()))
+}
+
+fn unpack_member(packed: &[u8], method: u16, size: u64, crc: u32, room: u64) -> Result<Vec<u8>, Fault> {
+    const BROKEN: &str = "a ZIP member that cannot be unpacked";
+    let octets = match method {
         0 => unpack(packed, room, BROKEN)?,
         8 => {
             let mut decoder = DeflateDecoder::new(packed);
@@ -295,7 +430,7 @@ fn unpacked(
         93 => super::stream::unzstd(packed, room)?,
         _ => return Err(malformed("a ZIP archive packed in a way that is not known")),
     };
-    if octets.len() as u64 != entry.size || crc32fast::hash(&octets) != entry.crc {
+    if octets.len() as u64 != size || crc32fast::hash(&octets) != crc {
         return Err(malformed("a ZIP member that is not what its header says"));
     }
     Ok(octets)

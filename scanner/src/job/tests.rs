@@ -504,3 +504,47 @@ fn a_mail_that_had_to_be_rebuilt_is_marked_too() {
     let copy = String::from_utf8_lossy(judged.copy()).into_owned();
     assert!(copy.contains("X-Bulk: yes\r\n") && !copy.contains("Buy\n"), "{copy}");
 }
+
+#[test]
+fn a_document_loses_its_macros_in_its_place_and_one_that_cannot_be_without_them_is_replaced() {
+    let rule = "[html-filter.safe]\n[[doc-acl]]\nname = \"macros\"\nmime-type = [\"application/vnd.ms-office.vbaproject\"]\n\
+                action = \"html-filter\"\nhtml-filter = \"safe\"\n";
+    let package = |relations: &str| {
+        let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        for (name, content) in [
+            (
+                "[Content_Types].xml",
+                "<Types><Default Extension=\"bin\" ContentType=\"application/vnd.ms-office.vbaProject\"/></Types>",
+            ),
+            ("word/document.xml", "<w:document/>"),
+            ("word/_rels/document.xml.rels", relations),
+            ("word/vbaProject.bin", "Sub AutoOpen()"),
+        ] {
+            writer.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            std::io::Write::write_all(&mut writer, content.as_bytes()).unwrap();
+        }
+        writer.finish().unwrap().into_inner()
+    };
+    let good = package(
+        "<Relationships><Relationship Id=\"r1\" Type=\"t\" Target=\"vbaProject.bin\"/></Relationships>",
+    );
+    let mail = mail("application/vnd.ms-word.document.macroEnabled.12", "a.docm", &good);
+    for direction in [Direction::Download, Direction::Upload] {
+        let judged = judged_in(direction, rule, &mail);
+        assert_eq!(judged.verdict.rule, "macros");
+        assert_eq!(judged.copy().len(), mail.len());
+        let copy = mime::recogniser::recognise(judged.copy(), &mime::recogniser::Limits::default()).unwrap();
+        let document = mime::recogniser::decode(judged.copy(), &copy.leaves[1]);
+        let inside = Opener::new(&MailFilter::default(), &[], None).open(&document);
+        assert!(!inside.macros && inside.finding == Finding::nothing(), "{inside:?}");
+        assert!(inside.names.contains(&"document.xml".to_owned()), "{inside:?}");
+        assert_eq!(copy.leaves[1].names, ["a.docm"]);
+    }
+    let odd = package("<!-- odd --><Relationships/>");
+    let mail = self::mail("application/vnd.ms-word.document.macroEnabled.12", "a.docm", &odd);
+    assert!(judged(rule, &mail).leaf(1).starts_with("# "));
+    assert_eq!(judged_in(Direction::Upload, rule, &mail).verdict.disposition, Disposition::Deny);
+    // Where macros may stay nothing is looked for.
+    let keep = rule.replace("[html-filter.safe]\n", "[html-filter.safe]\nmacros = \"keep\"\n");
+    assert_eq!(judged(&keep, &mail).verdict.disposition, Disposition::Pass);
+}

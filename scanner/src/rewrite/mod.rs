@@ -68,6 +68,10 @@ fn edit(mail: &[u8], inspection: &Inspection<'_>, change: &Change, about: &About
                 }
             }
         }
+        Instead::Stripped { octets, .. } => {
+            let body = mail.get(place.body.clone())?;
+            Some(Edit { range: place.body.clone(), octets: fit::fit(body, place.encoding, octets)? })
+        }
         Instead::Tombstone { notice, rule } => {
             let document = inspection.documents.get(change.leaf)?;
             let found = inspection.found.get(change.leaf)?;
