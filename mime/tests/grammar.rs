@@ -237,6 +237,15 @@ fn check_leaves(mail: &[u8]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+#[test]
+fn base64_has_64_characters_and_a_sign_for_the_end() {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for byte in 0..=u8::MAX {
+        assert_eq!(check_base64(&[b'A', byte, b'A', b'A']).is_ok(), alphabet.contains(&byte), "{byte}");
+    }
+    assert!(check_base64(b"AA==\r\n").is_ok() && check_base64(b"AA=A\r\n").is_err());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
 
