@@ -1,7 +1,7 @@
 //! Supervisor and worker: policy, sessions, connected servers, leases, the index of changed mails.
 use crate::ids::{LeaseId, MailId, Selection, SessionId, Sha256};
 use crate::wire::Message;
-use policy::names::{Language, Protocol};
+use policy::names::{Direction, Language, Protocol};
 use policy::tls::ClientSide;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -427,6 +427,8 @@ pub enum FromWorker {
         session: SessionId,
         /// Which mail.
         mail: MailId,
+        /// Which way it travels: either has engines of its own.
+        direction: Direction,
         /// Octets.
         size: u64,
         /// Its hash.

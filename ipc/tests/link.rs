@@ -144,8 +144,13 @@ fn a_child_can_speak_before_it_has_a_runtime() {
     let child = std::thread::spawn(move || {
         let (message, fds): (ToWorker, _) = recv_blocking(right.as_fd()).unwrap();
         assert_eq!((message, fds.len()), (lease(), 1));
-        let reply =
-            FromWorker::NeedScan { session: SessionId(7), mail: MailId(1), size: 3, sha256: Sha256([1; 32]) };
+        let reply = FromWorker::NeedScan {
+            session: SessionId(7),
+            mail: MailId(1),
+            direction: policy::names::Direction::Download,
+            size: 3,
+            sha256: Sha256([1; 32]),
+        };
         send_blocking(right.as_fd(), &reply, &[]).unwrap();
     });
     send_blocking(left.as_fd(), &lease(), &[null().as_fd()]).unwrap();

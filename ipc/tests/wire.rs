@@ -185,7 +185,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
     line(&mut out, &FromWorker::Again { session });
     line(&mut out, &FromWorker::LoggedIn { session, user: "u".into() });
     line(&mut out, &FromWorker::NeedSpool { session, mail });
-    line(&mut out, &FromWorker::NeedScan { session, mail, size: 5, sha256 });
+    line(&mut out, &FromWorker::NeedScan { session, mail, direction: Direction::Upload, size: 5, sha256 });
     let selection = Selection(7);
     line(&mut out, &FromWorker::Selected { session, selection, mailbox: b"INBOX".to_vec(), uid_validity: 9 });
     line(&mut out, &FromWorker::Store { session, selection, mail, entry });

@@ -4,8 +4,9 @@ use crate::engine::{Engine, SpamFilter};
 use crate::html::HtmlFilter;
 use crate::model::{
     CommandAcl, DocAcl, ExtraType, Login, MailAcl, MailAction, MailFilter, PlugTo, Policy, Resolver,
-    SessionRules,
+    Scanning, SessionRules,
 };
+use crate::names::Protocol;
 use crate::status::{Status, StatusSet};
 use crate::time::Zone;
 use crate::tls::{ClientMode, ClientTls, Required, ServerTls};
@@ -74,8 +75,8 @@ pub struct ScannerSlice {
     pub mail_filters: Vec<MailFilter>,
     /// HTML filters; rules name them.
     pub html_filters: Vec<HtmlFilter>,
-    /// By the policy's index of the command-acl: its mail filter; `None` belongs to others.
-    pub filters: Vec<Option<u16>>,
+    /// By the policy's index of the command-acl: its mail filters, of downloads and of uploads; `None` belongs to others.
+    pub filters: Vec<Option<(u16, u16)>>,
 }
 
 /// What lookup knows.
@@ -151,6 +152,16 @@ impl Policy {
         }
     }
 
+    /// How mail of a tenant is scanned, if it is: on its way down, and up where IMAP is spoken.
+    pub fn scanning(&self, tenant: u16) -> impl Iterator<Item = &Scanning> {
+        let uploads = self.listeners.iter().any(|own| own.tenant == tenant && own.protocol == Protocol::Imap);
+        let rules = self.command_acls.iter().filter(move |acl| self.reaches(acl, tenant));
+        rules.flat_map(move |acl| {
+            let upload = Some(&acl.session.upload).filter(|_| uploads);
+            [Some(&acl.session.download), upload].into_iter().flatten()
+        })
+    }
+
     /// The slice of the scanners of a tenant.
     pub fn scanner_slice(&self, tenant: u16) -> ScannerSlice {
         let own = |index: &u16| {
@@ -159,10 +170,10 @@ impl Policy {
         let meant = |when: &Conditions| {
             one_of(&when.tenants, tenant) && (when.parents.is_empty() || when.parents.iter().any(own))
         };
-        let filters = self
-            .command_acls
-            .iter()
-            .map(|acl| self.reaches(acl, tenant).then_some(acl.session.download.mail_filter));
+        let filters =
+            self.command_acls.iter().map(|acl| (acl, &acl.session.download, &acl.session.upload)).map(
+                |(acl, down, up)| self.reaches(acl, tenant).then_some((down.mail_filter, up.mail_filter)),
+            );
         ScannerSlice {
             tenant: self.tenant_name(tenant),
             number: tenant,

@@ -134,7 +134,7 @@ fn a_slice_has_the_tenants_own_rules_only() {
     let ours = policy.scanner_slice(0);
     let mail_rules: Vec<_> = ours.mail_acls.iter().map(|rule| rule.name.as_str()).collect();
     assert_eq!(mail_rules, ["both", "standard-trouble", "standard-bad", "standard-clean"]);
-    assert_eq!(ours.filters, [None, Some(0), None]);
+    assert_eq!(ours.filters, [None, Some((0, 0)), None]);
     assert_eq!(ours.mail_filters[0].max_parts, 10);
     assert!(!format!("{ours:?}").contains("acme"));
 

@@ -21,12 +21,13 @@ use ipc::Link;
 use ipc::ids::{Checker, EngineAnswer, LeaseId, Sha256, SpamAnswer};
 use ipc::log::printable;
 use ipc::supervisor_scanner::{FromScanner, KnownAnswers, ToScanner};
-use ipc::worker_scanner::{Disposition, Judged, ScanJob};
+use ipc::worker_scanner::{Context, Disposition, Judged, ScanJob};
 use nix::errno::Errno;
 use nix::sys::uio::pwrite;
 use policy::comparison::show_score;
 use policy::locked::LockedKinds;
 use policy::model::{ExtraType, MailFilter};
+use policy::names::Direction;
 use policy::notice::Notice;
 use policy::slice::ScannerSlice;
 use policy::status::{Status, StatusSet};
@@ -73,7 +74,7 @@ pub(crate) async fn judge(
     outputs: &Outputs,
 ) -> Judged {
     let begun = Instant::now();
-    let filter = filter(job.slice, job.scan.context.command_rule);
+    let filter = filter(job.slice, &job.scan.context);
     let sha256 = job.scan.sha256;
     let inspection = if job.poison {
         Inspection::poison(job.scan.found)
@@ -187,7 +188,7 @@ fn changed(job: &Job<'_>, inspection: &Inspection<'_>, mail: &[u8], changes: &[C
     let about =
         About { language: job.scan.context.language, case: &case, sender: &sender, subject: &subject };
     let copy = rewrite::change(mail, inspection, changes, &about)?;
-    let filter = filter(job.slice, job.scan.context.command_rule);
+    let filter = filter(job.slice, &job.scan.context);
     let parts = take_apart(&copy, filter);
     let infected = || job.signatures.scan(&copy) != signatures::Verdict::Clean;
     let looked = inspection.statuses.contains(Status::Infected);
@@ -201,7 +202,7 @@ pub(crate) async fn ask_all(
     mail: &Rc<Content>,
     engines: Vec<Demanded>,
 ) -> (Vec<EngineAnswer>, Vec<SpamAnswer>) {
-    let inspection = inspect(job, mail, engines, filter(job.slice, job.scan.context.command_rule)).await;
+    let inspection = inspect(job, mail, engines, filter(job.slice, &job.scan.context)).await;
     (inspection.answers, inspection.spam)
 }
 
@@ -342,7 +343,7 @@ fn describe(parts: &Parts<'_>, inside: &[Inside], mail: &[u8], extra: &[ExtraTyp
 }
 
 /// The mail filter of the rule, else the strictest there is to be had: the default.
-fn filter(slice: &ScannerSlice, rule: u16) -> &MailFilter {
+fn filter<'a>(slice: &'a ScannerSlice, context: &Context) -> &'a MailFilter {
     const NOTHING: &MailFilter = &MailFilter {
         name: String::new(),
         treatments: Treatments::STRICT,
@@ -353,7 +354,11 @@ fn filter(slice: &ScannerSlice, rule: u16) -> &MailFilter {
         max_decoded: 0,
         max_archive_depth: 0,
     };
-    let index = slice.filters.get(usize::from(rule)).copied().flatten();
+    let of_rule = slice.filters.get(usize::from(context.command_rule)).copied().flatten();
+    let index = of_rule.map(|(download, upload)| match context.direction {
+        Direction::Download => download,
+        Direction::Upload => upload,
+    });
     index.and_then(|index| slice.mail_filters.get(usize::from(index))).unwrap_or(NOTHING)
 }
 

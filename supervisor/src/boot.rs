@@ -233,9 +233,7 @@ pub(crate) fn plan(policy: &Policy, identities: Option<&Identities>, descriptors
         if policy.listeners.iter().all(|listener| listener.tenant != tenant) {
             continue;
         }
-        let slice = policy.worker_slice(tenant);
-        let rules = || slice.rules.iter().flatten().map(|rule| &rule.download);
-        let largest = rules().map(|download| download.max_mail).max().unwrap_or(0);
+        let largest = policy.scanning(tenant).map(|scanning| scanning.max_mail).max().unwrap_or(0);
         // RLIMIT_FSIZE binds memfds too, and whatever stands in the place of a mail must fit (D25).
         let file_size = Some(max_output(largest));
         let workers = if service.process_per_session { service.spare_workers } else { service.workers };
@@ -247,7 +245,7 @@ pub(crate) fn plan(policy: &Policy, identities: Option<&Identities>, descriptors
             lives: 0,
             limits: Limits { descriptors: Some(descriptors), file_size, memory: None, cpu_seconds: None },
         });
-        if rules().any(|download| download.scan) {
+        if policy.scanning(tenant).any(|scanning| scanning.scan) {
             groups.push(GroupPlan {
                 role: Role::Scanner,
                 tenant,

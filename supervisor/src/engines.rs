@@ -98,10 +98,9 @@ impl Engines {
     fn after(policy: &Policy, generations: u64) -> Self {
         let mut records = BTreeMap::new();
         for tenant in 0..u16::try_from(policy.tenants.len()).unwrap_or(u16::MAX) {
-            let slice = policy.worker_slice(tenant);
-            let scanning = || slice.rules.iter().flatten().map(|r| &r.download).filter(|d| d.scan);
-            let largest = scanning().map(|download| download.max_mail).max().unwrap_or(0);
-            for index in scanning().flat_map(|download| &download.engines) {
+            let scanned = || policy.scanning(tenant).filter(|scanning| scanning.scan);
+            let largest = scanned().map(|scanning| scanning.max_mail).max().unwrap_or(0);
+            for index in scanned().flat_map(|scanning| &scanning.engines) {
                 let engine = policy.engines.get(usize::from(*index));
                 if let Some(outside) = engine.and_then(|engine| engine.kind.outside()) {
                     records.insert((tenant, *index), Record::new(outside.max_size, largest));

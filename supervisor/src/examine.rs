@@ -42,7 +42,7 @@ pub fn examine(mut policy: Policy, tenant: u16, context: Context, mail: &[u8]) -
 
 async fn examined(policy: Policy, tenant: u16, context: Context, mail: &[u8]) -> Result<Judged, Error> {
     let rule = policy.command_acls.get(usize::from(context.command_rule));
-    let scanning = rule.map(|rule| rule.session.download.clone());
+    let scanning = rule.map(|rule| rule.session.scanning(context.direction).clone());
     let scanning = scanning.ok_or_else(|| Error::new("there is no such rule"))?;
     let slices = Slices::new(&policy).map_err(Error::new)?;
     let (events, mut inbox) = mpsc::channel(64);

@@ -21,6 +21,7 @@ use ipc::ids::{Checker, EngineAnswer, LeaseId, MailId, SessionId, Sha256};
 use ipc::supervisor_scanner::Purpose;
 use ipc::supervisor_worker::{NoLease, ToWorker};
 use policy::model::Scanning;
+use policy::names::Direction;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,8 @@ pub(crate) struct MailJob {
     session: SessionId,
     mail: MailId,
     worker: ChildId,
+    /// Which way it travels: either has engines of its own.
+    direction: Direction,
     sha256: Sha256,
     /// Scanners that were lost with it.
     lost: u8,
@@ -125,9 +128,8 @@ impl Supervisor {
     pub(crate) fn need_scan(
         &mut self,
         worker: ChildId,
-        session: SessionId,
-        mail: MailId,
-        _size: u64,
+        (session, mail): (SessionId, MailId),
+        direction: Direction,
         sha256: Sha256,
     ) {
         let Some(tenant) = self.sessions.get(session).map(|found| found.tenant) else { return };
@@ -135,7 +137,7 @@ impl Supervisor {
             self.no_lease(worker, session, mail, NoLease::Stopping);
             return;
         }
-        let job = MailJob { session, mail, worker, sha256, lost: 0, waited: 0 };
+        let job = MailJob { session, mail, worker, direction, sha256, lost: 0, waited: 0 };
         if self.leases.queue.push(tenant, session, job).is_err() {
             self.no_lease(worker, session, mail, NoLease::Busy);
             return;
@@ -184,8 +186,7 @@ impl Supervisor {
         if self.leases.answers.is_off() || job.waited >= MOST_WAITS {
             return Some(job);
         }
-        let demanded =
-            self.scanning_of(job.session).map(|scanning| scanning.engines.clone()).unwrap_or_default();
+        let demanded = self.scanning_of(&job).map(|scanning| scanning.engines.clone()).unwrap_or_default();
         let generation = self.generation;
         let leader = self.leases.live.values_mut().find(|lease| {
             let same = match &lease.job {
@@ -207,10 +208,10 @@ impl Supervisor {
         }
     }
 
-    /// What the rule of a session demands for its mail.
-    fn scanning_of(&self, session: SessionId) -> Option<&Scanning> {
-        let rule = self.sessions.get(session)?.rule?;
-        self.policy.command_acls.get(usize::from(rule)).map(|rule| &rule.session.download)
+    /// What the rule of a session demands for this mail.
+    fn scanning_of(&self, job: &MailJob) -> Option<&Scanning> {
+        let rule = self.sessions.get(job.session)?.rule?;
+        self.policy.command_acls.get(usize::from(rule)).map(|rule| rule.session.scanning(job.direction))
     }
 
     /// A lease is over: its scanner is idle again, or has had its last mail.

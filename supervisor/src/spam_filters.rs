@@ -23,9 +23,8 @@ impl SpamFilters {
     pub(crate) fn new(policy: &Policy) -> Self {
         let mut records = BTreeMap::new();
         for tenant in 0..u16::try_from(policy.tenants.len()).unwrap_or(u16::MAX) {
-            let slice = policy.worker_slice(tenant);
-            let scanning = slice.rules.iter().flatten().map(|rules| &rules.download).filter(|it| it.scan);
-            for index in scanning.flat_map(|download| &download.spam_filters) {
+            let scanned = policy.scanning(tenant).filter(|scanning| scanning.scan);
+            for index in scanned.flat_map(|scanning| &scanning.spam_filters) {
                 let filter = policy.spam_filters.get(usize::from(*index));
                 if filter.is_some_and(|filter| filter.kind.daemon().is_some()) {
                     records.insert((tenant, *index), Record { health: Health::Unproven, probing: false });

@@ -268,3 +268,25 @@ fn no_hostile_mail_of_the_corpus_arrives_as_it_came() {
     }
     assert!(compared >= 15, "{compared}");
 }
+
+#[test]
+fn uploads_are_shown_to_the_engines_that_their_own_rule_names() {
+    if !root_or_skip("uploads_are_shown_to_the_engines_that_their_own_rule_names") {
+        return;
+    }
+    let clamd = Clamd::start();
+    let dovecot = Dovecot::start(&[mails::infected_for_clamd()]);
+    let mut config = config(&dovecot);
+    config.download = "antivirus = [\"builtin\"]\n[command-acl.upload]\nantivirus = [\"clamd\"]\n".into();
+    config.rest.push_str(&format!("[antivirus.clamd]\nsocket = \"{}\"\n", clamd.socket().display()));
+    let mailward = Mailward::start(&config);
+    mailward.engine_proven();
+    let mut client = Imap::open(mailward.address());
+    assert_eq!(client.octets("FETCH 1 BODY.PEEK[]"), mails::infected_for_clamd(), "builtin does not know it");
+    let refused = client.with_literal("APPEND INBOX", &mails::infected_for_clamd());
+    assert!(refused.tagged.starts_with("NO [CANNOT]"), "{refused}");
+    let fine = client.with_literal("APPEND INBOX", &mails::plain("fine", "body"));
+    assert!(fine.tagged.starts_with("OK"), "{fine}");
+    let of = |nth| mailward.mail_record(nth)["engines"][0]["engine"].clone();
+    assert_eq!([of(1), of(2), of(3)], ["builtin", "clamd", "clamd"]);
+}

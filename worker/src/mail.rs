@@ -140,7 +140,8 @@ impl<M: Machine> Session<M> {
             Ok(mail) => {
                 let (size, sha256) = (mail.length(), mail.sha256());
                 hand.stage = Stage::Sealed(Rc::new(mail));
-                self.worker.tell(FromWorker::NeedScan { session: self.id, mail: id, size, sha256 });
+                let (session, direction) = (self.id, hand.direction);
+                self.worker.tell(FromWorker::NeedScan { session, mail: id, direction, size, sha256 });
             }
             Err(why) => self.defer(id, why, None),
         }

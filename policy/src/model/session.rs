@@ -1,7 +1,7 @@
 //! Phase 2, the session: where it goes, and what it may do.
 use crate::conditions::Conditions;
 use crate::list::NameList;
-use crate::names::Language;
+use crate::names::{Direction, Language};
 use crate::tls::Required;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -106,6 +106,14 @@ pub struct SessionRules {
 }
 
 impl SessionRules {
+    /// How mail is scanned that travels this way.
+    pub const fn scanning(&self, direction: Direction) -> &Scanning {
+        match direction {
+            Direction::Download => &self.download,
+            Direction::Upload => &self.upload,
+        }
+    }
+
     /// What holds while the client's name is awaited, which decides the rule: the defaults, and no mail passes.
     pub fn before_login() -> Self {
         let nothing = Scanning {

@@ -114,7 +114,7 @@ impl Supervisor {
     /// How each demanded engine takes part: one that answered about this mail before is not asked again.
     fn parts_of(&self, tenant: u16, mail: &MailJob, poison: bool) -> Parts {
         let mut parts = Parts::default();
-        let scanning = self.scanning_of(mail.session);
+        let scanning = self.scanning_of(mail);
         let filter = scanning.map_or(0, |scanning| scanning.mail_filter);
         for engine in scanning.map(|scanning| scanning.engines.clone()).unwrap_or_default() {
             let mut part = self.engines.part(tenant, engine);

@@ -202,7 +202,7 @@ impl Lab {
 
     pub(crate) async fn need_scan(&self) -> (MailId, u64, Sha256) {
         let heard = self.hear().await;
-        let FromWorker::NeedScan { session: ID, mail, size, sha256 } = heard else {
+        let FromWorker::NeedScan { session: ID, mail, size, sha256, direction: _ } = heard else {
             panic!("{heard:?} instead of NeedScan")
         };
         (mail, size, sha256)
