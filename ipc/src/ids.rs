@@ -42,6 +42,15 @@ impl fmt::Debug for Sha256 {
 }
 
 impl Sha256 {
+    /// Reads its 64 digits.
+    pub fn parse(digits: &str) -> Option<Self> {
+        if digits.len() != 64 || !digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
+            return None;
+        }
+        let octets = (0..64).step_by(2).map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok());
+        Some(Self(octets.collect::<Option<Vec<u8>>>()?.try_into().ok()?))
+    }
+
     /// The case id shown to people: the first 12 hexadecimal digits, so that the same mail is the same case.
     pub fn case(&self) -> String {
         self.to_string().chars().take(12).collect()
@@ -72,6 +81,58 @@ pub struct SpamAnswer {
     pub micros: u32,
 }
 
+/// Names that are kept of the viruses in one mail.
+pub const MOST_VIRUSES: usize = 16;
+
+/// The viruses that were found in something.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Viruses {
+    /// Each once, in the order in which they were found: printable ASCII, at most 128 octets, at most [`MOST_VIRUSES`].
+    pub names: Vec<String>,
+    /// And others: without a name, or more than fit.
+    pub more: bool,
+}
+
+impl Viruses {
+    /// One with a name.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { names: vec![name.into()], more: false }
+    }
+
+    /// One without.
+    pub const fn unnamed() -> Self {
+        Self { names: Vec::new(), more: true }
+    }
+
+    /// Both.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.more |= other.more;
+        for name in other.names {
+            if self.names.contains(&name) {
+                continue;
+            }
+            if self.names.len() < MOST_VIRUSES {
+                self.names.push(name);
+            } else {
+                self.more = true;
+            }
+        }
+        self
+    }
+
+    /// Whether each of them, and there is one, is among these.
+    pub fn within(&self, names: &[String]) -> bool {
+        !self.more && !self.names.is_empty() && self.names.iter().all(|name| names.contains(name))
+    }
+}
+
+impl fmt::Display for Viruses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.names.join(", "))
+    }
+}
+
 /// What one engine said of one mail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineAnswer {
@@ -79,12 +140,12 @@ pub struct EngineAnswer {
     pub engine: String,
     /// Its statuses; never empty in a complete answer.
     pub statuses: StatusSet,
-    /// The virus that it named, printable ASCII, at most 128 octets.
-    pub virus: Option<String>,
+    /// What it found, in the mail and in its parts.
+    pub viruses: Viruses,
     /// Why the status is not clean, for the log: printable, at most 256 octets.
     pub detail: String,
-    /// The leaves of the mail in which it found a virus, by index, at most 32; empty: it is not known in which.
-    pub parts: Vec<u16>,
+    /// The leaves of the mail in which it found a virus, by index, and which; at most 32. Empty: it is not known in which.
+    pub parts: Vec<(u16, Viruses)>,
     /// Time the engine took, in microseconds.
     pub micros: u32,
 }

@@ -72,6 +72,8 @@ pub struct Mail {
     pub would: Option<MailAction>,
     /// What was found.
     pub statuses: StatusSet,
+    /// What was found too, and does not count: the operator allowed it in this mail.
+    pub allowed: Vec<String>,
     /// What each engine said.
     pub answers: Vec<EngineAnswer>,
     /// What each spam filter said.

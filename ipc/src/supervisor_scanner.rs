@@ -33,13 +33,22 @@ pub enum EngineState {
     Known,
 }
 
-/// What engines said of a mail that they need not see again.
+/// What is known of a mail before it is scanned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KnownAnswers {
+pub struct KnownMail {
     /// The mail. A worker can ask for one and send another: of any other mail nothing is known.
     pub sha256: Sha256,
-    /// One for each engine of the lease that is `Known`.
+    /// What engines said of it that need not see it again: one for each of the lease that is `Known`.
     pub answers: Vec<EngineAnswer>,
+    /// Viruses that the operator allowed in it: they do not count.
+    pub allowed: Vec<String>,
+}
+
+impl KnownMail {
+    /// If it is of this mail.
+    pub fn about(&self, mail: Sha256) -> Option<&Self> {
+        (self.sha256 == mail).then_some(self)
+    }
 }
 
 /// What a lease is for.
@@ -108,8 +117,8 @@ pub enum ToScanner {
         engines: Vec<EngineGrant>,
         /// What for.
         purpose: Purpose,
-        /// What some of the engines said of the mail before.
-        known: Option<KnownAnswers>,
+        /// What is known of the mail.
+        known: Option<KnownMail>,
     },
 }
 

@@ -222,6 +222,9 @@ pub enum ToWorker {
         mail: MailId,
         /// Its number, which `ScanJob` and `Judged` repeat.
         lease: LeaseId,
+        /// Viruses that the operator allowed in this mail: the scanner may say that it is not infected although engines
+        /// found these.
+        allowed: Vec<String>,
     },
     /// The mail will not be scanned now.
     NoLease {
@@ -433,6 +436,8 @@ pub enum FromWorker {
         size: u64,
         /// Its hash.
         sha256: Sha256,
+        /// It was served changed before, under the name that it has: nothing frees it under that name.
+        changed: bool,
     },
     /// The client is about to be served a changed mail. Answered by `Stored`.
     Store {

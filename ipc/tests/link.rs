@@ -21,7 +21,7 @@ fn links() -> (Supervisor, Worker) {
 }
 
 fn lease() -> ToWorker {
-    ToWorker::Lease { session: SessionId(7), mail: MailId(1), lease: LeaseId(9) }
+    ToWorker::Lease { session: SessionId(7), mail: MailId(1), lease: LeaseId(9), allowed: Vec::new() }
 }
 
 fn open_descriptors() -> usize {
@@ -150,6 +150,7 @@ fn a_child_can_speak_before_it_has_a_runtime() {
             direction: policy::names::Direction::Download,
             size: 3,
             sha256: Sha256([1; 32]),
+            changed: false,
         };
         send_blocking(right.as_fd(), &reply, &[]).unwrap();
     });

@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail loudly")]
 
 use ipc::boot::{Boot, Ready, Role};
-use ipc::ids::{Checker, EngineAnswer, LeaseId, MailId, Selection, SessionId, Sha256, SpamAnswer};
+use ipc::ids::{Checker, EngineAnswer, LeaseId, MailId, Selection, SessionId, Sha256, SpamAnswer, Viruses};
 use ipc::log::{Event, Level, Mail, Outcome};
 use ipc::supervisor_keyholder::{self, FromKeyholder, KeyOf, ToKeyholder};
 use ipc::supervisor_lookup::{Candidate, FromLookup, Known, ToLookup};
-use ipc::supervisor_scanner::{EngineGrant, EngineState, FromScanner, KnownAnswers, Purpose, ToScanner};
+use ipc::supervisor_scanner::{EngineGrant, EngineState, FromScanner, KnownMail, Purpose, ToScanner};
 use ipc::supervisor_worker::{
     ChangedMail, Counters, End, FromWorker, NoLease, NoServer, Plan, Session, TlsFile, ToWorker,
 };
@@ -51,9 +51,9 @@ fn answer() -> EngineAnswer {
     EngineAnswer {
         engine: "clamd".into(),
         statuses: StatusSet::of(Status::Infected),
-        virus: Some("Eicar".into()),
+        viruses: Viruses::named("Eicar"),
         detail: "d".into(),
-        parts: vec![3],
+        parts: vec![(3, Viruses::named("Eicar"))],
         micros: 5,
     }
 }
@@ -104,7 +104,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
     }
     line(&mut out, &ToWorker::Spool { session, mail });
     line(&mut out, &ToWorker::NoSpool { session, mail });
-    line(&mut out, &ToWorker::Lease { session, mail, lease });
+    line(&mut out, &ToWorker::Lease { session, mail, lease, allowed: vec!["Eicar".into()] });
     for why in [NoLease::Busy, NoLease::Died, NoLease::Stopping] {
         line(&mut out, &ToWorker::NoLease { session, mail, why });
     }
@@ -185,7 +185,8 @@ fn the_bytes_of_every_message_stay_what_they_are() {
     line(&mut out, &FromWorker::Again { session });
     line(&mut out, &FromWorker::LoggedIn { session, user: "u".into() });
     line(&mut out, &FromWorker::NeedSpool { session, mail });
-    line(&mut out, &FromWorker::NeedScan { session, mail, direction: Direction::Upload, size: 5, sha256 });
+    let direction = Direction::Upload;
+    line(&mut out, &FromWorker::NeedScan { session, mail, direction, size: 5, sha256, changed: true });
     let selection = Selection(7);
     line(&mut out, &FromWorker::Selected { session, selection, mailbox: b"INBOX".to_vec(), uid_validity: 9 });
     line(&mut out, &FromWorker::Store { session, selection, mail, entry });
@@ -210,7 +211,11 @@ fn the_bytes_of_every_message_stay_what_they_are() {
             EngineGrant { checker: Checker::Engine(0), state, limit: Some(1) },
             EngineGrant { checker: Checker::Filter(1), state: EngineState::Inside, limit: None },
         ];
-        let known = (purpose == Purpose::Mail).then(|| KnownAnswers { sha256, answers: vec![answer()] });
+        let known = (purpose == Purpose::Mail).then(|| KnownMail {
+            sha256,
+            answers: vec![answer()],
+            allowed: vec!["Eicar".into()],
+        });
         line(
             &mut out,
             &ToScanner::Lease { id: lease, generation: 1, deadline_ms: 5, engines, purpose, known },
@@ -331,6 +336,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
             outcome: Outcome::Passed,
             rule: "r".into(),
             statuses: StatusSet::of(Status::Clean),
+            allowed: vec!["Eicar".into()],
             answers: vec![answer()],
             spam: vec![spam()],
             reason: "x".into(),

@@ -30,3 +30,5 @@ pub mod slice;
 pub mod time;
 pub mod tls;
 pub mod violation;
+
+pub use read::parse_duration;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 pub(crate) use item::Item;
+pub use value::parse_duration;
 pub(crate) use value::parse_size;
 
 /// One table, from which items are taken by name.

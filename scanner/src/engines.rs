@@ -2,16 +2,16 @@
 //! looks at it. Each gives one answer; what one failed to say is never hidden by what another said.
 use crate::antivirus::signatures::Signatures;
 use crate::antivirus::talk::Talk;
-use crate::antivirus::{Finding, builtin};
+use crate::antivirus::{Finding, builtin, counting};
 use crate::archive::Inside;
 use crate::content::Content;
 use crate::job::{Job, micros};
 use crate::outside::trust::Authorities;
 use crate::parts::Parts;
 use crate::views::Views;
-use ipc::ids::{Checker, EngineAnswer, Sha256};
+use ipc::ids::{Checker, EngineAnswer, Viruses};
 use ipc::log::printable;
-use ipc::supervisor_scanner::{EngineGrant, EngineState, KnownAnswers};
+use ipc::supervisor_scanner::{EngineGrant, EngineState, KnownMail};
 use nix::errno::Errno;
 use policy::engine::{Engine, EngineKind};
 use policy::slice::ScannerSlice;
@@ -25,8 +25,9 @@ use std::time::Duration;
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::Instant;
 
-/// Parts that an answer names.
+/// Parts that an answer names, and octets of the names of viruses in them.
 const MOST_PARTS: usize = 32;
+const MOST_NAMES: usize = 2048;
 
 /// One demanded engine or spam filter: what the supervisor knows of it, and its connection.
 #[derive(Debug)]
@@ -50,6 +51,22 @@ pub(crate) struct Located {
     /// Its index.
     pub(crate) leaf: usize,
     pub(crate) found: Finding,
+}
+
+impl Located {
+    /// What of it counts; `None`: nothing.
+    pub(crate) fn counting(mut self, allowed: &[String]) -> Option<Self> {
+        let Finding { statuses, viruses, .. } = &mut self.found;
+        let counts = counting(*statuses, viruses, allowed);
+        if counts != *statuses {
+            (*statuses, *viruses) = (counts, Viruses::default());
+        }
+        (!counts.is_clean()).then_some(self)
+    }
+
+    fn infected(leaf: u16, viruses: Viruses) -> Self {
+        Self { leaf: usize::from(leaf), found: Finding::in_part(viruses) }
+    }
 }
 
 /// An engine that was asked, or will be.
@@ -100,7 +117,7 @@ pub(crate) fn ask(job: &Job<'_>, index: u16, demanded: Demanded, mail: &Rc<Conte
             error(&format!("cannot be reached: {}", Errno::from_raw(errno).desc()))
         }
         (EngineState::Unproven, ..) => error("never yet found the test virus"),
-        (EngineState::Known, ..) => match known(job.known, &engine.name, job.scan.sha256) {
+        (EngineState::Known, ..) => match known(job.known(), &engine.name) {
             Some((finding, located)) => How::Known(finding, located),
             None => error("nothing is known of this mail"),
         },
@@ -109,18 +126,12 @@ pub(crate) fn ask(job: &Job<'_>, index: u16, demanded: Demanded, mail: &Rc<Conte
     Asked { name: engine.name.clone(), limit: limit(engine, grant.limit), begun, how }
 }
 
-/// What an engine said of this very mail before, if it did; the mail's hash was verified.
-pub(crate) fn known(
-    known: Option<&KnownAnswers>,
-    engine: &str,
-    mail: Sha256,
-) -> Option<(Finding, Vec<Located>)> {
-    let known = known.filter(|known| known.sha256 == mail)?;
-    let answer = known.answers.iter().find(|answer| answer.engine == engine)?;
-    let EngineAnswer { statuses, virus, detail, parts, .. } = answer.clone();
-    let infected = |leaf: &u16| Located { leaf: usize::from(*leaf), found: Finding::in_part(virus.clone()) };
-    let located = parts.iter().map(infected).collect();
-    Some((Finding { statuses, virus, detail }, located))
+/// What an engine said of this very mail before, if it did.
+pub(crate) fn known(known: Option<&KnownMail>, engine: &str) -> Option<(Finding, Vec<Located>)> {
+    let answer = known?.answers.iter().find(|answer| answer.engine == engine)?;
+    let EngineAnswer { statuses, viruses, detail, parts, .. } = answer.clone();
+    let located = parts.into_iter().map(|(leaf, viruses)| Located::infected(leaf, viruses)).collect();
+    Some((Finding { statuses, viruses, detail }, located))
 }
 
 /// What the demanded engines say of themselves.
@@ -220,13 +231,18 @@ impl Asked {
 
 fn answer(engine: String, finding: Finding, took: Duration, located: &[Located]) -> EngineAnswer {
     let infected = located.iter().filter(|located| located.found.statuses.contains(Status::Infected));
-    let parts: Vec<u16> = infected.filter_map(|located| u16::try_from(located.leaf).ok()).collect();
+    let parts: Vec<(u16, Viruses)> = infected
+        .filter_map(|located| Some((u16::try_from(located.leaf).ok()?, located.found.viruses.clone())))
+        .collect();
+    let names: usize = parts.iter().flat_map(|(_, viruses)| &viruses.names).map(String::len).sum();
+    // What does not fit is not known in part: the rest would pass for clean.
+    let fits = parts.len() <= MOST_PARTS && names <= MOST_NAMES;
     EngineAnswer {
         engine,
         statuses: finding.statuses,
-        virus: finding.virus.map(|virus| printable(&virus, 128)),
+        viruses: finding.viruses,
         detail: printable(&finding.detail, 200),
-        parts: if parts.len() > MOST_PARTS { Vec::new() } else { parts },
+        parts: if fits { parts } else { Vec::new() },
         micros: micros(took),
     }
 }
@@ -247,8 +263,8 @@ async fn look_closer(mut talk: Talk, mut finding: Finding, subject: &Subject<'_>
             }
             let found = talk.about(&leaf.octets).await;
             if found.statuses.contains(Status::Infected) {
-                let virus = found.virus.map(|virus| printable(&virus, 128));
-                located.push(Located { leaf: index, found: Finding::in_part(virus) });
+                finding.viruses = finding.viruses.and(found.viruses.clone());
+                located.push(Located::infected(index, found.viruses));
             }
         }
     }

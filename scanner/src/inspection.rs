@@ -34,6 +34,8 @@ pub(crate) struct Inspection<'a> {
     pub(crate) found: Vec<Finding>,
     /// An engine found a virus in the mail that nobody found in a part.
     pub(crate) astray: bool,
+    /// The viruses that do not count, wherever they were found.
+    pub(crate) allowed: Vec<String>,
 }
 
 impl Inspection<'_> {
@@ -83,7 +85,11 @@ impl Inspection<'_> {
 
     /// For the log and the client.
     pub(crate) fn reason(&self) -> String {
-        let viruses = self.answers.iter().filter_map(|answer| answer.virus.clone());
+        let named = |virus: &String| match self.allowed.contains(virus) {
+            true => format!("{virus} is allowed"),
+            false => virus.clone(),
+        };
+        let viruses = self.answers.iter().flat_map(|answer| answer.viruses.names.iter().map(named));
         let details = self.answers.iter().map(|answer| answer.detail.clone());
         let in_parts = self.found.iter().map(|found| found.detail.clone());
         let names: Vec<&str> = self.violations.iter().map(|violation| violation.name()).collect();
@@ -97,12 +103,13 @@ impl Inspection<'_> {
         if parts.is_empty() { self.statuses.to_string() } else { parts.join("; ") }
     }
 
-    /// (engine, virus) of every engine that named one.
+    /// (engine, virus) of every virus that counts.
     pub(crate) fn viruses(&self) -> Vec<(String, String)> {
-        self.answers
-            .iter()
-            .filter_map(|answer| Some((answer.engine.clone(), answer.virus.clone()?)))
-            .collect()
+        let of = |answer: &EngineAnswer| {
+            let engine = answer.engine.clone();
+            answer.viruses.names.clone().into_iter().map(move |virus| (engine.clone(), virus))
+        };
+        self.answers.iter().flat_map(of).filter(|(_, virus)| !self.allowed.contains(virus)).collect()
     }
 
     pub(crate) fn facts<'a>(

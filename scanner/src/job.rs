@@ -1,13 +1,12 @@
 //! THE STORY of one mail: verify what was given, take it apart, ask every engine side by side, judge by the rules,
 //! rewrite if they say so, answer once.
 use crate::antispam;
-use crate::antivirus::Finding;
-use crate::antivirus::builtin;
 use crate::antivirus::signatures::{self, Signatures};
+use crate::antivirus::{self, Finding, builtin};
 use crate::archive::{Inside, Opener};
 use crate::content::Content;
 use crate::documents::{self, Document};
-use crate::engines::{self, Demanded, Subject};
+use crate::engines::{self, Demanded, Located, Subject};
 use crate::inspection::Inspection;
 use crate::notice;
 use crate::outside::trust::Authorities;
@@ -20,7 +19,7 @@ use crate::views::Views;
 use ipc::Link;
 use ipc::ids::{Checker, EngineAnswer, LeaseId, Sha256, SpamAnswer};
 use ipc::log::printable;
-use ipc::supervisor_scanner::{FromScanner, KnownAnswers, ToScanner};
+use ipc::supervisor_scanner::{FromScanner, KnownMail, ToScanner};
 use ipc::worker_scanner::{Context, Disposition, Judged, ScanJob};
 use nix::errno::Errno;
 use nix::sys::uio::pwrite;
@@ -54,8 +53,20 @@ pub(crate) struct Job<'a> {
     pub(crate) poison: bool,
     /// Of a mail that a scanner died with: the supervisor, who is told whether an engine's answer is outstanding.
     pub(crate) suspect: Option<&'a Link<FromScanner, ToScanner>>,
-    /// What some engines said of this mail before.
-    pub(crate) known: Option<&'a KnownAnswers>,
+    /// What the supervisor knows of this mail.
+    pub(crate) known: Option<&'a KnownMail>,
+}
+
+impl<'a> Job<'a> {
+    /// What is known of this very mail: its hash was verified.
+    pub(crate) fn known(&self) -> Option<&'a KnownMail> {
+        self.known?.about(self.scan.sha256)
+    }
+
+    /// The viruses that do not count in it.
+    fn allowed(&self) -> &'a [String] {
+        self.known().map(|known| known.allowed.as_slice()).unwrap_or_default()
+    }
 }
 
 /// The memfds that the worker gave to be written.
@@ -190,7 +201,11 @@ fn changed(job: &Job<'_>, inspection: &Inspection<'_>, mail: &[u8], changes: &[C
     let copy = rewrite::change(mail, inspection, changes, &about)?;
     let filter = filter(job.slice, &job.scan.context);
     let parts = take_apart(&copy, filter);
-    let infected = || job.signatures.scan(&copy) != signatures::Verdict::Clean;
+    let infected = || match job.signatures.scan(&copy) {
+        signatures::Verdict::Clean => false,
+        signatures::Verdict::Infected(viruses) => !viruses.within(job.allowed()),
+        signatures::Verdict::Undecided => true,
+    };
     let looked = inspection.statuses.contains(Status::Infected);
     let sound = parts.recognised && parts.leaves.len() == inspection.leaves.len() && !(looked && infected());
     sound.then_some(copy)
@@ -262,10 +277,14 @@ async fn inspect<'m>(
     let mut answers = Vec::new();
     let mut astray = false;
     let subject = Subject { views: &views, parts: &parts, inside: &inside, signatures: job.signatures };
+    let allowed = job.allowed();
     for (answer, located) in engines::finish(asked, &subject).await {
-        statuses = statuses.union(answer.statuses);
+        let counts = antivirus::counting(answer.statuses, &answer.viruses, allowed);
+        statuses = statuses.union(counts);
+        let located: Vec<Located> =
+            located.into_iter().filter_map(|located| located.counting(allowed)).collect();
         let borne = located.iter().any(|located| located.found.statuses.contains(Status::Infected));
-        astray |= answer.statuses.contains(Status::Infected) && !borne;
+        astray |= counts.contains(Status::Infected) && !borne;
         for located in located {
             if let Some(found) = found.get_mut(located.leaf) {
                 *found = std::mem::take(found).and(located.found);
@@ -295,6 +314,7 @@ async fn inspect<'m>(
         documents,
         found,
         astray,
+        allowed: allowed.to_vec(),
     }
 }
 

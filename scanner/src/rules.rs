@@ -90,7 +90,8 @@ pub(crate) fn decide(job: &Job<'_>, inspection: &Inspection<'_>, mail: &[u8]) ->
     let asked =
         job.slice.mail_acls.iter().any(|rule| !rule.headers.is_empty() || !rule.senders.is_everything());
     let header = if asked && !inspection.unread { Header::read(mail) } else { Header::default() };
-    let viruses: Vec<&str> = inspection.answers.iter().filter_map(|answer| answer.virus.as_deref()).collect();
+    let viruses = inspection.viruses();
+    let viruses: Vec<&str> = viruses.iter().map(|(_, virus)| virus.as_str()).collect();
     let mail = Mail {
         direction: context.direction,
         statuses: inspection.statuses,
@@ -180,7 +181,7 @@ fn judge_parts<'a>(job: &Job<'a>, inspection: &Inspection<'_>, facts: &Facts<'_>
         let part = Part {
             direction: context.direction,
             statuses: inspection.statuses_of(found),
-            viruses: &found.virus.as_deref().into_iter().collect::<Vec<_>>(),
+            viruses: &found.viruses.names.iter().map(String::as_str).collect::<Vec<_>>(),
             types: &types,
             inner: &inner,
             filenames: &filenames,

@@ -8,7 +8,7 @@ use crate::job::{self, Job, Outputs};
 use crate::outside::trust::Authorities;
 use ipc::ids::{EngineAnswer, LeaseId, SessionId, Sha256, SpamAnswer};
 use ipc::log::{Level, Log, printable};
-use ipc::supervisor_scanner::{EngineGrant, EngineState, FromScanner, KnownAnswers, Purpose, ToScanner};
+use ipc::supervisor_scanner::{EngineGrant, EngineState, FromScanner, KnownMail, Purpose, ToScanner};
 use ipc::wire::{MAX_SLICE, decode_slice};
 use ipc::worker_scanner::{Context, Judged, ScanJob};
 use ipc::{Link, LinkError, descriptors};
@@ -40,7 +40,7 @@ struct Lease {
     generation: u64,
     engines: Vec<EngineGrant>,
     purpose: Purpose,
-    known: Option<KnownAnswers>,
+    known: Option<KnownMail>,
 }
 
 struct Scanner {
@@ -201,7 +201,7 @@ impl Scanner {
         policy: &Generation,
         engines: Vec<Demanded>,
         purpose: Purpose,
-        known: Option<KnownAnswers>,
+        known: Option<KnownMail>,
         worker: OwnedFd,
     ) -> Outcome {
         // A worker that closes early or lies costs its own mail; the lease ends here.

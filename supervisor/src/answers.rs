@@ -2,7 +2,7 @@
 //! engines need not be asked is still parsed and judged by a scanner. Pure; the keys are keyed hashes, so that what is held
 //! here does not say whose mail is known.
 use hmac::{Hmac, KeyInit, Mac};
-use ipc::ids::{EngineAnswer, Sha256};
+use ipc::ids::{EngineAnswer, MOST_VIRUSES, Sha256};
 use policy::status::{Status, StatusSet};
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
@@ -106,20 +106,22 @@ pub(crate) fn can_be_kept(answer: &EngineAnswer) -> bool {
     let passing = StatusSet::naming([Status::Error, Status::Unknown, Status::Limit, Status::Skipped]);
     !answer.statuses.is_empty()
         && !answer.statuses.meets(passing)
-        && answer.virus.as_ref().is_none_or(|virus| virus.len() <= MAX_TEXT)
+        && answer.viruses.names.len() <= MOST_VIRUSES
+        && answer.viruses.names.iter().all(|virus| virus.len() <= MAX_TEXT)
         && answer.detail.len() <= MAX_TEXT
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ipc::ids::Viruses;
 
     fn answer(status: Status) -> EngineAnswer {
         let statuses = StatusSet::of(status);
         EngineAnswer {
             engine: "clamd".into(),
             statuses,
-            virus: None,
+            viruses: Viruses::default(),
             detail: String::new(),
             parts: Vec::new(),
             micros: 9,

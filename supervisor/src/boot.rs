@@ -1,5 +1,6 @@
 //! The order of a start, as one function: whatever can fail for the operator's reasons fails before the first child.
 use crate::admission::Admission;
+use crate::allowed::Allowed;
 use crate::answers::Answers;
 use crate::changed::Index;
 use crate::children::{Children, GroupPlan};
@@ -68,6 +69,7 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
         |path: &std::path::Path, error: std::io::Error| Error::new(format!("{}: {error}", path.display()));
     let lock = InstanceLock::take(&service.state_dir).map_err(Error::new)?;
     let index = Index::open(&service.state_dir).map_err(|error| in_directory(&service.state_dir, error))?;
+    let allowed = Allowed::new(&service.state_dir);
     let spool =
         SpoolDir::open(&service.spool_dir).map_err(|error| in_directory(&service.spool_dir, error))?;
     let (hearing, control) = match control::open(&policy.control) {
@@ -114,7 +116,7 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
     let places = Arc::new(Semaphore::new(most));
     let until = started + policy.resolver.startup_timeout;
     let pending = Some(Pending { listeners, places, until });
-    let supervisor = Supervisor {
+    let mut supervisor = Supervisor {
         load: options.load,
         identities,
         descriptors,
@@ -134,6 +136,7 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
         engines: Engines::new(&policy),
         spam_filters: SpamFilters::new(&policy),
         index,
+        allowed,
         spool,
         listening,
         wanted,
@@ -152,6 +155,7 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
         policy,
         clock,
     };
+    supervisor.read_allowed();
     Ok((supervisor, inbox))
 }
 

@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 pub const MAX_ENTRIES: usize = 100_000;
 /// Changed mails of one tenant, so that none can fill the disk or the memory of others.
 pub const MAX_TENANT_ENTRIES: usize = 1_000_000;
+/// Entries of one tenant among which a mail is looked for: some 5 MiB, and everybody waits meanwhile.
+const LOOKED_THROUGH: usize = 30_000;
 /// RFC 1939 section 7: a unique-id has at most 70 octets.
 const MAX_UIDL: usize = 70;
 const MAGIC: &str = "mailward changed mails 1";
@@ -154,6 +156,25 @@ impl Index {
         Ok(())
     }
 
+    /// In how many maildrops and mailboxes of a tenant this mail was served changed; `None`: that is not known, for they are too
+    /// many to look through at once.
+    pub fn holders(&self, tenant: &str, mail: Sha256) -> Option<usize> {
+        let mut tenant = self.tag(&[tenant.as_bytes()]);
+        tenant.truncate(TENANT_DIGITS);
+        if self.stored.get(&tenant).is_some_and(|stored| *stored > LOOKED_THROUGH) {
+            return None;
+        }
+        let (mut holders, hash) = (0, format!(" {mail} "));
+        for file in fs::read_dir(&self.directory).ok()? {
+            let file = file.ok()?;
+            let name = file.file_name().to_string_lossy().into_owned();
+            if name.starts_with(&tenant) && name.len() == TENANT_DIGITS + 64 {
+                holders += usize::from(fs::read_to_string(file.path()).ok()?.contains(&hash));
+            }
+        }
+        Some(holders)
+    }
+
     /// Lets a maildrop go that no session uses; it is read again when it is needed.
     pub fn forget(&mut self, maildrop: &Mailbox) {
         self.known.remove(maildrop);
@@ -165,7 +186,7 @@ impl Index {
 }
 
 /// Ours, and nobody else can write there.
-fn ours(path: &Path) -> io::Result<()> {
+pub(crate) fn ours(path: &Path) -> io::Result<()> {
     let metadata = fs::metadata(path)?;
     if metadata.uid() == nix::unistd::geteuid().as_raw() && metadata.mode() & 0o022 == 0 {
         return Ok(());
@@ -314,6 +335,22 @@ mod tests {
         let mut again = Index::open(state.path()).unwrap();
         let inbox = again.mailbox("t", "s", "u", b"INBOX", 1);
         assert_eq!(again.entries(&inbox).unwrap(), [mail("17", 1)]);
+    }
+
+    #[test]
+    fn it_is_known_in_how_many_mailboxes_of_a_tenant_a_mail_was_served_changed() {
+        let state = state();
+        let mut index = Index::open(state.path()).unwrap();
+        let mailboxes = [index.maildrop("t", "s", "u"), index.mailbox("t", "s", "v", b"INBOX", 1)];
+        for mailbox in &mailboxes {
+            index.store(mailbox, mail("1", 1)).unwrap();
+            index.store(mailbox, mail("2", 1)).unwrap();
+        }
+        assert_eq!(index.holders("t", Sha256([7; 32])), Some(2));
+        assert_eq!(index.holders("t", Sha256([8; 32])), Some(0));
+        assert_eq!(index.holders("o", Sha256([7; 32])), Some(0));
+        index.stored.values_mut().for_each(|stored| *stored = LOOKED_THROUGH + 1);
+        assert_eq!(index.holders("t", Sha256([7; 32])), None);
     }
 
     #[test]

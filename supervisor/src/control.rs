@@ -29,7 +29,7 @@ const ANSWERED: Duration = Duration::from_secs(60);
 const OPERATORS: usize = 16;
 
 /// What an operator asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "ask", deny_unknown_fields)]
 pub enum Request {
     /// Read the configuration again and let it take effect.
@@ -38,6 +38,60 @@ pub enum Request {
         #[serde(default)]
         keep_sessions: bool,
     },
+    /// Let a mail pass although these viruses are found in it.
+    Allow {
+        /// Which.
+        mail: WhichMail,
+        /// Their names, as engines give them.
+        viruses: Vec<String>,
+        /// For how long; for good where it is missing.
+        #[serde(default)]
+        seconds: Option<u64>,
+    },
+    /// Let it do so no more.
+    AllowNoMore {
+        /// Which.
+        mail: WhichMail,
+        /// Their names; all that are allowed in it, if none is named.
+        #[serde(default)]
+        viruses: Vec<String>,
+    },
+    /// What is allowed.
+    AllowedList {
+        /// In whose mails; in all, where it is missing.
+        #[serde(default)]
+        tenant: Option<String>,
+    },
+}
+
+/// A mail of a tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WhichMail {
+    /// Whose; the only one, where it is missing.
+    #[serde(default)]
+    pub tenant: Option<String>,
+    /// Its hash: 64 digits.
+    pub sha256: String,
+}
+
+/// A virus that does not count in a mail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AllowedVirus {
+    /// Whose mail.
+    pub tenant: String,
+    /// The beginning of its hash.
+    pub case: String,
+    /// The hash.
+    pub sha256: String,
+    /// The name of the virus.
+    pub virus: String,
+    /// Since when, in seconds since 1970.
+    pub since: u64,
+    /// Until when; for good where it is missing.
+    pub until: Option<u64>,
+    /// The user who allowed it.
+    pub uid: u32,
 }
 
 /// What the service answers.
@@ -55,6 +109,34 @@ pub enum Answer {
         /// Warnings, drawn with their lines.
         notes: String,
     },
+    /// The viruses are allowed from now on.
+    Allowed {
+        /// In whose mail.
+        tenant: String,
+        /// In which.
+        sha256: String,
+        /// Until when, in seconds since 1970; for good where it is missing.
+        until: Option<u64>,
+        /// In how many maildrops and mailboxes the mail was served changed, and stays so; missing: there are too many to
+        /// look through.
+        mailboxes: Option<usize>,
+    },
+    /// They are not any more.
+    AllowedNoMore {
+        /// In whose mail.
+        tenant: String,
+        /// In which.
+        sha256: String,
+        /// How many.
+        removed: usize,
+    },
+    /// What is allowed.
+    AllowedList {
+        /// By tenant, mail and name.
+        viruses: Vec<AllowedVirus>,
+        /// Lists that cannot be read, and allow nothing.
+        faults: Vec<String>,
+    },
     /// Nothing was done.
     Refused {
         /// Why, drawn with the lines that are wrong.
@@ -66,11 +148,11 @@ pub enum Answer {
 ///
 /// # Errors
 /// When nobody listens there, or not to this user, or the answer is none.
-pub fn ask(socket: &Path, request: Request) -> io::Result<Answer> {
+pub fn ask(socket: &Path, request: &Request) -> io::Result<Answer> {
     let mut stream = Stream::connect(socket)?;
     stream.set_read_timeout(Some(ANSWERED))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let mut line = serde_json::to_string(&request)?;
+    let mut line = serde_json::to_string(request)?;
     line.push('\n');
     stream.write_all(line.as_bytes())?;
     let mut answer = String::new();
@@ -156,8 +238,7 @@ async fn hear(mut stream: UnixStream, events: mpsc::Sender<Event>) -> io::Result
     let answer = match serde_json::from_str::<Request>(&line) {
         Ok(request) => {
             let (reply, replied) = oneshot::channel();
-            let by = format!("uid {}", peer.uid());
-            let asked = events.send(Event::Asked { by, request, reply }).await;
+            let asked = events.send(Event::Asked { uid: peer.uid(), request, reply }).await;
             let stopping = || Answer::Refused { why: "the service is stopping".to_owned() };
             if asked.is_ok() { replied.await.unwrap_or_else(|_| stopping()) } else { stopping() }
         }
@@ -171,9 +252,12 @@ async fn hear(mut stream: UnixStream, events: mpsc::Sender<Event>) -> io::Result
 
 impl Supervisor {
     /// An operator asks.
-    pub(crate) fn asked_by(&mut self, by: &str, request: Request) -> Answer {
+    pub(crate) fn asked_by(&mut self, uid: u32, request: Request) -> Answer {
         match request {
-            Request::Reload { keep_sessions } => match self.reload(by, keep_sessions) {
+            Request::Allow { mail, viruses, seconds } => self.allow(uid, &mail, &viruses, seconds),
+            Request::AllowNoMore { mail, viruses } => self.allow_no_more(uid, &mail, &viruses),
+            Request::AllowedList { tenant } => self.list_allowed(tenant.as_deref()),
+            Request::Reload { keep_sessions } => match self.reload(&format!("uid {uid}"), keep_sessions) {
                 Ok(done) => Answer::Reloaded {
                     generation: done.generation,
                     kept: done.kept,

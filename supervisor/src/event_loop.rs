@@ -1,6 +1,7 @@
 //! The one place where state changes: tasks turn listeners, links, dials and signals into events, and each event is
 //! handled to its end before the next. Nothing here waits for a peer or a child.
 use crate::admission::Admission;
+use crate::allowed::Allowed;
 use crate::changed::Index;
 use crate::children::{ChildId, Children, Death, FromChild, Phase};
 use crate::client_names::ClientNames;
@@ -97,8 +98,8 @@ pub(crate) enum Event {
     },
     /// An operator asks over the control socket.
     Asked {
-        /// Who.
-        by: String,
+        /// The user who does.
+        uid: u32,
         /// What.
         request: Request,
         /// Where the answer goes.
@@ -142,6 +143,7 @@ pub(crate) struct Supervisor {
     pub(crate) engines: Engines,
     pub(crate) spam_filters: SpamFilters,
     pub(crate) index: Index,
+    pub(crate) allowed: Allowed,
     pub(crate) spool: SpoolDir,
     /// Addresses that were bound, in the order of the policy.
     pub(crate) listening: Vec<SocketAddr>,
@@ -243,8 +245,8 @@ impl Supervisor {
                     self.probe_dialled(tenant, checker, purpose, outcome);
                 }
             }
-            Event::Asked { by, request, reply } => {
-                let answer = self.asked_by(&by, request);
+            Event::Asked { uid, request, reply } => {
+                let answer = self.asked_by(uid, request);
                 // An operator who left has the answer in the log.
                 let _ = reply.send(answer);
             }

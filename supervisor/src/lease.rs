@@ -38,12 +38,14 @@ const MOST_WAITS: u8 = 2;
 /// A mail that waits for a scanner.
 #[derive(Clone, Debug)]
 pub(crate) struct MailJob {
-    session: SessionId,
+    pub(crate) session: SessionId,
     mail: MailId,
     worker: ChildId,
     /// Which way it travels: either has engines of its own.
     direction: Direction,
-    sha256: Sha256,
+    pub(crate) sha256: Sha256,
+    /// It was served changed before, under the name that it has.
+    pub(crate) changed: bool,
     /// Scanners that were lost with it.
     lost: u8,
     /// Leases of the same mail whose answers it waited for.
@@ -131,13 +133,14 @@ impl Supervisor {
         (session, mail): (SessionId, MailId),
         direction: Direction,
         sha256: Sha256,
+        changed: bool,
     ) {
         let Some(tenant) = self.sessions.get(session).map(|found| found.tenant) else { return };
         if self.leases.stopping {
             self.no_lease(worker, session, mail, NoLease::Stopping);
             return;
         }
-        let job = MailJob { session, mail, worker, direction, sha256, lost: 0, waited: 0 };
+        let job = MailJob { session, mail, worker, direction, sha256, changed, lost: 0, waited: 0 };
         if self.leases.queue.push(tenant, session, job).is_err() {
             self.no_lease(worker, session, mail, NoLease::Busy);
             return;

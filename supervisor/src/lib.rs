@@ -12,6 +12,7 @@
 //! changed.rs      mailboxes.rs     what clients hold of changed mails      durable.rs         small files of state-dir
 //! spool_file.rs   mails too large for memory
 //! quarantine.rs   folders of writers, and what is in them by name
+//! allow.rs        allowed.rs      what the operator takes for no virus
 //! keys.rs         who may have a key used     tls_files.rs    files of TLS, opened and unread
 //! requests.rs     what workers say of their sessions     late.rs      rules that a client's certificate or name decides
 //! redirect.rs     NAT rules that die with us              lock.rs          one instance for each state-dir
@@ -26,6 +27,8 @@
 #![forbid(unsafe_code)]
 
 mod admission;
+mod allow;
+pub mod allowed;
 mod answers;
 mod backoff;
 mod boot;

@@ -27,6 +27,19 @@ pub fn folder_name(tenant: &str) -> String {
     tenant.bytes().map(|o| if plain(o) { char::from(o).to_string() } else { format!("%{o:02x}") }).collect()
 }
 
+/// The tenant whose folder has this name.
+pub fn tenant_of(folder: &str) -> String {
+    let mut octets = Vec::with_capacity(folder.len());
+    let mut rest = folder;
+    while let Some(first) = rest.bytes().next() {
+        let written = rest.get(1..3).filter(|_| first == b'%');
+        let octet = written.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        rest = rest.get(if octet.is_some() { 3 } else { 1 }..).unwrap_or_default();
+        octets.push(octet.unwrap_or(first));
+    }
+    String::from_utf8_lossy(&octets).into_owned()
+}
+
 /// The name of the file that has a mail.
 pub fn file_name(sha256: Sha256) -> String {
     format!("{sha256}.mail")
@@ -117,6 +130,10 @@ mod tests {
         assert_eq!(folder_name("acme-2_x"), "acme-2_x");
         assert_eq!(folder_name("../a b"), "%2e%2e%2fa%20b");
         assert_ne!(folder_name("%2f"), folder_name("/"));
+        for name in ["default", "../a b", "%2f", "/", "Zürich"] {
+            assert_eq!(tenant_of(&folder_name(name)), name);
+        }
+        assert_eq!(tenant_of("%zz%2"), "%zz%2");
     }
 
     #[test]

@@ -282,6 +282,7 @@ fn mail_fields(mail: &Mail, tenant: &str) -> Fields {
         ("would", mail.would.map_or(Value::Null, |would| would.name().into())),
         ("rule", mail.rule.as_str().into()),
         ("statuses", mail.statuses.to_string().into()),
+        ("allowed", mail.allowed.join(", ").into()),
         ("engines", mail.answers.iter().map(engine).collect()),
         ("spam", mail.spam.iter().map(spam).collect()),
         ("reason", mail.reason.as_str().into()),
@@ -295,9 +296,9 @@ fn engine(answer: &EngineAnswer) -> Value {
     json!({
         "engine": answer.engine,
         "statuses": answer.statuses.to_string(),
-        "virus": answer.virus,
+        "virus": (!answer.viruses.names.is_empty()).then(|| answer.viruses.to_string()),
         "detail": answer.detail,
-        "parts": answer.parts,
+        "parts": answer.parts.iter().map(|(leaf, _)| leaf).collect::<Vec<_>>(),
         "micros": answer.micros,
     })
 }
@@ -395,7 +396,7 @@ fn write(line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ipc::ids::Sha256;
+    use ipc::ids::{Sha256, Viruses};
     use ipc::log::Outcome;
     use policy::names::Direction;
     use policy::status::{Status, StatusSet};
@@ -415,6 +416,7 @@ mod tests {
             rule: "standard-bad".into(),
             would: None,
             statuses: StatusSet::of(Status::Infected),
+            allowed: vec!["Lab.Allowed".into()],
             spam: vec![SpamAnswer {
                 filter: "rspamd".into(),
                 score: Some(7_250),
@@ -426,7 +428,7 @@ mod tests {
                 parts: Vec::new(),
                 engine: "clamd".into(),
                 statuses: StatusSet::of(Status::Infected),
-                virus: Some("Lab.Virus".into()),
+                viruses: Viruses::named("Lab.Virus"),
                 detail: String::new(),
                 micros: 1200,
             }],
@@ -441,6 +443,7 @@ mod tests {
         let value: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(value["record"], "MAIL");
         assert_eq!(value["outcome"], "replaced");
+        assert_eq!(value["allowed"], "Lab.Allowed");
         assert_eq!(value["engines"][0]["virus"], "Lab.Virus");
         assert_eq!(value["case"], "abababababab");
     }
@@ -462,7 +465,7 @@ mod tests {
         assert_eq!(
             line,
             "T INFO  MAIL          session=0000001f tenant=default number=3 direction=download size=700 \
-             outcome=replaced rule=standard-bad statuses=infected clamd=\"infected: Lab.Virus\" spam.rspamd=\"7.25: A,B\" reason=infected \
+             outcome=replaced rule=standard-bad statuses=infected allowed=Lab.Allowed clamd=\"infected: Lab.Virus\" spam.rspamd=\"7.25: A,B\" reason=infected \
              case=abababababab sha256=abababababababababababababababababababababababababababababababab micros=1500"
         );
     }

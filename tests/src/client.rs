@@ -87,8 +87,13 @@ impl Client {
     }
 
     /// Logs in as the laboratory's user.
-    pub fn log_in(mut self) -> Self {
-        assert!(self.command("USER user").starts_with("+OK"));
+    pub fn log_in(self) -> Self {
+        self.log_in_as("user")
+    }
+
+    /// Logs in as one of its users.
+    pub fn log_in_as(mut self, user: &str) -> Self {
+        assert!(self.command(&format!("USER {user}")).starts_with("+OK"));
         let answer = self.command("PASS secret");
         assert!(answer.starts_with("+OK"), "{answer}");
         self

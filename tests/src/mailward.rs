@@ -154,6 +154,13 @@ impl Mailward {
         command.output().unwrap()
     }
 
+    /// `mailward allow`.
+    pub fn allow(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(binary());
+        command.arg("allow").args(arguments).arg("-c").arg(self.directory.path().join("mailward.toml"));
+        command.output().unwrap()
+    }
+
     /// Where its files are.
     pub fn directory(&self) -> &Path {
         self.directory.path()

@@ -27,6 +27,10 @@ pub(crate) struct InHand {
     direction: Direction,
     /// What spooling found.
     found: StatusSet,
+    /// It was served changed before.
+    changed: bool,
+    /// Viruses that the operator allowed in it.
+    allowed: Vec<String>,
     /// Its last octet came.
     since: Instant,
     /// The client waits for it until then.
@@ -82,8 +86,9 @@ impl<M: Machine> Session<M> {
             self.hands.clear();
         }
         let id = self.next_mail();
-        let (found, since, stage) = (StatusSet::EMPTY, Instant::now(), Stage::Spooling);
-        self.hands.push(InHand { id, number, direction, found, since, patience: None, stage });
+        let (found, changed, allowed) = (StatusSet::EMPTY, false, Vec::new());
+        let (since, patience, stage) = (Instant::now(), None, Stage::Spooling);
+        self.hands.push(InHand { id, number, direction, found, changed, allowed, since, patience, stage });
     }
 
     /// It outgrew `spool-file-above`.
@@ -122,7 +127,7 @@ impl<M: Machine> Session<M> {
             self.driver.tell(Input::Judged(number, Verdict::Defer { case: None }));
             return;
         };
-        hand.found = spooled.found;
+        (hand.found, hand.changed) = (spooled.found, spooled.changed);
         hand.since = Instant::now();
         hand.stage = Stage::AwaitingFile;
         let id = hand.id;
@@ -138,21 +143,23 @@ impl<M: Machine> Session<M> {
         }
         match self.driver.take_spool(hand.number).ok_or("no spool").and_then(|spooling| spooling.seal()) {
             Ok(mail) => {
-                let (size, sha256) = (mail.length(), mail.sha256());
+                let (size, sha256, changed) = (mail.length(), mail.sha256(), hand.changed);
                 hand.stage = Stage::Sealed(Rc::new(mail));
                 let (session, direction) = (self.id, hand.direction);
-                self.worker.tell(FromWorker::NeedScan { session, mail: id, direction, size, sha256 });
+                let mail = id;
+                self.worker.tell(FromWorker::NeedScan { session, mail, direction, size, sha256, changed });
             }
             Err(why) => self.defer(id, why, None),
         }
     }
 
     /// A scanner was lent for it. A second lease for the same mail replaces the first, whose scanner died.
-    pub(crate) fn leased(&mut self, id: MailId, lease: LeaseId, pair: OwnedFd) {
+    pub(crate) fn leased(&mut self, id: MailId, lease: LeaseId, allowed: Vec<String>, pair: OwnedFd) {
         let Some(hand) = self.in_hand(id) else { return };
         let Some(mail) = hand.mail().cloned() else { return };
-        let question = self.question(hand);
+        let question = Question { allowed: allowed.clone(), ..self.question(hand) };
         if let Some(hand) = self.hands.iter_mut().find(|hand| hand.id == id) {
+            hand.allowed = allowed;
             hand.stage = Stage::Scanning(Rc::clone(&mail), scan::trip(lease, pair, mail, question));
         }
     }
@@ -318,6 +325,9 @@ impl<M: Machine> Session<M> {
             *counter = counter.saturating_add(1);
         }
         let (size, sha256) = hand.mail().map_or((0, Sha256([0; 32])), |mail| (mail.length(), mail.sha256()));
+        let answers = judged.map(|judged| printable(&judged.answers)).unwrap_or_default();
+        let found = |virus: &String| answers.iter().any(|answer| answer.viruses.names.contains(virus));
+        let allowed = hand.allowed.iter().filter(|virus| found(virus)).cloned().collect();
         let record = log::Mail {
             session: self.id,
             number: hand.number,
@@ -328,7 +338,8 @@ impl<M: Machine> Session<M> {
             rule: judged.map(|judged| log::printable(&judged.rule, ANSWER_TEXT)).unwrap_or_default(),
             would: judged.and_then(|judged| judged.would),
             statuses: judged.map_or(hand.found, |judged| judged.statuses),
-            answers: judged.map(|judged| printable(&judged.answers)).unwrap_or_default(),
+            allowed,
+            answers,
             spam: judged.map(|judged| judged.spam.iter().map(fit_for_a_log).collect()).unwrap_or_default(),
             reason: log::printable(reason, ANSWER_TEXT),
             micros: u32::try_from(hand.since.elapsed().as_micros()).unwrap_or(u32::MAX),
@@ -421,6 +432,7 @@ impl<M: Machine> Session<M> {
         Question {
             found: hand.found,
             engines,
+            allowed: Vec::new(),
             passes: self.generation.passes,
             keywords: Rc::clone(&self.settings.keywords),
             parts: self.admission.protocol == Protocol::Imap && hand.direction == Direction::Download,
@@ -445,7 +457,9 @@ impl<M: Machine> Session<M> {
 pub(crate) fn printable(answers: &[EngineAnswer]) -> Vec<EngineAnswer> {
     let mut answers = answers.to_vec();
     for answer in &mut answers {
-        answer.virus = answer.virus.take().map(|virus| log::printable(&virus, VIRUS_NAME));
+        for virus in &mut answer.viruses.names {
+            *virus = log::printable(virus, VIRUS_NAME);
+        }
         answer.detail = log::printable(&answer.detail, ANSWER_TEXT);
     }
     answers

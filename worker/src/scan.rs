@@ -8,7 +8,7 @@ use crate::limits::{ANSWER_TEXT, SPAM_ANSWERS, VIRUS_NAME};
 use crate::memfd;
 use crate::part_map;
 use crate::spool::SealedMail;
-use ipc::ids::{EngineAnswer, LeaseId, Sha256, SpamAnswer};
+use ipc::ids::{EngineAnswer, LeaseId, MOST_VIRUSES, Sha256, SpamAnswer};
 use ipc::worker_scanner::{Context, Disposition, Judged, ScanJob, max_output};
 use ipc::{Link, LinkError};
 use policy::status::{Status, StatusSet};
@@ -28,6 +28,8 @@ pub(crate) struct Question {
     pub(crate) context: Context,
     /// Names of the demanded engines.
     pub(crate) engines: Rc<[String]>,
+    /// Viruses that the operator allowed in this mail: the supervisor says so, with the lease.
+    pub(crate) allowed: Vec<String>,
     /// Statuses that a mail which passes can have by the rules.
     pub(crate) passes: StatusSet,
     /// Keywords that the rules name.
@@ -72,7 +74,7 @@ pub(crate) fn trip(lease: LeaseId, pair: OwnedFd, mail: Rc<SealedMail>, question
         let link: Link<ScanJob, Judged> =
             Link::new(pair).map_err(|_| Lost::Internal("no link to the scanner"))?;
         let output = memfd::create(c"output").map_err(|_| Lost::Internal("cannot make a memory file"))?;
-        let Question { found, parts, context, engines, passes, keywords } = question;
+        let Question { found, parts, context, engines, allowed, passes, keywords } = question;
         let create = || memfd::create(c"map").map_err(|_| Lost::Internal("cannot make a memory file"));
         let map = if parts { Some(create()?) } else { None };
         let max_output = max_output(mail.length());
@@ -83,7 +85,8 @@ pub(crate) fn trip(lease: LeaseId, pair: OwnedFd, mail: Rc<SealedMail>, question
         link.send(&job, &descriptors).await.map_err(lost)?;
         let (judged, _no_descriptors) = link.recv().await.map_err(lost)?;
         let sha256 = mail.sha256();
-        let expected = Expected { lease, sha256, found, engines: &engines, passes, keywords: &keywords };
+        let (engines, allowed, keywords) = (&*engines, allowed.as_slice(), &*keywords);
+        let expected = Expected { lease, sha256, found, engines, allowed, passes, keywords };
         match believe(&judged, &expected)
             .and_then(|()| decide(&judged, mail, output, max_output, map.as_ref()))
         {
@@ -107,6 +110,7 @@ struct Expected<'a> {
     sha256: Sha256,
     found: StatusSet,
     engines: &'a [String],
+    allowed: &'a [String],
     passes: StatusSet,
     keywords: &'a [String],
 }
@@ -134,7 +138,9 @@ fn believe(judged: &Judged, expected: &Expected<'_>) -> Result<(), &'static str>
         return Err("the scanner judged another mail");
     }
     let long = |answer: &EngineAnswer| {
-        answer.virus.as_ref().is_some_and(|virus| virus.len() > VIRUS_NAME)
+        let names = &answer.viruses.names;
+        names.len() > MOST_VIRUSES
+            || names.iter().any(|virus| virus.len() > VIRUS_NAME)
             || answer.detail.len() > ANSWER_TEXT
     };
     if rule.len() > ANSWER_TEXT || reason.len() > ANSWER_TEXT || answers.iter().any(long) {
@@ -160,9 +166,15 @@ fn believe(judged: &Judged, expected: &Expected<'_>) -> Result<(), &'static str>
     if statuses.is_empty() || answers.iter().any(|answer| answer.statuses.is_empty()) {
         return Err("the scanner's answer has no status");
     }
-    let said = answers.iter().map(|answer| answer.statuses).fold(expected.found, StatusSet::union);
-    let bad = |set: StatusSet| set.iter().filter(|status| *status != Status::Clean).collect::<StatusSet>();
-    if !bad(said).within(*statuses) {
+    // What the operator allowed may be missing, and nothing else.
+    let counts = |answer: &EngineAnswer, status: Status| match status {
+        Status::Clean => false,
+        Status::Infected => !answer.viruses.within(expected.allowed),
+        _ => true,
+    };
+    let said =
+        answers.iter().flat_map(|answer| answer.statuses.iter().filter(|status| counts(answer, *status)));
+    if !said.fold(expected.found, StatusSet::with).within(*statuses) {
         return Err("the scanner's answer hides what an engine found");
     }
     // A mail that killed two scanners is answered without asking an engine; it is malformed, and never passed.

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 pub const MAX_LINE: usize = 16 * 1024;
 /// Octets of a name that a user, an administrator or an engine chose.
 const NAME: usize = 512;
-/// Engines that are named.
-const ENGINES: usize = 16;
+/// Viruses that are named.
+const VIRUSES: usize = 16;
 
 /// The first line of a file of the quarantine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,9 +57,10 @@ pub struct Virus {
 impl Record {
     /// Of what a worker says.
     pub(crate) fn new(sha256: Sha256, size: u64, facts: &Facts) -> Self {
-        let named = facts.answers.iter().filter_map(|answer| {
-            let virus = answer.virus.as_ref()?;
-            Some(Virus { engine: printable(&answer.engine, 64), name: printable(virus, 128) })
+        let named = facts.answers.iter().flat_map(|answer| {
+            let engine = printable(&answer.engine, 64);
+            let virus = move |name: &String| Virus { engine: engine.clone(), name: printable(name, 128) };
+            answer.viruses.names.iter().map(virus)
         });
         Self {
             case: sha256.case(),
@@ -73,7 +74,7 @@ impl Record {
             name: printable(&facts.name, NAME),
             rule: printable(&facts.rule, NAME),
             statuses: facts.statuses.to_string(),
-            viruses: named.take(ENGINES).collect(),
+            viruses: named.take(VIRUSES).collect(),
             reason: printable(&facts.reason, NAME),
             session: facts.session.to_string(),
         }
@@ -96,7 +97,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ipc::ids::{EngineAnswer, SessionId};
+    use ipc::ids::{EngineAnswer, SessionId, Viruses};
     use policy::names::{Direction, Protocol};
     use policy::status::{Status, StatusSet};
 
@@ -107,7 +108,7 @@ mod tests {
             parts: Vec::new(),
             engine: nasty.clone(),
             statuses: StatusSet::of(Status::Infected),
-            virus: Some(nasty.clone()),
+            viruses: Viruses { names: vec![nasty.clone(); 20], more: true },
             detail: nasty.clone(),
             micros: 0,
         };

@@ -167,7 +167,7 @@ impl Store {
             if at_first && name.ends_with(UNFINISHED) {
                 let _ = self.unlink(name);
             }
-            let Some(sha256) = name.strip_suffix(ENDING).and_then(parse) else { continue };
+            let Some(sha256) = name.strip_suffix(ENDING).and_then(Sha256::parse) else { continue };
             let Ok(stat) = fstatat(&self.directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) else { continue };
             let size = u64::try_from(stat.st_size).unwrap_or(0);
             octets = octets.saturating_add(size);
@@ -257,14 +257,6 @@ fn write_all(file: BorrowedFd<'_>, mut octets: &[u8]) -> nix::Result<()> {
         }
     }
     Ok(())
-}
-
-fn parse(digits: &str) -> Option<Sha256> {
-    if digits.len() != 64 || !digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
-        return None;
-    }
-    let octets = (0..64).step_by(2).map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok());
-    Some(Sha256(octets.collect::<Option<Vec<u8>>>()?.try_into().ok()?))
 }
 
 #[cfg(test)]

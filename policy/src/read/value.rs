@@ -22,7 +22,7 @@ pub(crate) fn parse_size(text: &str) -> Option<u64> {
 }
 
 /// "30s" and the like, "0" too; `None` if it is no duration.
-pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
+pub fn parse_duration(text: &str) -> Option<Duration> {
     let (number, unit) = split_unit(text)?;
     let millis: u64 = match unit {
         "" if number == 0 => 0,

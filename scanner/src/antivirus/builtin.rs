@@ -10,7 +10,7 @@ use policy::status::{Status, StatusSet};
 pub(crate) fn look(signatures: &Signatures, octets: &[u8]) -> Finding {
     match signatures.scan(octets) {
         Verdict::Clean => Finding::clean(),
-        Verdict::Infected(name) => Finding::infected(&name),
+        Verdict::Infected(viruses) => Finding::in_part(viruses),
         Verdict::Undecided => Finding::of(Status::Error, "the rules did not come to an end in time"),
     }
 }

@@ -8,6 +8,7 @@ pub mod probe;
 pub mod signatures;
 pub(crate) mod talk;
 
+use ipc::ids::Viruses;
 use policy::status::{Status, StatusSet};
 
 /// What an engine found.
@@ -15,8 +16,8 @@ use policy::status::{Status, StatusSet};
 pub struct Finding {
     /// Empty only while nobody looked.
     pub statuses: StatusSet,
-    /// The virus that it named.
-    pub virus: Option<String>,
+    /// Which viruses.
+    pub viruses: Viruses,
     /// Why the status is not clean, for the log.
     pub detail: String,
 }
@@ -29,12 +30,12 @@ impl Finding {
 
     /// Nothing was found.
     pub fn clean() -> Self {
-        Self { statuses: StatusSet::of(Status::Clean), virus: None, detail: String::new() }
+        Self { statuses: StatusSet::of(Status::Clean), viruses: Viruses::default(), detail: String::new() }
     }
 
     /// A status and its reason.
     pub fn of(status: Status, detail: impl Into<String>) -> Self {
-        Self { statuses: StatusSet::of(status), virus: None, detail: detail.into() }
+        Self { statuses: StatusSet::of(status), viruses: Viruses::default(), detail: detail.into() }
     }
 
     /// Nothing that is a status; a few words for the log.
@@ -46,25 +47,41 @@ impl Finding {
     pub fn infected(virus: &str) -> Self {
         Self {
             statuses: StatusSet::of(Status::Infected),
-            virus: Some(virus.to_owned()),
+            viruses: Viruses::named(virus),
             detail: String::new(),
         }
     }
 
-    /// A virus in a part, by name if it has one.
-    pub(crate) fn in_part(virus: Option<String>) -> Self {
-        Self { statuses: StatusSet::of(Status::Infected), virus, detail: String::new() }
+    /// A virus without a name, and how it is known.
+    pub(crate) fn unnamed(detail: &str) -> Self {
+        let statuses = StatusSet::of(Status::Infected);
+        Self { statuses, viruses: Viruses::unnamed(), detail: detail.to_owned() }
     }
 
-    /// Both; the first virus and the first reason are kept.
+    /// Viruses in a part.
+    pub(crate) fn in_part(viruses: Viruses) -> Self {
+        Self { statuses: StatusSet::of(Status::Infected), viruses, detail: String::new() }
+    }
+
+    /// Both; all viruses and the first reason are kept.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
             statuses: self.statuses.union(other.statuses),
-            virus: self.virus.or(other.virus),
+            viruses: self.viruses.and(other.viruses),
             detail: if self.detail.is_empty() { other.detail } else { self.detail },
         }
     }
+}
+
+/// The statuses that count in a mail in which the operator allowed these viruses: `infected` does not, where each virus that was
+/// found is one of them.
+pub(crate) fn counting(statuses: StatusSet, viruses: &Viruses, allowed: &[String]) -> StatusSet {
+    if !statuses.contains(Status::Infected) || !viruses.within(allowed) {
+        return statuses;
+    }
+    let rest: StatusSet = statuses.iter().filter(|status| *status != Status::Infected).collect();
+    if rest.is_empty() { StatusSet::of(Status::Clean) } else { rest }
 }
 
 /// Whether the operator wants this virus not to count.

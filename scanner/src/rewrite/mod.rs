@@ -78,7 +78,7 @@ fn edit(mail: &[u8], inspection: &Inspection<'_>, change: &Change, about: &About
             let told = Told {
                 language: about.language,
                 statuses: found.statuses,
-                viruses: &found.virus.iter().cloned().collect::<Vec<_>>(),
+                viruses: &found.viruses.names,
                 file: document.names.first().map_or("", String::as_str),
                 kind: document.types.first().map_or("", |(_, name)| name),
                 rule,

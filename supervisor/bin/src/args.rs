@@ -3,6 +3,7 @@ use crate::test::Question;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Where the configuration is unless `--config` says otherwise.
 const DEFAULT_CONFIG: &str = "/etc/mailward/mailward.toml";
@@ -15,6 +16,7 @@ Examples:
   mailward test --from 10.1.2.3         what would happen to this client
   mailward run -c mailward.toml         serve until SIGTERM or SIGINT
   mailward reload                       apply a changed configuration
+  mailward allow add 4f6e3c2a9d10       let a false positive pass
 
 Exit status:
   0  all is well
@@ -22,6 +24,17 @@ Exit status:
   2  the command line is wrong
   3  the service cannot start or cannot go on
   4  the demonstration broke a promise, or an expectation was not met";
+
+const ALLOW_EXAMPLES: &str = "\
+Examples:
+  mailward quarantine show 4f6e3c2a9d10                  what was found, by which engine
+  mailward allow add 4f6e3c2a9d10                        it is none
+  mailward allow add 4f6e3c2a9d10 --for 30d              until the signatures are corrected
+  mailward allow add SHA256 --virus Win.Test.Example     a mail that the quarantine does not have
+  mailward allow list
+  mailward allow remove 4f6e3c2a9d10
+
+Exit status: 0 done; 1 nothing was changed, and why; 2 the command line is wrong; 3 the service does not answer.";
 
 /// POP3 security proxy: nothing reaches a mail client that was not scanned.
 #[derive(Debug, Parser)]
@@ -75,6 +88,16 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Quarantine,
     },
+    /// Let a mail pass in which a virus was found that is none.
+    ///
+    /// For false positives. That mail, octet for octet, is judged from now on as if the virus of that name had not been found in
+    /// it. Whatever else is found counts as ever: viruses of other names, whichever engine names them, and every other status.
+    /// The service that runs does it at once, keeps it over restarts, and logs who asked, and each mail that passes by it.
+    #[command(after_help = ALLOW_EXAMPLES)]
+    Allow {
+        #[command(subcommand)]
+        command: Allow,
+    },
     /// Look at TLS of a server.
     Tls {
         #[command(subcommand)]
@@ -113,6 +136,94 @@ pub(crate) enum Quarantine {
     Export(Export),
     /// Delete one for good. Where a client has not deleted it on the server, it cannot until the mail is kept again.
     Delete(Case),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Allow {
+    /// Allow a virus in a mail.
+    ///
+    /// A case of the quarantine needs no more: the mail and the virus are known there. Where several viruses were found, or the
+    /// quarantine does not have the mail, --virus names what is none. A mail that was served as a notice stays one under its UID:
+    /// its user gets the original as a new message, which then passes.
+    Add(AllowAdd),
+    /// What is allowed: case, until when, tenant, virus, since when and by whom.
+    List(AllowList),
+    /// Allow it no more. What passed meanwhile is not called back.
+    Remove(AllowRemove),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AllowAdd {
+    #[command(flatten)]
+    pub(crate) mail: WhichMail,
+    /// For how long, as in 12h or 30d; for good without it.
+    #[arg(long = "for", value_name = "DURATION", value_parser = period)]
+    pub(crate) period: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AllowRemove {
+    #[command(flatten)]
+    pub(crate) mail: WhichMail,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AllowList {
+    /// In whose mails.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tenant: Option<String>,
+    #[command(flatten)]
+    pub(crate) file: Config,
+    #[command(flatten)]
+    pub(crate) service: Service,
+    /// Print JSON, an object on a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A mail, and viruses in it.
+#[derive(Debug, Args)]
+pub(crate) struct WhichMail {
+    /// The case, as notices and the log name it, or the SHA-256 of the mail.
+    #[arg(value_name = "CASE|SHA256")]
+    pub(crate) mail: String,
+    /// The virus, by the name that the log has; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) virus: Vec<String>,
+    /// Whose mail, where there are several tenants.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tenant: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: Config,
+    /// The state directory, if the configuration cannot be read.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) service: Service,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl WhichMail {
+    /// Where the quarantine is.
+    pub(crate) fn place(&self) -> Where {
+        let file = Config { config: self.place.config.clone() };
+        Where { file, state_dir: self.state_dir.clone(), json: self.json }
+    }
+}
+
+fn period(text: &str) -> Result<Duration, String> {
+    let period = policy::parse_duration(text).filter(|period| *period >= Duration::from_secs(1));
+    period.ok_or_else(|| "a duration such as 90m, 12h or 30d".to_owned())
+}
+
+/// The service that is asked.
+#[derive(Debug, Args)]
+pub(crate) struct Service {
+    /// The control socket, if the configuration cannot be read.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -230,9 +341,8 @@ pub(crate) struct Reload {
     /// Where the control socket is named.
     #[command(flatten)]
     pub(crate) file: Config,
-    /// The control socket, if the configuration cannot be read.
-    #[arg(long, value_name = "PATH")]
-    pub(crate) socket: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) service: Service,
     /// Let sessions stay under the rules that they are under, even if these would not let them in any more.
     #[arg(long)]
     pub(crate) keep_sessions: bool,

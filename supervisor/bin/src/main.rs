@@ -4,10 +4,12 @@
 //! Started by the administrator as root, and by the supervisor as a role with two descriptors and no environment.
 #![forbid(unsafe_code)]
 
+mod allow;
 mod args;
 mod certificates;
 mod check;
 mod config;
+mod control;
 mod generate;
 mod init;
 mod manual;
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         Command::Init(arguments) => init::init(&arguments),
         Command::Reload(arguments) => reload::reload(&arguments),
         Command::Quarantine { command } => quarantine::quarantine(&command),
+        Command::Allow { command } => allow::allow(&command),
         Command::Show(arguments) => show::show(&arguments),
         Command::Test(arguments) => test::test(*arguments),
         Command::Demo { once } => demo::run(demo::Options { once }),

@@ -32,6 +32,13 @@ pub(crate) struct Kept {
     begins: u64,
 }
 
+impl Kept {
+    /// Whose it is.
+    pub(crate) fn tenant(&self) -> String {
+        supervisor::quarantine::tenant_of(&self.tenant)
+    }
+}
+
 pub(crate) fn quarantine(command: &Quarantine) -> ExitCode {
     let done = match command {
         Quarantine::List(place) => list(place),
@@ -138,11 +145,16 @@ fn delete(case: &Case) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What is said of what is neither a case nor a hash.
+pub(crate) fn no_case(case: &str) -> String {
+    format!("`{case}` is no case: write its twelve digits, or the SHA-256 of the mail")
+}
+
 /// The mails of a case, or of a hash: one for each tenant that has it. An error where there is none.
 pub(crate) fn find(place: &Where, case: &str) -> Result<Vec<Kept>, String> {
     let wanted = case.to_ascii_lowercase();
     if wanted.len() < 12 || !wanted.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return Err(format!("`{case}` is no case: write its twelve digits, or the SHA-256 of the mail"));
+        return Err(no_case(case));
     }
     let mut found = all(place)?;
     found.retain(|kept| kept.record.sha256.starts_with(&wanted));
@@ -206,7 +218,7 @@ fn state_dir(file: &args::Config) -> Result<PathBuf, String> {
 }
 
 /// The time of day, UTC.
-fn day(seconds: u64) -> String {
+pub(crate) fn day(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     // Days since 1970 as a date (civil_from_days, H. Hinnant): years begin in March, so that the leap day is the last.
     let shifted = days + 719_468;

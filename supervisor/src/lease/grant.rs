@@ -6,7 +6,7 @@ use crate::daemons;
 use crate::engines::Part;
 use crate::event_loop::{Event, Supervisor};
 use ipc::ids::{Checker, EngineAnswer, LeaseId};
-use ipc::supervisor_scanner::{EngineGrant, EngineState, KnownAnswers, Purpose, ToScanner};
+use ipc::supervisor_scanner::{EngineGrant, EngineState, KnownMail, Purpose, ToScanner};
 use ipc::supervisor_worker::{NoLease, ToWorker};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -212,12 +212,17 @@ impl Supervisor {
         grants: Vec<EngineGrant>,
         connections: Vec<OwnedFd>,
     ) -> bool {
-        let Some(Lease { job: Job::Mail(mail), purpose, known, .. }) = self.leases.live.get(&id) else {
+        let Some(Lease { tenant, job: Job::Mail(job), purpose, known, .. }) = self.leases.live.get(&id) else {
             return false;
         };
-        let purpose = *purpose;
-        let known = (!known.is_empty()).then(|| KnownAnswers { sha256: mail.sha256, answers: known.clone() });
-        let (worker, session, mail) = (mail.worker, mail.session, mail.mail);
+        let (tenant, purpose, job, answers) = (*tenant, *purpose, job.clone(), known.clone());
+        let MailJob { worker, session, sha256, mail, .. } = job;
+        let allowed = self.allowed_in(tenant, &job);
+        let known = (!answers.is_empty() || !allowed.is_empty()).then(|| KnownMail {
+            sha256,
+            answers,
+            allowed: allowed.clone(),
+        });
         let Ok((ours, theirs)) = ipc::pair() else {
             self.no_lease(worker, session, mail, NoLease::Busy);
             self.finish(id);
@@ -226,7 +231,8 @@ impl Supervisor {
         let mut fds = vec![ours];
         fds.extend(connections);
         let granted = self.grant(id, scanner, time, grants, (purpose, known), fds);
-        self.children.tell_worker(worker, ToWorker::Lease { session, mail, lease: id }, vec![theirs]);
+        let lease = ToWorker::Lease { session, mail, lease: id, allowed };
+        self.children.tell_worker(worker, lease, vec![theirs]);
         granted
     }
 
@@ -236,7 +242,7 @@ impl Supervisor {
         scanner: ChildId,
         time: Duration,
         engines: Vec<EngineGrant>,
-        (purpose, known): (Purpose, Option<KnownAnswers>),
+        (purpose, known): (Purpose, Option<KnownMail>),
         fds: Vec<OwnedFd>,
     ) -> bool {
         let deadline_ms = u32::try_from(time.as_millis()).unwrap_or(u32::MAX);

@@ -173,6 +173,8 @@ pub struct Spooled {
     /// What framing already found: `limit` (over `max-mail` or `mail-line-len`; only the beginning was spooled),
     /// `malformed` (a bare CR, bare LF or NUL at a place where readers could differ is left to the recogniser).
     pub found: StatusSet,
+    /// It was served changed before, under the name that it has: it stays what it was, whatever an administrator allows.
+    pub changed: bool,
 }
 
 /// What the machine asks the driver to do, in order, after the byte buffers were queued.

@@ -3,7 +3,7 @@ use super::lab::{ID, Job, Lab, connection, mail, run, slice};
 use crate::driver::{Buffers, Driver};
 use crate::memory::Memory;
 use crate::peer::Peer;
-use ipc::ids::{LeaseId, Selection, Sha256};
+use ipc::ids::{LeaseId, Selection, Sha256, Viruses};
 use ipc::log::Outcome;
 use ipc::supervisor_worker::{End, ToWorker};
 use ipc::worker_scanner::{Disposition, Judged};
@@ -16,11 +16,16 @@ use worker_proto::machine::{Fault, Input, Machine, Output, Side};
 
 /// The scanner gives this answer: the mail is deferred, the session lives, the log says what was wrong.
 fn lie(tell: impl FnOnce(&Job) -> Judged) {
+    lie_where_allowed(&[], tell);
+}
+
+/// Likewise of a mail in which the operator allowed these viruses.
+fn lie_where_allowed(allowed: &[&str], tell: impl FnOnce(&Job) -> Judged) {
     run(async {
         let lab = Lab::start(&slice()).await;
         let mut client = lab.logged_in(0, vec![mail(5_000)]).await;
         client.says(b"RETR 1\r\n").await;
-        let (scanner, job) = lab.scanning().await;
+        let (scanner, job) = lab.scanning_where_allowed(allowed).await;
         scanner.answers(&tell(&job)).await;
         assert!(client.line().await.starts_with("-ERR [SYS/TEMP] mail cannot be checked now"));
         client.says(b"NOOP\r\n").await;
@@ -86,6 +91,24 @@ fn a_clean_summary_of_an_infected_answer_defers() {
 }
 
 #[test]
+fn only_what_the_operator_allowed_may_be_missing_from_the_summary() {
+    let clean_but = |job: &Job, viruses: Viruses, status: Status| {
+        let mut judged = job.clean();
+        judged.answers[0].viruses = viruses;
+        judged.answers[0].statuses = StatusSet::of(Status::Infected).with(status);
+        judged
+    };
+    let (a, infected) = (|| Viruses::named("A"), Status::Infected);
+    lie_where_allowed(&["B"], |job| clean_but(job, a(), infected));
+    lie_where_allowed(&["A"], |job| clean_but(job, a().and(Viruses::named("B")), infected));
+    lie_where_allowed(&["A"], |job| clean_but(job, Viruses::unnamed(), infected));
+    lie_where_allowed(&["A"], |job| clean_but(job, Viruses::default(), infected));
+    lie_where_allowed(&["A"], |job| clean_but(job, a().and(Viruses::unnamed()), infected));
+    lie_where_allowed(&["A"], |job| clean_but(job, a(), Status::Error));
+    lie_where_allowed(&["A"], |job| clean_but(job, a(), Status::Encrypted));
+}
+
+#[test]
 fn a_copy_longer_than_its_file_defers() {
     lie(|job| Judged { disposition: Disposition::Replace { length: 7 }, ..job.infected(b"notice") });
 }
@@ -116,7 +139,11 @@ fn an_answer_that_is_no_message_defers() {
         client.says(b"RETR 1\r\n").await;
         let (id, _, _) = lab.need_scan().await;
         let (ours, theirs) = ipc::pair().unwrap();
-        lab.tell_with(ToWorker::Lease { session: ID, mail: id, lease: LeaseId(1) }, &[theirs]).await;
+        lab.tell_with(
+            ToWorker::Lease { session: ID, mail: id, lease: LeaseId(1), allowed: Vec::new() },
+            &[theirs],
+        )
+        .await;
         nix::unistd::write(&ours, b"\xff\xff\xff\xff").unwrap();
         assert!(client.line().await.starts_with("-ERR [SYS/TEMP] mail cannot be checked now"));
     });

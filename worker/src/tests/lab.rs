@@ -2,7 +2,7 @@
 //! real pair.
 use crate::memfd;
 use crate::serve::{self, Worker};
-use ipc::ids::{EngineAnswer, LeaseId, MailId, Selection, SessionId, Sha256};
+use ipc::ids::{EngineAnswer, LeaseId, MailId, Selection, SessionId, Sha256, Viruses};
 use ipc::link::{Link, pair};
 use ipc::log::{Event, Log, Mail};
 use ipc::supervisor_worker::{Counters, End, FromWorker, Plan, Session, ToWorker};
@@ -202,22 +202,32 @@ impl Lab {
 
     pub(crate) async fn need_scan(&self) -> (MailId, u64, Sha256) {
         let heard = self.hear().await;
-        let FromWorker::NeedScan { session: ID, mail, size, sha256, direction: _ } = heard else {
+        let FromWorker::NeedScan { session: ID, mail, size, sha256, direction: _, changed: _ } = heard else {
             panic!("{heard:?} instead of NeedScan")
         };
         (mail, size, sha256)
     }
 
     pub(crate) async fn lease(&self, mail: MailId, lease: LeaseId) -> Scanner {
+        self.lease_allowing(mail, lease, &[]).await
+    }
+
+    async fn lease_allowing(&self, mail: MailId, lease: LeaseId, allowed: &[&str]) -> Scanner {
         let (ours, theirs) = pair().unwrap();
-        self.tell_with(ToWorker::Lease { session: ID, mail, lease }, &[theirs]).await;
+        let allowed = allowed.iter().map(|virus| (*virus).to_owned()).collect();
+        self.tell_with(ToWorker::Lease { session: ID, mail, lease, allowed }, &[theirs]).await;
         Scanner(Link::new(ours).unwrap())
     }
 
     /// Everything up to the scanner that has the mail.
     pub(crate) async fn scanning(&self) -> (Scanner, Job) {
+        self.scanning_where_allowed(&[]).await
+    }
+
+    /// The same of a mail in which the operator allowed these viruses.
+    pub(crate) async fn scanning_where_allowed(&self, allowed: &[&str]) -> (Scanner, Job) {
         let (mail, size, sha256) = self.need_scan().await;
-        let scanner = self.lease(mail, LeaseId(11)).await;
+        let scanner = self.lease_allowing(mail, LeaseId(11), allowed).await;
         let job = scanner.job().await;
         assert_eq!((job.job.lease, job.job.size, job.job.sha256), (LeaseId(11), size, sha256));
         (scanner, job)
@@ -410,7 +420,7 @@ impl Job {
                 parts: Vec::new(),
                 engine: "builtin".into(),
                 statuses,
-                virus: None,
+                viruses: Viruses::default(),
                 detail: String::new(),
                 micros: 1,
             }],

@@ -1,11 +1,11 @@
 //! Mails on their way through an honest scanner.
 use super::lab::{ID, Lab, mail, retrieved, run, serve_maildrop, slice};
-use ipc::ids::{LeaseId, Selection};
+use ipc::ids::{LeaseId, Selection, Viruses};
 use ipc::log::Outcome;
 use ipc::supervisor_worker::{ChangedMail, End, FromWorker, NoLease, ToWorker};
 use ipc::worker_scanner::Disposition;
 use nix::sys::uio::pwrite;
-use policy::status::Status;
+use policy::status::{Status, StatusSet};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -33,6 +33,25 @@ fn a_clean_mail_arrives_byte_for_byte() {
         assert_eq!(records.len(), 1);
         assert_eq!((records[0].outcome, records[0].size), (Outcome::Passed, sent.len() as u64));
         assert_eq!(records[0].rule, "standard");
+    });
+}
+
+#[test]
+fn a_mail_whose_virus_is_allowed_passes_and_its_record_says_why() {
+    run(async {
+        let lab = Lab::start(&slice()).await;
+        let sent = mail(20_000);
+        let mut client = lab.logged_in(0, vec![sent.clone()]).await;
+        client.says(b"RETR 1\r\n").await;
+        let (scanner, job) = lab.scanning_where_allowed(&["Lab.Virus", "Lab.Other"]).await;
+        let mut judged = job.clean();
+        judged.answers[0].statuses = StatusSet::of(Status::Infected);
+        judged.answers[0].viruses = Viruses::named("Lab.Virus");
+        scanner.answers(&judged).await;
+        client.hears(&retrieved(&sent)).await;
+        let record = &lab.mails()[0];
+        assert_eq!((record.outcome, record.statuses), (Outcome::Passed, StatusSet::of(Status::Clean)));
+        assert_eq!(record.allowed, ["Lab.Virus"]);
     });
 }
 

@@ -220,7 +220,7 @@ pub fn understand(response: &Response, sent: Sent, ignore: &[String]) -> Finding
         }
         Some(Violation { virus: Some(virus), .. }) => return Finding::infected(&virus),
         Some(Violation { virus: None, .. }) => {
-            return Finding::of(Status::Infected, "a virus without a name");
+            return Finding::unnamed("a virus without a name");
         }
         None => {}
     }
@@ -236,7 +236,7 @@ pub fn understand(response: &Response, sent: Sent, ignore: &[String]) -> Finding
 }
 
 fn replaced() -> Finding {
-    Finding::of(Status::Infected, "something else was put in its place")
+    Finding::unnamed("something else was put in its place")
 }
 
 struct Violation {

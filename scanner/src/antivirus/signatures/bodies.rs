@@ -61,15 +61,6 @@ enum Place {
     End(u32, u32),
 }
 
-/// What a search came to.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Searched<'a> {
-    Nothing,
-    Found(&'a str),
-    /// It took more steps than it may.
-    TooMuch,
-}
-
 impl Bodies {
     /// One line.
     ///
@@ -96,11 +87,15 @@ impl Bodies {
         self.bodies.len()
     }
 
-    /// The first signature that matches.
-    pub(super) fn find(&self, octets: &[u8]) -> Searched<'_> {
+    /// The signatures that match, each once, by name.
+    ///
+    /// # Errors
+    /// [`TooMuch`]: it took more steps than it may; others may match.
+    pub(super) fn find<'a>(&'a self, octets: &[u8], mut found: impl FnMut(&'a str)) -> Result<(), TooMuch> {
         if self.bodies.is_empty() {
-            return Searched::Nothing;
+            return Ok(());
         }
+        let mut matched = HashSet::new();
         let mut steps = Steps((octets.len() as u64).saturating_mul(STEPS_EACH).saturating_add(STEPS_FLOOR));
         let mut asked = HashSet::new();
         for (window, at) in octets.windows(ANCHOR).zip(0..) {
@@ -111,14 +106,13 @@ impl Bodies {
             let begin = self.anchors.partition_point(|known| *known < anchor);
             let of_anchor = self.bodies.get(begin..).unwrap_or_default().iter();
             for (body, index) in of_anchor.take_while(|body| body.anchor == anchor).zip(begin..) {
-                match body.is_at(octets, at, &mut steps, || asked.insert(index)) {
-                    Ok(true) => return Searched::Found(&body.name),
-                    Ok(false) => {}
-                    Err(TooMuch) => return Searched::TooMuch,
+                if !matched.contains(&index) && body.is_at(octets, at, &mut steps, || asked.insert(index))? {
+                    matched.insert(index);
+                    found(&body.name);
                 }
             }
         }
-        Searched::Nothing
+        Ok(())
     }
 }
 

@@ -59,16 +59,14 @@ impl Hashes {
         self.md5.settle() + self.sha1.settle() + self.sha256.settle()
     }
 
-    /// The name of what these octets are.
-    pub(super) fn find(&self, octets: &[u8]) -> Option<&str> {
+    /// The names of what these octets are, one by each kind of hash.
+    pub(super) fn find(&self, octets: &[u8]) -> impl Iterator<Item = &str> {
         let md5 = || <[u8; 16]>::from(<md5::Md5 as md5::Digest>::digest(octets));
         let sha1 = || <[u8; 20]>::from(<sha1::Sha1 as sha1::Digest>::digest(octets));
         let sha256 = || <[u8; 32]>::from(sha2::Sha256::digest(octets));
         let size = octets.len() as u64;
-        self.sha256
-            .find(size, sha256)
-            .or_else(|| self.md5.find(size, md5))
-            .or_else(|| self.sha1.find(size, sha1))
+        let named = [self.sha256.find(size, sha256), self.md5.find(size, md5), self.sha1.find(size, sha1)];
+        named.into_iter().flatten()
     }
 }
 

@@ -9,10 +9,12 @@ mod bodies;
 mod hashes;
 mod pattern;
 
-use bodies::{Bodies, Searched};
+use bodies::Bodies;
 use boreal::Compiler;
 use boreal::scanner::ScanParams;
 use hashes::Hashes;
+use ipc::ids::Viruses;
+use ipc::log::printable;
 use memchr::memmem::Finder;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -44,8 +46,8 @@ pub struct Signatures {
 pub enum Verdict {
     /// Nothing matches.
     Clean,
-    /// This signature matches.
-    Infected(String),
+    /// These signatures match.
+    Infected(Viruses),
     /// The search did not come to an end.
     Undecided,
 }
@@ -147,25 +149,25 @@ impl Signatures {
 
     /// Compares octets with every signature.
     pub fn scan(&self, octets: &[u8]) -> Verdict {
-        if self.test.as_ref().is_some_and(|finder| finder.find(octets).is_some()) {
-            return Verdict::Infected(TEST_VIRUS.into());
-        }
-        if let Some(virus) = self.hashes.find(octets) {
-            return Verdict::Infected(virus.to_owned());
-        }
-        let undecided = match self.bodies.find(octets) {
-            Searched::Found(virus) => return Verdict::Infected(virus.to_owned()),
-            Searched::Nothing => false,
-            Searched::TooMuch => true,
+        let mut viruses = Viruses::default();
+        let mut found = |name: &str| {
+            viruses = std::mem::take(&mut viruses).and(Viruses::named(printable(name, MAX_NAME)));
         };
+        if self.test.as_ref().is_some_and(|finder| finder.find(octets).is_some()) {
+            found(TEST_VIRUS);
+        }
+        self.hashes.find(octets).for_each(&mut found);
+        let mut undecided = self.bodies.find(octets, &mut found).is_err();
         match self.rules.as_ref().map(|rules| rules.scan_mem(octets)) {
-            Some(Ok(result)) => match result.rules.first() {
-                Some(rule) => Verdict::Infected(rule.name.to_owned()),
-                None if undecided => Verdict::Undecided,
-                None => Verdict::Clean,
-            },
-            None if !undecided => Verdict::Clean,
-            None | Some(Err(_)) => Verdict::Undecided,
+            Some(Ok(result)) => result.rules.iter().for_each(|rule| found(rule.name)),
+            Some(Err(_)) => undecided = true,
+            None => {}
+        }
+        match (viruses.names.is_empty(), undecided) {
+            (true, false) => Verdict::Clean,
+            (true, true) => Verdict::Undecided,
+            // What else would have been found nobody knows.
+            (false, undecided) => Verdict::Infected(Viruses { more: viruses.more || undecided, ..viruses }),
         }
     }
 }

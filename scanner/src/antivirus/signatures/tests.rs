@@ -11,7 +11,7 @@ fn with(file: &str, text: &str) -> (Signatures, Vec<String>) {
 }
 
 fn infected(name: &str) -> Verdict {
-    Verdict::Infected(name.to_owned())
+    Verdict::Infected(Viruses::named(name))
 }
 
 #[test]

@@ -374,7 +374,8 @@ fn mail_file(
     };
     let judged = supervisor::examine(policy.clone(), facts.tenant, context, octets)
         .map_err(|error| format!("the mail cannot be scanned: {error}"))?;
-    let viruses: Vec<&str> = judged.answers.iter().filter_map(|answer| answer.virus.as_deref()).collect();
+    let viruses: Vec<&str> =
+        judged.answers.iter().flat_map(|answer| &answer.viruses.names).map(String::as_str).collect();
     let mail = Mail {
         direction: asked.direction,
         statuses: judged.statuses,
@@ -418,7 +419,7 @@ fn scan_notes(judged: &Judged) -> Vec<String> {
         .map(|answer| {
             let said: Vec<String> = [answer.statuses.to_string()]
                 .into_iter()
-                .chain(answer.virus.clone())
+                .chain(answer.viruses.names.clone())
                 .chain((!answer.detail.is_empty()).then(|| answer.detail.clone()))
                 .collect();
             format!("{}: {}", answer.engine, said.join(", "))

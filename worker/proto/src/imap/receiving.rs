@@ -56,9 +56,9 @@ impl Spool {
         spool.extend_from_slice(kept);
     }
 
-    /// It is complete.
-    pub(super) fn end(self, out: &mut Output) {
-        out.mail_ends(self.number, Spooled { found: self.found });
+    /// It is complete. `changed`: it was served changed before.
+    pub(super) fn end(self, changed: bool, out: &mut Output) {
+        out.mail_ends(self.number, Spooled { found: self.found, changed });
     }
 }
 
@@ -282,7 +282,7 @@ impl Core {
         if let Some(spool) = spool {
             (pending.mail, pending.octets) = (spool.number, spool.octets);
             self.mail_octets = self.mail_octets.saturating_add(spool.octets);
-            spool.end(out);
+            spool.end(changed.is_some(), out);
         }
         self.outbox.push(pending);
         Ok(())

@@ -127,7 +127,7 @@ impl Core {
     /// The mail is complete.
     pub(super) fn client_literal_end(&mut self, out: &mut Output) {
         if let Some(spool) = self.uploading.take() {
-            spool.end(out);
+            spool.end(false, out);
         }
     }
 

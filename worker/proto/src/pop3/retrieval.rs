@@ -213,7 +213,8 @@ impl Retrieval {
             spool.extend_from_slice(kept);
         });
         let Some(used) = end else { return (State::Retrieval(self), bytes.len()) };
-        let spooled = Spooled { found: *found };
+        let changed = self.transaction.maildrop.length(self.number.get()).is_some();
+        let spooled = Spooled { found: *found, changed };
         out.mail_ends(self.number.get(), spooled);
         self.step = Step::AwaitingVerdict;
         (State::Retrieval(self), used)
