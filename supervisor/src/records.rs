@@ -282,7 +282,7 @@ fn mail_fields(mail: &Mail, tenant: &str) -> Fields {
         ("would", mail.would.map_or(Value::Null, |would| would.name().into())),
         ("rule", mail.rule.as_str().into()),
         ("statuses", mail.statuses.to_string().into()),
-        ("allowed", mail.allowed.join(", ").into()),
+        ("allowed", named(&mail.allowed)),
         ("engines", mail.answers.iter().map(engine).collect()),
         ("spam", mail.spam.iter().map(spam).collect()),
         ("reason", mail.reason.as_str().into()),
@@ -292,11 +292,16 @@ fn mail_fields(mail: &Mail, tenant: &str) -> Fields {
     ]
 }
 
+/// Names in one text; null where there are none.
+fn named(names: &[String]) -> Value {
+    if names.is_empty() { Value::Null } else { names.join(", ").into() }
+}
+
 fn engine(answer: &EngineAnswer) -> Value {
     json!({
         "engine": answer.engine,
         "statuses": answer.statuses.to_string(),
-        "virus": (!answer.viruses.names.is_empty()).then(|| answer.viruses.to_string()),
+        "virus": named(&answer.viruses.names),
         "detail": answer.detail,
         "parts": answer.parts.iter().map(|(leaf, _)| leaf).collect::<Vec<_>>(),
         "micros": answer.micros,
