@@ -169,7 +169,7 @@ fn in_imap_the_original_is_given_as_a_new_message_and_the_old_uid_stays_the_noti
         return;
     }
     let (clamd, mail) = (clamd(), mails::plain("one", ONE));
-    let dovecot = Dovecot::start(&[mail.clone()]);
+    let dovecot = Dovecot::start(std::slice::from_ref(&mail));
     let config = behind(dovecot.imap_address(), &clamd).imap();
     let mailward = Mailward::start(&config);
     mailward

@@ -10,9 +10,11 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use std::fs;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 fn contains(mail: &[u8], text: &str) -> bool {
     String::from_utf8_lossy(mail).contains(text)
@@ -128,31 +130,158 @@ fn without_a_place_for_the_original_the_notice_is_served_and_dele_is_refused_lou
     let large = String::from_utf8(mails::large(300_000)).unwrap() + &mails::eicar() + "\r\n";
     let server = Server::start(vec![mails::infected(), large.into_bytes()], &[]);
     let mailward = Mailward::start(&Config::scanning(server.address()));
-    let place = folder(&mailward);
-    mount(Some("q"), &place, Some("tmpfs"), MsFlags::empty(), Some("size=64k")).unwrap();
-    let outcome = std::panic::catch_unwind(|| {
+    let _disk = SmallDisk::under(&mailward, "size=64k");
+    let mut client = Client::login(mailward.address());
+    let notice = client.retrieve(2);
+    assert!(!contains(&notice, &mails::eicar()));
+    assert!(client.command("DELE 2").starts_with("-ERR"));
+    mailward.logged("the full disk to be said", |record| {
+        let text = record.to_string();
+        text.contains("an original is not in the quarantine") && text.contains("No space left")
+    });
+    client.retrieve(1);
+    assert!(client.command("DELE 1").starts_with("+OK"));
+}
+
+/// The quarantine's folder on a small disk of its own, until this is dropped.
+struct SmallDisk {
+    place: PathBuf,
+}
+
+impl SmallDisk {
+    fn under(mailward: &Mailward, size: &str) -> Self {
+        let place = folder(mailward);
+        mount(Some("q"), &place, Some("tmpfs"), MsFlags::empty(), Some(size)).unwrap();
         let former = mailward.role_count("writer", 1);
         end(former[0], Signal::SIGKILL);
         until("a writer for the small disk", 20, || {
             let writers = mailward.role("writer");
             (writers != former && writers.len() == 1).then_some(())
         });
-        let mut client = Client::login(mailward.address());
-        let notice = client.retrieve(2);
-        assert!(!contains(&notice, &mails::eicar()));
-        assert!(client.command("DELE 2").starts_with("-ERR"));
-        mailward.logged("the full disk to be said", |record| {
-            let text = record.to_string();
-            text.contains("an original is not in the quarantine") && text.contains("No space left")
-        });
-        client.retrieve(1);
-        assert!(client.command("DELE 1").starts_with("+OK"));
-    });
-    for pid in mailward.role("writer") {
-        end(pid, Signal::SIGKILL);
+        Self { place }
     }
-    let _ = umount2(&place, MntFlags::MNT_DETACH);
-    outcome.unwrap();
+
+    fn again(&self, flags: MsFlags) {
+        mount(None::<&str>, &self.place, None::<&str>, MsFlags::MS_REMOUNT | flags, None::<&str>).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = umount2(&self.place, MntFlags::MNT_DETACH);
+    }
+}
+
+/// This mail of a fresh session: its notice, and the answer to its deletion, which is taken back.
+fn read_and_delete(mailward: &Mailward, number: usize) -> (Vec<u8>, String) {
+    let mut client = Client::login(mailward.address());
+    let notice = client.retrieve(number);
+    let answer = client.command(&format!("DELE {number}"));
+    assert!(client.command("RSET").starts_with("+OK"));
+    (notice, answer)
+}
+
+#[test]
+fn a_disk_that_is_full_or_read_only_loses_nothing_and_all_is_kept_once_it_is_neither() {
+    if !root_or_skip("a_disk_that_is_full_or_read_only_loses_nothing_and_all_is_kept_once_it_is_neither") {
+        return;
+    }
+    let server = Server::start(vec![mails::infected(), mails::plain("fine", "x")], &[]);
+    let mailward = Mailward::start(&Config::scanning(server.address()));
+    let disk = SmallDisk::under(&mailward, "size=64k");
+    let filler = disk.place.join("filler");
+    let mut notices = Vec::new();
+    let refused = |why: &str, notices: &mut Vec<Vec<u8>>| {
+        let (notice, answer) = read_and_delete(&mailward, 1);
+        assert!(answer.starts_with("-ERR") && answer.contains("replaced"), "{why}: {answer}");
+        mailward.logged(why, |record| {
+            let text = record.to_string();
+            text.contains("an original is not in the quarantine") && text.contains(why)
+        });
+        assert!(listed(&mailward).is_empty(), "{why}");
+        let left: Vec<_> =
+            fs::read_dir(&disk.place).unwrap().flatten().map(|entry| entry.file_name()).collect();
+        assert!(left.is_empty() || left == ["filler"], "{why}: {left:?}");
+        notices.push(notice);
+        // Nobody else is stopped by it.
+        assert!(Client::login(mailward.address()).retrieve(2) == mails::plain("fine", "x"));
+    };
+    assert!(fs::write(&filler, vec![0; 1 << 20]).is_err(), "the disk is full now");
+    refused("No space left", &mut notices);
+    disk.again(MsFlags::MS_RDONLY);
+    refused("Read-only file system", &mut notices);
+    disk.again(MsFlags::empty());
+    refused("No space left", &mut notices);
+    fs::remove_file(&filler).unwrap();
+    let (notice, answer) = read_and_delete(&mailward, 1);
+    assert!(answer.starts_with("+OK"), "{answer}");
+    assert!(notices.iter().all(|earlier| *earlier == notice), "what the client was served stays the same");
+    assert_eq!(listed(&mailward).len(), 1);
+    assert_eq!(exported(&mailward, listed(&mailward)[0]["case"].as_str().unwrap()), mails::infected());
+}
+
+#[test]
+fn under_load_a_full_quarantine_stays_within_its_size_and_what_expires_makes_room() {
+    const MAILS: usize = 24;
+    const MOST: u64 = 1 << 20;
+    // Of some 100 KiB each: no more than ten fit.
+    let infected = |number: usize| {
+        let large = String::from_utf8(mails::large(100_000)).unwrap();
+        let subject = format!("Subject: plans {number}\r\n");
+        (large.replace("Subject: Plans\r\n", &subject) + &mails::eicar() + "\r\n").into_bytes()
+    };
+    let server = Server::start((0..MAILS).map(infected).collect(), &[]);
+    let mut config = Config::scanning(server.address());
+    config.rest.push_str("[quarantine]\nmax-size = \"1MiB\"\nkeep = \"1h\"\n");
+    let mailward = Mailward::start(&config);
+    let octets = |mailward: &Mailward| -> u64 {
+        fs::read_dir(folder(mailward)).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
+    };
+    // Six sessions at once, each its own mails: how many of them can be deleted.
+    let round = |mailward: &Mailward| -> usize {
+        let address = mailward.address();
+        thread::scope(|scope| {
+            let sessions: Vec<_> = (0..6)
+                .map(|session| {
+                    scope.spawn(move || {
+                        let mut client = Client::login(address);
+                        let mine = (1..=MAILS).filter(|number| number % 6 == session);
+                        mine.filter(|number| {
+                            let notice = client.retrieve(*number);
+                            assert!(!contains(&notice, &mails::eicar()));
+                            let kept = client.command(&format!("DELE {number}")).starts_with("+OK");
+                            assert!(octets(mailward) <= MOST + 120_000, "one may be half written");
+                            kept
+                        })
+                        .count()
+                    })
+                })
+                .collect();
+            sessions.into_iter().map(|session| session.join().unwrap()).sum()
+        })
+    };
+    let kept = round(&mailward);
+    assert!((7..=10).contains(&kept), "{kept}");
+    assert_eq!(listed(&mailward).len(), kept, "what can be deleted is there");
+    assert!(octets(&mailward) <= MOST);
+    mailward.logged("the limit to be said", |record| record.to_string().contains("max-size is reached"));
+    // Two hours later.
+    let old = SystemTime::now() - Duration::from_secs(2 * 3600);
+    let first: Vec<PathBuf> =
+        fs::read_dir(folder(&mailward)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    for path in &first {
+        File::options().write(true).open(path).unwrap().set_modified(old).unwrap();
+    }
+    let mailward = mailward.restart(&config);
+    mailward.logged("expiry to be said", |record| record.to_string().contains("older than `keep`"));
+    assert!(listed(&mailward).is_empty());
+    let again = round(&mailward);
+    assert!((7..=10).contains(&again), "{again}");
+    assert_eq!(listed(&mailward).len(), again);
+    for kept in listed(&mailward) {
+        let mail = exported(&mailward, kept["case"].as_str().unwrap());
+        assert!((0..MAILS).any(|number| mail == infected(number)), "whole");
+    }
 }
 
 #[test]
