@@ -335,6 +335,27 @@ mod tests {
     }
 
     #[test]
+    fn a_changed_octet_is_noticed_or_is_a_list_again_and_never_more_than_one_entry_differs() {
+        let entries = [(MAIL, "A", None), (MAIL, "B C", Some(7)), (OTHER, "%2f \"x\"", Some(u64::MAX))];
+        let entries: Entries = entries
+            .into_iter()
+            .map(|(mail, virus, until)| ((mail, virus.to_owned()), grant(until)))
+            .collect();
+        let text = encode(&entries);
+        assert_eq!(decode(&text).as_ref(), Some(&entries));
+        for (at, octet) in
+            text.bytes().enumerate().flat_map(|(at, _)| (0..128_u8).map(move |octet| (at, octet)))
+        {
+            let mut changed = text.clone().into_bytes();
+            changed[at] = octet;
+            let Some(read) = std::str::from_utf8(&changed).ok().and_then(decode) else { continue };
+            assert_eq!(read.len(), entries.len());
+            let kept = read.iter().filter(|(key, grant)| entries.get(*key) == Some(grant)).count();
+            assert!(kept + 1 >= entries.len(), "{}", changed.escape_ascii());
+        }
+    }
+
+    #[test]
     fn a_full_disk_changes_nothing() {
         if !nix::unistd::geteuid().is_root() {
             return;
