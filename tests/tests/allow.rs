@@ -93,7 +93,8 @@ fn number_of(client: &mut Client, mail: &[u8]) -> usize {
 /// The first MAIL record of this mail.
 fn record(mailward: &Mailward, mail: &[u8]) -> Value {
     let sha256 = digits(mail);
-    mailward.logged("the mail to be judged", |record| record["record"] == "MAIL" && record["sha256"] == *sha256)
+    mailward
+        .logged("the mail to be judged", |record| record["record"] == "MAIL" && record["sha256"] == *sha256)
 }
 
 #[test]
