@@ -212,7 +212,8 @@ impl Supervisor {
         grants: Vec<EngineGrant>,
         connections: Vec<OwnedFd>,
     ) -> bool {
-        let Some(Lease { tenant, job: Job::Mail(job), purpose, known, .. }) = self.leases.live.get(&id) else {
+        let Some(Lease { tenant, job: Job::Mail(job), purpose, known, .. }) = self.leases.live.get(&id)
+        else {
             return false;
         };
         let (tenant, purpose, job, answers) = (*tenant, *purpose, job.clone(), known.clone());
