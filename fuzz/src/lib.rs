@@ -144,7 +144,8 @@ fn feed(machine: Pop3, now: Duration, input: Input<'_>, peers: &mut Peers) -> Op
                 | Event::Selected { .. }
                 | Event::CopyFailed(_)
                 | Event::StartTls
-                | Event::Refused { .. } => continue,
+                | Event::Refused { .. }
+                | Event::NotMarked { .. } => continue,
             };
             machine = machine.handle(now, answer, &mut out).ok()?;
         }
