@@ -106,7 +106,7 @@ pub(crate) struct Leases {
     poison: PoisonList,
     next: u64,
     /// How many signatures scanners have last said they know, and what they cannot use.
-    signatures: Option<(u32, Vec<String>)>,
+    signatures: (u32, Vec<String>),
     pub(crate) stopping: bool,
 }
 
@@ -119,7 +119,7 @@ impl Leases {
             live: HashMap::new(),
             poison,
             next: 0,
-            signatures: None,
+            signatures: (0, Vec::new()),
             stopping: false,
         }
     }

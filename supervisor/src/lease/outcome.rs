@@ -68,7 +68,8 @@ impl Supervisor {
         let fields = [("pid", child.pid.to_string()), ("signatures", signatures.to_string())];
         self.journal.note(Level::Debug, "scanner serves", &fields);
         // Every scanner compiles the same files: what it says is said once, and again when it is something else.
-        if self.leases.signatures.as_ref().is_some_and(|said| said.0 == signatures && said.1 == faults) {
+        let said = &self.leases.signatures;
+        if said.0 == signatures && said.1 == faults {
             return;
         }
         self.journal.note(Level::Info, "signatures are in force", &[("signatures", signatures.to_string())]);
@@ -76,7 +77,7 @@ impl Supervisor {
             let fields = [("file", ipc::log::printable(fault, 512))];
             self.journal.note(Level::Warn, "signatures that cannot be used", &fields);
         }
-        self.leases.signatures = Some((signatures, faults.to_vec()));
+        self.leases.signatures = (signatures, faults.to_vec());
     }
 
     fn done(
