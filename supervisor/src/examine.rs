@@ -1,5 +1,7 @@
 //! One mail, judged by a real scanner in its sandbox, without a service: what `mailward test --mail` shows. The caller
 //! stands where a worker would.
+use crate::allow;
+use crate::allowed::Allowed;
 use crate::boot;
 use crate::children::{Children, FromChild, GroupPlan};
 use crate::daemons;
@@ -10,7 +12,7 @@ use crate::{Error, clock, confinement};
 use ipc::Link;
 use ipc::boot::Role;
 use ipc::ids::{Checker, LeaseId, Sha256};
-use ipc::supervisor_scanner::{EngineGrant, EngineState, FromScanner, Purpose, ToScanner};
+use ipc::supervisor_scanner::{EngineGrant, EngineState, FromScanner, KnownMail, Purpose, ToScanner};
 use ipc::worker_scanner::{Context, Judged, ScanJob, max_output};
 use policy::model::{Policy, Scanning};
 use policy::status::{Status, StatusSet};
@@ -61,7 +63,7 @@ async fn examined(policy: Policy, tenant: u16, context: Context, mail: &[u8]) ->
             deadline_ms,
             engines: grants,
             purpose: Purpose::Mail,
-            known: None,
+            known: known(&policy, tenant, mail),
         };
         if !children.tell_scanner(scanner, lease, fds) {
             return Err(Error::new("the scanner takes no mail"));
@@ -77,6 +79,15 @@ async fn examined(policy: Policy, tenant: u16, context: Context, mail: &[u8]) ->
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     judged
+}
+
+/// What the operator allowed in this mail. A list that this user cannot read allows nothing here.
+fn known(policy: &Policy, tenant: u16, mail: &[u8]) -> Option<KnownMail> {
+    let (tenant, now) = (policy.tenants.get(usize::from(tenant))?, allow::now());
+    let mut lists = Allowed::new(&policy.service.state_dir);
+    lists.list(tenant, now).ok()?;
+    let sha256 = Sha256(Hasher::digest(mail).into());
+    Some(KnownMail { sha256, answers: Vec::new(), allowed: lists.viruses(tenant, sha256, now) })
 }
 
 /// One scanner of the tenant, on its way.

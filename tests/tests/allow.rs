@@ -213,7 +213,16 @@ fn what_is_allowed_for_a_time_is_over_then() {
     let server = Server::start(vec![mails::infected()], &[]);
     let mailward = Mailward::start(&Config::scanning(server.address()));
     let (mail, virus) = (digits(&mails::infected()), "Eicar-Test-Signature");
-    allowed(&mailward, &["add", &mail, "--virus", virus, "--for", "3s"]);
+    let file = mailward.directory().join("mail.eml");
+    fs::write(&file, mails::infected()).unwrap();
+    let outcome = || {
+        let mut test = Command::new(binary());
+        test.args(["test", "--from", "127.0.0.1", "--mail"]).arg(&file);
+        text(&test.arg("-c").arg(mailward.directory().join("mailward.toml")).output().unwrap())
+    };
+    assert!(outcome().contains("Outcome: a notice"), "{}", outcome());
+    allowed(&mailward, &["add", &mail, "--virus", virus, "--for", "6s"]);
+    assert!(outcome().contains("Outcome: accept"), "{}", outcome());
     assert!(Client::login(mailward.address()).retrieve(1) == mails::infected());
     until("it to be over", 20, || {
         let list = allowed(&mailward, &["list"]);
