@@ -7,6 +7,7 @@ mod documents;
 mod engines;
 mod fields;
 mod later;
+mod listeners;
 mod lists;
 mod mail;
 mod reach;
@@ -124,7 +125,7 @@ fn read(sink: &Sink<'_>, mut document: Document<'_>, options: LoadOptions) -> Po
     let (refuse_delete, quarantine) = service::quarantine(&mut document);
     let client_tls = tls::client_tls(&mut document);
     let server_tls = tls::server_tls(&mut document);
-    let listeners = service::listeners(&mut document, &tenants, &client_tls, options);
+    let listeners = listeners::listeners(&mut document, &tenants, &client_tls, options);
     let errors = sink.errors();
     let engines = engines::engines(&mut document, &server_tls);
     let engines_sound = sink.errors() == errors;
