@@ -15,6 +15,8 @@ const CLIENT: &[&[u8]] = &[
     b"DONE\r\ng SETACL x {1+}\r\n\xe9 lr\r\n",
     b"h APPEND x {5+}\r\nhello\r\ni EXPUNGE\r\n",
     b"j UID SEARCH RETURN (ALL) ALL\r\nk LIST \"\" * RETURN (STATUS (MESSAGES))\r\n",
+    b"n RENAME old new\r\n",
+    b"o DELETE new\r\n",
     b"l CLOSE\r\nm LOGOUT\r\n",
 ];
 

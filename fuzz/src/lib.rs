@@ -67,7 +67,7 @@ pub(crate) fn settings() -> Rc<Settings> {
     let loaded = load(Path::new("f"), POLICY, &include, LoadOptions { demo: true, cores: 1 });
     let policy = loaded.expect("the fuzzer's own policy").policy;
     let rules = policy.command_acls.first().expect("a rule").session.clone();
-    Rc::new(Settings { rules, login: policy.login, refuse_delete: true, copy_cache: 1 << 20, keywords: Rc::new([]) })
+    Rc::new(Settings { rules, login: policy.login, refuse_delete: true, copy_cache: 1 << 20, keywords: Rc::from(["$Junk".to_owned()]) })
 }
 
 /// Plays a whole session: the first octet of the input chooses where it is cut and, where the client is the fuzzer, whether

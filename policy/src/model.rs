@@ -8,7 +8,7 @@ use crate::engine::{Engine, SpamFilter};
 use crate::html::HtmlFilter;
 use crate::names::Protocol;
 use crate::tls::{ClientTls, ServerMode, ServerTls};
-pub use connection::{Listener, SessionAcl, Transparent};
+pub use connection::{Listener, SessionAcl, Transparent, Welcome};
 pub use mail::{
     DocAcl, ExtraType, HeaderChanges, HeaderMatch, MailAcl, MailAction, MailFilter, PartAction, TypeSource,
 };

@@ -4,7 +4,7 @@ use crate::engine::{Engine, SpamFilter};
 use crate::html::HtmlFilter;
 use crate::model::{
     CommandAcl, DocAcl, ExtraType, Login, MailAcl, MailAction, MailFilter, PlugTo, Policy, Resolver,
-    Scanning, SessionRules,
+    Scanning, SessionRules, Welcome,
 };
 use crate::names::Protocol;
 use crate::status::{Status, StatusSet};
@@ -20,6 +20,8 @@ pub struct WorkerSlice {
     pub tenant: String,
     /// Listener names; the index is the policy's. Empty: another tenant's.
     pub listeners: Vec<String>,
+    /// What clients are told before they log in, likewise.
+    pub welcomes: Vec<Welcome>,
     /// The tenant's rules by the policy's index; `None` belongs to others.
     pub rules: Vec<Option<SessionRules>>,
     /// TLS towards clients, by the policy's index; `None` belongs to others.
@@ -107,14 +109,21 @@ impl Policy {
         }
     }
 
-    /// The slice of the workers of a tenant (index into `tenants`).
-    pub fn worker_slice(&self, tenant: u16) -> WorkerSlice {
+    /// The slice of the workers of a tenant (index into `tenants`); `hostname`: of this machine.
+    pub fn worker_slice(&self, tenant: u16, hostname: &str) -> WorkerSlice {
         WorkerSlice {
             tenant: self.tenant_name(tenant),
             listeners: self
                 .listeners
                 .iter()
                 .map(|listener| if listener.tenant == tenant { listener.name.clone() } else { String::new() })
+                .collect(),
+            welcomes: self
+                .listeners
+                .iter()
+                .map(|listener| {
+                    if listener.tenant == tenant { listener.welcome.on(hostname) } else { Welcome::default() }
+                })
                 .collect(),
             rules: self
                 .command_acls

@@ -120,8 +120,8 @@ max-parts = 10
 #[test]
 fn a_slice_has_the_tenants_own_rules_only() {
     let Loaded { policy, .. } = loaded(TENANTS);
-    let ours = policy.worker_slice(0);
-    let theirs = policy.worker_slice(1);
+    let ours = policy.worker_slice(0, "");
+    let theirs = policy.worker_slice(1, "");
     let names = |slice: &policy::slice::WorkerSlice| -> Vec<Option<String>> {
         slice.rules.iter().map(|rule| rule.as_ref().map(|rule| rule.name.clone())).collect()
     };

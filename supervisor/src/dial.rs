@@ -41,6 +41,8 @@ impl Target {
 pub(crate) struct Dialled {
     /// The connection.
     pub(crate) socket: OwnedFd,
+    /// Our end of it.
+    pub(crate) from: SocketAddr,
     /// Where it leads.
     pub(crate) target: Target,
 }
@@ -135,8 +137,8 @@ pub(crate) async fn dial(
     let mut server = None;
     for target in targets {
         match tokio::time::timeout(timeout, connect(target.address)).await {
-            Ok(Ok(socket)) => {
-                server = Some(Dialled { socket, target });
+            Ok(Ok((socket, from))) => {
+                server = Some(Dialled { socket, from, target });
                 break;
             }
             Ok(Err(_)) => {
@@ -150,11 +152,13 @@ pub(crate) async fn dial(
     let _ = events.send(Event::Dialled { session, outcome, failed }).await;
 }
 
-async fn connect(address: SocketAddr) -> std::io::Result<OwnedFd> {
+async fn connect(address: SocketAddr) -> std::io::Result<(OwnedFd, SocketAddr)> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    let socket = OwnedFd::from(socket.connect(address).await?.into_std()?);
+    let stream = socket.connect(address).await?;
+    let from = stream.local_addr()?;
+    let socket = OwnedFd::from(stream.into_std()?);
     tune(&socket)?;
-    Ok(socket)
+    Ok((socket, from))
 }
 
 #[cfg(test)]

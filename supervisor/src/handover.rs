@@ -6,24 +6,27 @@ use crate::children::ChildId;
 use crate::dial::Dialled;
 use crate::event_loop::Supervisor;
 use crate::listener::Accepted;
-use crate::original_dst::OriginalDst;
+use crate::original_dst::{Ends, OriginalDst, canonical};
 use crate::records::{Acl, SessionStart};
 use ipc::boot::Role;
 use ipc::ids::{Selection, SessionId};
+use ipc::log::Level;
 use ipc::supervisor_worker::{Counters, End, NoServer, Plan, Session as SessionRecord, ToWorker};
 use policy::conditions::Facts;
 use policy::model::Listener;
 use policy::time::Moment;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::AbortHandle;
 
 /// Sessions of a tenant that may wait for a worker; beyond, they are closed.
 const WAITING: usize = 1024;
+/// How long a server is not dialled to which the way led back to us.
+const CIRCLE: Duration = Duration::from_secs(30);
 /// One-session workers that a pool may hold ready, whatever the load.
 const LARGEST_POOL: usize = 256;
 
@@ -47,6 +50,8 @@ pub(crate) struct Session {
     pub(crate) client: SocketAddr,
     pub(crate) client_name: Option<String>,
     pub(crate) destination: OriginalDst,
+    /// Both ends of the client's connection, before any redirection.
+    pub(crate) ends: Ends,
     pub(crate) at_ns: u64,
     /// The worker that has it.
     pub(crate) worker: Option<ChildId>,
@@ -63,6 +68,8 @@ pub(crate) struct Session {
     /// The server's name for the index of changed mails: as configured, so that it survives a change of address.
     pub(crate) server_key: String,
     pub(crate) upstream: Option<SocketAddr>,
+    /// The connection to it.
+    pub(crate) dialled: Option<Ends>,
     pub(crate) user: String,
     pub(crate) started: Instant,
     _place: OwnedSemaphorePermit,
@@ -91,6 +98,11 @@ pub(crate) struct Sessions {
     /// Live sessions by mailbox, to tell them what others changed.
     pub(crate) readers: HashMap<Mailbox, Vec<SessionId>>,
     pub(crate) next: u64,
+    /// Both ends of our connections to servers, and of those of clients before any redirection: one that is both is a circle.
+    pub(crate) dialled: HashSet<Ends>,
+    pub(crate) accepted: HashSet<Ends>,
+    /// Servers to which the way led back to us, and when that was seen.
+    pub(crate) circles: HashMap<SocketAddr, Instant>,
 }
 
 impl Sessions {
@@ -109,6 +121,11 @@ impl Supervisor {
         let policy = Rc::clone(&self.policy);
         let Some(listener) = policy.listeners.get(usize::from(accepted.listener)) else { return };
         let destination = accepted.destination;
+        let ends = accepted.ends;
+        if self.sessions.dialled.contains(&ends) {
+            self.came_back(ends);
+            return;
+        }
         let facts =
             self.facts(listener, accepted.listener, accepted.client, client_name.as_deref(), destination);
         let Admitted { session_rule, command_rule, late } = match self.admission.admit(&policy, &facts) {
@@ -132,6 +149,7 @@ impl Supervisor {
             client: accepted.client,
             client_name,
             destination,
+            ends,
             at_ns: accepted.at_ns,
             worker: None,
             socket: Some(accepted.socket),
@@ -142,15 +160,33 @@ impl Supervisor {
             mailbox: None,
             server_key: String::new(),
             upstream: None,
+            dialled: None,
             user: String::new(),
             started: Instant::now(),
             _place: accepted.permit,
         };
+        self.sessions.accepted.insert(ends);
         self.sessions.live.insert(id, session);
         // The worker is on its way to wake up while the rest is done.
         self.seat(id);
         self.route(id);
         self.record_start(id);
+    }
+
+    /// A connection of our own to a server came to one of our listeners: some rule, or some redirection, leads in a circle. When
+    /// it is seen the connections behind it are under way already, so nobody is dialled there for a while.
+    pub(crate) fn came_back(&mut self, Ends { from, to }: Ends) {
+        let now = Instant::now();
+        self.sessions.circles.retain(|_, since| now.duration_since(*since) < CIRCLE);
+        if self.sessions.circles.insert(to, now).is_none() {
+            let fields = [("client", from.to_string()), ("destination", to.to_string())];
+            self.journal.note(Level::Error, "a connection of our own came back to us", &fields);
+        }
+    }
+
+    /// Whether the way to a server led back to us lately.
+    pub(crate) fn leads_back(&self, server: SocketAddr) -> bool {
+        self.sessions.circles.get(&canonical(server)).is_some_and(|since| since.elapsed() < CIRCLE)
     }
 
     fn record_start(&mut self, id: SessionId) {

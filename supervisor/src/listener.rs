@@ -1,7 +1,7 @@
 //! Binds and accepts. Pauses when descriptors run short or `max-sessions` is reached; the kernel's backlog then holds
 //! the clients. Reads nothing from them.
 use crate::event_loop::Event;
-use crate::original_dst::{self, OriginalDst, canonical};
+use crate::original_dst::{self, Ends, OriginalDst, canonical};
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, listen, setsockopt, socket, sockopt,
@@ -27,6 +27,8 @@ pub(crate) struct Accepted {
     pub(crate) client: SocketAddr,
     /// Where it wanted to go.
     pub(crate) destination: OriginalDst,
+    /// Both ends of the connection, before any redirection.
+    pub(crate) ends: Ends,
     /// The connection.
     pub(crate) socket: OwnedFd,
     /// `CLOCK_MONOTONIC` in nanoseconds.
@@ -75,10 +77,10 @@ pub(crate) async fn accept(
         // A connection is not registered with this runtime: a worker will have it at once.
         let accepted = listener.async_io(Interest::READABLE, TcpListener::accept).await;
         match accepted.and_then(|(stream, client)| describe(stream, client, transparent)) {
-            Ok((socket, client, destination)) => {
+            Ok((socket, client, destination, ends)) => {
                 short = false;
-                let accepted =
-                    Accepted { listener: index, client, destination, socket, at_ns: monotonic_ns(), permit };
+                let at_ns = monotonic_ns();
+                let accepted = Accepted { listener: index, client, destination, ends, socket, at_ns, permit };
                 if events.send(Event::Accepted(Box::new(accepted))).await.is_err() {
                     return;
                 }
@@ -101,12 +103,13 @@ fn describe(
     stream: TcpStream,
     client: SocketAddr,
     transparent: bool,
-) -> io::Result<(OwnedFd, SocketAddr, OriginalDst)> {
+) -> io::Result<(OwnedFd, SocketAddr, OriginalDst, Ends)> {
     stream.set_nonblocking(true)?;
     let local = stream.local_addr()?;
     let socket = OwnedFd::from(stream);
     let destination = original_dst::of(&socket, client, local, transparent);
-    Ok((socket, canonical(client), destination))
+    let ends = original_dst::ends(&socket, client, local);
+    Ok((socket, canonical(client), destination, ends))
 }
 
 /// What both sides' sockets get before a worker has them: the worker may not set options.
@@ -139,7 +142,7 @@ mod tests {
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         listener.set_nonblocking(false).unwrap();
         let (stream, address) = listener.accept().unwrap();
-        let (socket, peer, _) = describe(stream, address, false).unwrap();
+        let (socket, peer, ..) = describe(stream, address, false).unwrap();
         assert_eq!(peer, client.local_addr().unwrap());
         assert_eq!(getsockopt(&socket, sockopt::TcpNoDelay), Ok(true));
         assert_eq!(getsockopt(&socket, sockopt::KeepAlive), Ok(true));

@@ -13,6 +13,24 @@ pub(crate) struct OriginalDst {
     pub(crate) redirected: bool,
 }
 
+/// Both ends of a connection as the one sees them who makes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Ends {
+    pub(crate) from: SocketAddr,
+    pub(crate) to: SocketAddr,
+}
+
+impl Ends {
+    pub(crate) fn of(from: SocketAddr, to: SocketAddr) -> Self {
+        Self { from: canonical(from), to: canonical(to) }
+    }
+}
+
+/// Both ends of an accepted connection, whatever the listener makes of them.
+pub(crate) fn ends(socket: &impl AsFd, client: SocketAddr, local: SocketAddr) -> Ends {
+    Ends::of(client, ask(socket, client).unwrap_or(local))
+}
+
 /// Asks the kernel, on a transparent listener. A connection that nobody redirected has its own local address as
 /// original destination, or none where connection tracking is not loaded.
 pub(crate) fn of(

@@ -73,6 +73,10 @@ impl Supervisor {
         if let Some(task) = &session.dialling {
             task.abort();
         }
+        self.sessions.accepted.remove(&session.ends);
+        if let Some(ends) = session.dialled {
+            self.sessions.dialled.remove(&ends);
+        }
         self.admission.release(session.tenant, session.client.ip(), session.session_rule);
         if let Some(waiting) = self.sessions.waiting.get_mut(&session.tenant) {
             waiting.retain(|other| *other != id);

@@ -3,6 +3,7 @@ use crate::children::ChildId;
 use crate::dial::{self, Dialled, Target};
 use crate::event_loop::Supervisor;
 use crate::handover::Server;
+use crate::original_dst::Ends;
 use ipc::boot::Role;
 use ipc::ids::SessionId;
 use ipc::log::Level;
@@ -181,7 +182,7 @@ impl Supervisor {
     /// Dials the targets that are not ourselves; `none` is said where none is left.
     fn dial(&mut self, id: SessionId, mut targets: Vec<Target>, none: NoServer) {
         let policy = Rc::clone(&self.policy);
-        let Some(session) = self.sessions.live.get_mut(&id) else { return };
+        let Some(session) = self.sessions.live.get(&id) else { return };
         let Some(index) = session.rule else { return };
         let Some(rule) = policy.command_acls.get(usize::from(index)) else { return };
         let Some(listener) = policy.listeners.get(usize::from(session.listener)) else { return };
@@ -189,12 +190,13 @@ impl Supervisor {
         for target in targets.iter_mut().filter(|target| target.address.port() == 0) {
             target.address.set_port(policy.server_port(rule, listener.protocol));
         }
-        targets.retain(|target| !self.own.contain(target.address));
+        targets.retain(|target| !self.own.contain(target.address) && !self.leads_back(target.address));
         if targets.is_empty() {
             self.no_server(id, none);
             return;
         }
         self.balance.order(index, rule.plug_to.len(), &mut targets, Instant::now());
+        let Some(session) = self.sessions.live.get_mut(&id) else { return };
         session.server = Server::Dialling;
         let task = dial::dial(id, targets, rule.connect_timeout, self.events.clone());
         session.dialling = Some(tokio::task::spawn_local(task).abort_handle());
@@ -208,10 +210,21 @@ impl Supervisor {
         if let Some(rule) = session.rule {
             self.balance.outcome(rule, failed, reached, Instant::now());
         }
+        let mut outcome = outcome;
         if let Ok(server) = &outcome {
             session.upstream = Some(server.target.address);
             session.server_key = server.target.key();
+            let ends = Ends::of(server.from, server.target.address);
+            if let Some(former) = session.dialled.replace(ends) {
+                self.sessions.dialled.remove(&former);
+            }
+            self.sessions.dialled.insert(ends);
+            if self.sessions.accepted.contains(&ends) {
+                outcome = Err(NoServer::Loop);
+                self.came_back(ends);
+            }
         }
+        let Some(session) = self.sessions.live.get_mut(&id) else { return };
         session.server = Server::Waiting(outcome);
         self.tell_server(id);
     }
@@ -231,7 +244,7 @@ impl Supervisor {
             return;
         }
         match std::mem::replace(&mut session.server, Server::Told { connected: false }) {
-            Server::Waiting(Ok(Dialled { socket, target })) => {
+            Server::Waiting(Ok(Dialled { socket, target, .. })) => {
                 session.server = Server::Told { connected: true };
                 if !session.again {
                     self.grant_server(id, worker);

@@ -60,11 +60,13 @@ impl Slices {
         let (signatures, mut prints) = open_signatures(policy)?;
         let authorities = open_authorities(policy, &mut prints)?;
         let tenants = 0..u16::try_from(policy.tenants.len()).unwrap_or(u16::MAX);
+        let hostname = nix::unistd::gethostname().unwrap_or_default();
+        let hostname = hostname.to_string_lossy();
         let slice = |result: io::Result<Slice>| result.map_err(|error| format!("policy slice: {error}"));
         Ok(Self {
             workers: tenants
                 .clone()
-                .map(|tenant| slice(sealed(&policy.worker_slice(tenant))))
+                .map(|tenant| slice(sealed(&policy.worker_slice(tenant, &hostname))))
                 .collect::<Result<_, _>>()?,
             scanners: tenants
                 .map(|tenant| slice(sealed(&policy.scanner_slice(tenant))))

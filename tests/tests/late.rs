@@ -5,6 +5,7 @@
 use mailward_tests::client::Client;
 use mailward_tests::client_tls::Tls;
 use mailward_tests::dovecot::Dovecot;
+use mailward_tests::imap_client::Imap;
 use mailward_tests::mails;
 use mailward_tests::mailward::{Config, Mailward};
 use mailward_tests::pki::Pki;
@@ -254,4 +255,24 @@ fn a_reload_between_greeting_and_login_decides_by_the_new_rules() {
     assert_eq!(subject(&mut ann), "for guests");
     // Who is with a server stays there, under the rule that has its name now.
     assert!(bob.command("NOOP").starts_with("+OK"));
+}
+
+#[test]
+fn a_listener_greets_and_announces_in_its_own_words() {
+    let dovecot = Dovecot::start(&[mails::plain("x", "x")]);
+    let mut config = Config::scanning(dovecot.imap_address()).imap();
+    config.command = "user = [\"*\"]\n".into();
+    config.listener =
+        "greeting = \"{hostname} at your service\"\ncapabilities = [\"IMAP4rev1\", \"AUTH=PLAIN\"]\n".into();
+    let mailward = Mailward::start(&config);
+    let mut client = Imap::connect(mailward.address());
+    let hostname = nix::unistd::gethostname().unwrap().into_string().unwrap();
+    assert_eq!(client.greeting, format!("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] {hostname} at your service"));
+    assert!(client.ok("CAPABILITY").has("* CAPABILITY IMAP4rev1 AUTH=PLAIN"));
+    for hidden in ["ID NIL", "AUTHENTICATE LOGIN", "AUTHENTICATE PLAIN AHVzZXIAc2VjcmV0"] {
+        assert!(client.command(hidden).tagged.starts_with("NO"), "{hidden}");
+    }
+    client.ok("LOGIN user secret");
+    client.ok("ID NIL");
+    assert!(client.ok("CAPABILITY").text().contains(" IDLE"));
 }

@@ -23,6 +23,7 @@ already-logged-in = již jste přihlášeni
 not-now = nyní nelze
 message-deleted = tato zpráva je označena ke smazání
 user-first = nejprve příkaz USER
+logins-disabled = přihlašování je zde dočasně vypnuto
 delete-deferred = tuto zprávu zatím nebylo možné zkontrolovat; zůstává na serveru
 delete-replaced = tato zpráva byla nahrazena; originál zůstává na serveru, dokud nebude uvolněn
 mailbox-replaced = schránka tohoto příkazu obsahuje nahrazenou zprávu; originál zůstává na serveru, dokud nebude uvolněn

@@ -23,6 +23,7 @@ already-logged-in = bereits angemeldet
 not-now = jetzt nicht möglich
 message-deleted = diese Nachricht ist zum Löschen markiert
 user-first = zuerst kommt USER
+logins-disabled = Anmeldungen sind hier zurzeit abgeschaltet
 delete-deferred = diese Nachricht konnte noch nicht geprüft werden; sie bleibt auf dem Server
 delete-replaced = diese Nachricht wurde ersetzt; ihr Original bleibt auf dem Server, bis es freigegeben wird
 mailbox-replaced = ein Postfach dieses Befehls enthält eine ersetzte Nachricht; ihr Original bleibt auf dem Server, bis es freigegeben wird

@@ -25,6 +25,7 @@ already-logged-in = already logged in
 not-now = not now
 message-deleted = this message is marked as deleted
 user-first = USER comes first
+logins-disabled = logins are switched off here for now
 delete-deferred = this mail could not be checked yet; it stays on the server
 delete-replaced = this mail was replaced; its original is kept on the server until it is released
 mailbox-replaced = a mailbox of this command holds mail that was replaced; its original is kept on the server until it is released

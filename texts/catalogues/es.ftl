@@ -23,6 +23,7 @@ already-logged-in = la sesión ya está iniciada
 not-now = ahora no es posible
 message-deleted = este mensaje está marcado como borrado
 user-first = primero va USER
+logins-disabled = los inicios de sesión están desactivados aquí por ahora
 delete-deferred = este mensaje todavía no se pudo comprobar; permanece en el servidor
 delete-replaced = este mensaje fue reemplazado; el original permanece en el servidor hasta que sea liberado
 mailbox-replaced = un buzón de esta orden contiene un mensaje reemplazado; el original permanece en el servidor hasta que sea liberado

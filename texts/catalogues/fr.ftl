@@ -23,6 +23,7 @@ already-logged-in = déjà identifié
 not-now = impossible maintenant
 message-deleted = ce message est marqué comme supprimé
 user-first = USER vient d'abord
+logins-disabled = les connexions sont désactivées ici pour le moment
 delete-deferred = ce message n'a pas encore pu être vérifié ; il reste sur le serveur
 delete-replaced = ce message a été remplacé ; l'original reste sur le serveur jusqu'à sa libération
 mailbox-replaced = une boîte de cette commande contient un message remplacé ; l'original reste sur le serveur jusqu'à sa libération

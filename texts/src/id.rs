@@ -82,6 +82,8 @@ ids! {
         ServerNoTls = "server-no-tls",
         /// The server speaks no TLS that we speak.
         ServerTlsFailed = "server-tls-failed",
+        /// `login-disabled`.
+        LoginsDisabled = "logins-disabled",
         /// DELE of a mail that was deferred.
         DeleteDeferred = "delete-deferred",
         /// DELE of a mail that was served changed.

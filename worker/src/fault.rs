@@ -82,7 +82,7 @@ pub(crate) const fn no_server(why: NoServer) -> &'static str {
         NoServer::Unreachable => "unreachable",
         NoServer::TimedOut => "silent until connect-timeout",
         NoServer::NotResolved => "name does not resolve",
-        NoServer::Loop => "destination is our own listener",
+        NoServer::Loop => "the way leads back to us",
         NoServer::Denied => "no rule permits the session",
     }
 }

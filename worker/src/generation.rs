@@ -6,7 +6,7 @@ use crate::tls::Tls;
 use ipc::supervisor_worker::TlsFile;
 use ipc::wire::decode_slice;
 use nix::sys::uio::pread;
-use policy::model::SessionRules;
+use policy::model::{SessionRules, Welcome};
 use policy::slice::WorkerSlice;
 use policy::status::StatusSet;
 use std::cell::RefCell;
@@ -21,6 +21,8 @@ use worker_proto::machine::Settings;
 pub(crate) struct Generation {
     /// What each rule of this tenant lets a session do, ready for the machine.
     pub(crate) rules: Vec<Option<Rc<Settings>>>,
+    /// What clients are told before they log in, by the listener's index.
+    welcomes: Vec<Rc<Welcome>>,
     /// What holds until the client's name decides the rule.
     pub(crate) before_login: Rc<Settings>,
     /// Engine names by index.
@@ -44,6 +46,7 @@ impl Generation {
         let WorkerSlice {
             tenant: _,
             listeners: _,
+            welcomes,
             client_tls: _,
             server_tls: _,
             required: _,
@@ -66,6 +69,7 @@ impl Generation {
         let before_login = settings(SessionRules::before_login());
         let rules = rules.into_iter().map(|rule| rule.map(settings)).collect();
         Self {
+            welcomes: welcomes.into_iter().map(Rc::new).collect(),
             rules,
             before_login,
             engines,
@@ -76,6 +80,11 @@ impl Generation {
             login_deadline,
             tls,
         }
+    }
+
+    /// What clients of a listener are told before they log in.
+    pub(crate) fn welcome(&self, listener: u16) -> Rc<Welcome> {
+        self.welcomes.get(usize::from(listener)).cloned().unwrap_or_default()
     }
 
     /// What a rule lets a session do.

@@ -127,13 +127,14 @@ pub(crate) fn relay(mut joining: Joining, client: Peer, server: Option<Peer>, gr
     let counters = joining.counters();
     let Some(under) = &joining.under else { return Box::pin(ready((End::Internal, counters))) };
     let (settings, language) = (Rc::clone(&under.settings), under.language);
+    let welcome = joining.admitted.welcome(admission.listener);
     match admission.protocol {
         Protocol::Pop3 => {
-            let machine = Pop3::new(settings, language, greeted, security, Duration::ZERO);
+            let machine = Pop3::new(settings, language, greeted, security, Duration::ZERO).welcoming(welcome);
             Box::pin(session::serve(Session::begin(joining, client, server, machine)))
         }
         Protocol::Imap => {
-            let machine = Imap::new(settings, language, greeted, security, Duration::ZERO);
+            let machine = Imap::new(settings, language, greeted, security, Duration::ZERO).welcoming(welcome);
             Box::pin(session::serve(Session::begin(joining, client, server, machine)))
         }
         // The supervisor serves no policy that has it.

@@ -8,7 +8,7 @@ use crate::model::{Listener, Transparent, Welcome};
 use crate::names::Protocol;
 use crate::read::{Item, Table};
 use crate::tls::{ClientMode, ClientTls};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Octets of a greeting: a line of POP3 has 512 (RFC 2449 section 4).
 const MAX_GREETING: usize = 400;
@@ -57,12 +57,53 @@ pub(super) fn listeners(
         let transparent = table.take("transparent").and_then(|item| transparent(&item, port));
         let port = addresses.first().map_or(port, SocketAddr::port);
         let name = name.map_or_else(|| format!("{protocol}-{port}"), str::to_owned);
+        let welcome = welcome(&mut table, protocol);
         table.finish();
-        let listener =
-            Listener { name: name.clone(), protocol, addresses, tenant, tls, client_tls, transparent };
+        let listener = Listener {
+            name: name.clone(),
+            protocol,
+            addresses,
+            tenant,
+            tls,
+            client_tls,
+            transparent,
+            welcome,
+        };
         listeners.push(sink, "listener", name, Place::read(sink, errors, at), listener);
     }
     listeners
+}
+
+/// `greeting` and `capabilities`.
+fn welcome(table: &mut Table<'_>, protocol: Protocol) -> Welcome {
+    let greeting = table.take("greeting").and_then(|item| {
+        let text = item.filled()?;
+        let inside = text.replace("{hostname}", "");
+        let plain = text.len() <= MAX_GREETING && text.bytes().all(|octet| (b' '..=b'~').contains(&octet));
+        // `[` would begin a response code, `<` the timestamp of APOP; other braces are a mistyped name.
+        if !plain || inside.contains(['[', '<', '{', '}']) || text.starts_with(' ') {
+            item.error(
+                format!("this is no greeting: at most {MAX_GREETING} letters of ASCII without [ < {{ }}"),
+                "write greeting = \"{hostname} ready\"",
+            );
+            return None;
+        }
+        Some(text.to_owned())
+    });
+    let Some(item) = table.take("capabilities") else {
+        return Welcome { greeting: greeting.unwrap_or_default(), ..Welcome::default() };
+    };
+    let items = item.strings().unwrap_or_default();
+    for (item, text) in &items {
+        if text.is_empty() || !text.bytes().all(|octet| octet.is_ascii_graphic()) {
+            item.error(format!("`{text}` is no name of a capability"), "write \"SASL-IR\" or \"AUTH=PLAIN\"");
+        }
+    }
+    let capabilities = NameList::new(items.iter().map(|(_, text)| *text));
+    if protocol == Protocol::Pop3 && !capabilities.allows("USER") && !capabilities.allows("SASL") {
+        item.error("without USER and SASL nobody can log in", "add \"USER\" or \"SASL\"");
+    }
+    Welcome { greeting: greeting.unwrap_or_default(), capabilities }
 }
 
 /// `port`: the one that is redirected where none is written.

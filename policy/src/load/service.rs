@@ -8,7 +8,6 @@ use crate::model::{Control, LogSettings, Login, Quarantine, Resolver, Service};
 use crate::names::Language;
 use crate::read::{Item, Table};
 use crate::time::Zone;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -154,18 +153,38 @@ pub(super) fn log(document: &mut Document<'_>) -> LogSettings {
     log
 }
 
+/// Octets of `ok-text`: a line of POP3 has 512 (RFC 2449 section 4).
+const MAX_OK_TEXT: usize = 400;
+
 pub(super) fn login(document: &mut Document<'_>) -> Login {
     let mut login = Login {
         failure_limit: 5,
         bad_command_limit: 5,
         deadline: Duration::from_secs(60),
         failure_delay: Duration::from_secs(2),
+        disabled: false,
+        ok_text: String::new(),
     };
     let Some(mut table) = document.table("login") else { return login };
     login.failure_limit = count32(&mut table, "failure-limit", login.failure_limit, 1);
     login.bad_command_limit = count32(&mut table, "bad-command-limit", login.bad_command_limit, 1);
     login.deadline = table.duration("deadline", login.deadline, Duration::from_secs(1));
     login.failure_delay = table.duration("failure-delay", login.failure_delay, Duration::ZERO);
+    login.disabled = table.flag("login-disabled", false);
+    if let Some(item) = table.take("ok-text")
+        && let Some(text) = item.text()
+    {
+        let plain = text.bytes().all(|octet| (b' '..=b'~').contains(&octet));
+        // `[` would begin a response code.
+        if plain && text.len() <= MAX_OK_TEXT && !text.starts_with(['[', ' ']) {
+            text.clone_into(&mut login.ok_text);
+        } else {
+            item.error(
+                format!("this is no answer: at most {MAX_OK_TEXT} letters of ASCII that do not begin with ["),
+                "write ok-text = \"welcome\"",
+            );
+        }
+    }
     table.finish();
     login
 }

@@ -1,7 +1,9 @@
 //! Phase 1, the connection: where it comes in, and whether it may.
 use crate::conditions::Conditions;
+use crate::list::NameList;
 use crate::names::{Language, Protocol};
 use crate::tls::{ClientMode, Required};
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
 /// One `[[listener]]`.
@@ -22,6 +24,28 @@ pub struct Listener {
     pub client_tls: Option<u16>,
     /// `transparent`.
     pub transparent: Option<Transparent>,
+    /// `greeting`, `capabilities`.
+    pub welcome: Welcome,
+}
+
+/// What clients of a listener are told before they log in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// `greeting`, in place of the built-in one; empty: none is written.
+    pub greeting: String,
+    /// `capabilities`.
+    pub capabilities: NameList,
+}
+
+impl Welcome {
+    /// What stands for the name of the machine.
+    const HOSTNAME: &str = "{hostname}";
+
+    /// The same with the name of this machine filled in.
+    #[must_use]
+    pub fn on(&self, hostname: &str) -> Self {
+        Self { greeting: self.greeting.replace(Self::HOSTNAME, hostname), ..self.clone() }
+    }
 }
 
 /// `transparent = { method, ports, interfaces }`.

@@ -98,6 +98,10 @@ pub struct Login {
     pub deadline: Duration,
     /// `failure-delay` before a failed login is answered.
     pub failure_delay: Duration,
+    /// `login-disabled`.
+    pub disabled: bool,
+    /// `ok-text`; empty: the server's words.
+    pub ok_text: String,
 }
 
 /// `[resolver]`.

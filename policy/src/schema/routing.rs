@@ -17,15 +17,19 @@ const LOGIN: &[Entry] = &[
     ),
     now("deadline", Kind::Duration, "\"60s\"", "From the connection to a successful login; at least 1 s."),
     now("failure-delay", Kind::Duration, "\"2s\"", "Wait before a failed login is answered."),
-    later("login-disabled", YES_NO, "false", "No login at all.", REMOVE),
+    now(
+        "login-disabled",
+        YES_NO,
+        "false",
+        "No login at all: clients are told so before they send a password.",
+    ),
     later("throttle", Kind::Table("login.throttle"), "", "Failed logins in a time.", REMOVE),
     later("exempt", Kind::Hosts, "[]", "Clients that are not throttled.", REMOVE),
-    later(
+    now(
         "ok-text",
         Kind::Text,
         "\"\"",
         "What a successful login is answered with; empty: the server's words.",
-        REMOVE,
     ),
     later(
         "last-login-dir",

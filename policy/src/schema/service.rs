@@ -272,14 +272,18 @@ const LISTENER: &[Entry] = &[
         "Clients stand behind a balancer that sends a PROXY header.",
         REMOVE,
     ),
-    later(
+    now(
         "greeting",
         Kind::Text,
         "",
-        "The greeting of the late plan; `{hostname}` stands for the name.",
-        REMOVE,
+        "Our own greeting, where the client's name decides its server; `{hostname}` stands for the name of this machine.",
     ),
-    later("capabilities", TEXTS, "[]", "What is announced before the login, instead of the default.", REMOVE),
+    now(
+        "capabilities",
+        TEXTS,
+        "[]",
+        "What is announced before the login, of what there is: [\"IMAP4rev1\", \"AUTH=PLAIN\"]; what is not announced is refused. Empty: all.",
+    ),
 ];
 
 const TRANSPARENT: &[Entry] = &[

@@ -15,7 +15,11 @@ const SERVER: &str = "IMAP4rev1 IMAP4rev2 SASL-IR LITERAL+ ID ENABLE IDLE STARTT
 fn seen(list: &[&str], security: Security, logged_in: bool) -> String {
     let list = NameList::new(list.iter().copied());
     let words = SERVER.split_ascii_whitespace().map(str::as_bytes);
-    String::from_utf8(announce(words, Viewer { list: &list, security, logged_in })).expect("text")
+    String::from_utf8(announce(
+        words,
+        Viewer { welcome: &NameList::default(), list: &list, security, disabled: false, logged_in },
+    ))
+    .expect("text")
 }
 
 #[test]
@@ -60,9 +64,18 @@ fn rules_hide_with_and_without_value() {
 fn mechanisms_that_are_hidden_are_refused() {
     let all = NameList::new(["*"]);
     let few = NameList::new(["*", "!AUTH=PLAIN"]);
-    assert!(may_authenticate(b"plain", &all) && may_authenticate(b"XOAUTH2", &all));
-    assert!(!may_authenticate(b"SCRAM-SHA-1-PLUS", &all) && !may_authenticate(b"EXTERNAL", &all));
-    assert!(!may_authenticate(b"PLAIN", &few) && may_authenticate(b"LOGIN", &few));
+    let may = |mechanism: &[u8], list, welcome| {
+        may_authenticate(
+            mechanism,
+            Viewer { list, welcome, security: Security::Clear, disabled: false, logged_in: false },
+        )
+    };
+    assert!(may(b"plain", &all, &all) && may(b"XOAUTH2", &all, &all));
+    assert!(!may(b"SCRAM-SHA-1-PLUS", &all, &all) && !may(b"EXTERNAL", &all, &all));
+    // The rule's list and the listener's each hide.
+    for (list, welcome) in [(&few, &all), (&all, &few)] {
+        assert!(!may(b"PLAIN", list, welcome) && may(b"LOGIN", list, welcome));
+    }
     let permitted = CapabilitySet::permitted(&all);
     assert!(may_enable(b"utf8=accept", permitted) && may_enable(b"CONDSTORE", permitted));
     assert!(!may_enable(b"UIDONLY", permitted) && !may_enable(b"IDLE", permitted));

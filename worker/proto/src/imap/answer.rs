@@ -68,6 +68,7 @@ const fn word(answer: Answer) -> Word {
         | Answer::ServerCertificate
         | Answer::ServerNoTls
         | Answer::ServerTlsFailed
+        | Answer::LoginsDisabled
         | Answer::DeleteDeferred
         | Answer::DeleteReplaced
         | Answer::MailboxReplaced
@@ -86,6 +87,7 @@ const fn code(answer: Answer) -> &'static str {
         | Answer::ServerCertificate
         | Answer::ServerNoTls
         | Answer::ServerTlsFailed
+        | Answer::LoginsDisabled
         | Answer::DeleteDeferred => "[UNAVAILABLE] ",
         Answer::NotPermitted | Answer::DeleteReplaced | Answer::MailboxReplaced | Answer::DeleteUnknown => {
             "[CANNOT] "

@@ -161,6 +161,12 @@ impl CapabilitySet {
         self.0 & capability.bit() != 0
     }
 
+    /// What is in both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// One that is in this set and not in the other.
     pub fn beyond(self, other: Self) -> Option<Capability> {
         Capability::ALL.iter().copied().find(|known| self.contains(*known) && !other.contains(*known))
@@ -170,10 +176,14 @@ impl CapabilitySet {
 /// Who looks, and from where.
 #[derive(Clone, Copy, Debug)]
 pub struct Viewer<'r> {
-    /// `capabilities = […]`
+    /// `capabilities = […]` of the rule.
     pub list: &'r NameList,
+    /// `capabilities = […]` of the listener, before the login.
+    pub welcome: &'r NameList,
     /// TLS with the client.
     pub security: Security,
+    /// `login-disabled`.
+    pub disabled: bool,
     /// Whether the login is done.
     pub logged_in: bool,
 }
@@ -181,10 +191,10 @@ pub struct Viewer<'r> {
 /// `CAPABILITY …` as the viewer may see what the server announced. Nothing that the server does not have is added, except what
 /// concerns the connection between the client and us: STARTTLS and LOGINDISABLED.
 pub fn announce<'s>(server: impl Iterator<Item = &'s [u8]> + Clone, viewer: Viewer<'_>) -> Vec<u8> {
-    let permitted = CapabilitySet::permitted(viewer.list);
+    let permitted = viewer.permitted();
     let rev1 = server.clone().any(|word| word.eq_ignore_ascii_case(b"IMAP4rev1"));
     let rev2_whole = Capability::OF_REV2.iter().all(|part| permitted.contains(*part));
-    let shut = !viewer.logged_in && viewer.security == Security::Required;
+    let shut = !viewer.logged_in && (viewer.security == Security::Required || viewer.disabled);
     let mut line = b"CAPABILITY".to_vec();
     let mut add = |word: &[u8]| {
         let known = line.split(|byte| *byte == b' ').any(|there| there.eq_ignore_ascii_case(word));
@@ -195,7 +205,7 @@ pub fn announce<'s>(server: impl Iterator<Item = &'s [u8]> + Clone, viewer: View
     };
     for word in server {
         let Some(capability) = Capability::announced_by(word) else { continue };
-        if !permitted.contains(capability) || !word_passes(word, viewer.list) {
+        if !permitted.contains(capability) || !viewer.lets_pass(word) {
             continue;
         }
         let hidden = (capability == Capability::Auth && (viewer.logged_in || shut || !is_relayed(word)))
@@ -219,9 +229,20 @@ pub fn announce<'s>(server: impl Iterator<Item = &'s [u8]> + Clone, viewer: View
 }
 
 /// Whether a mechanism may be used: one that can be relayed, and that the rules do not hide.
-pub fn may_authenticate(mechanism: &[u8], list: &NameList) -> bool {
+pub fn may_authenticate(mechanism: &[u8], viewer: Viewer<'_>) -> bool {
     let word = [b"AUTH=", mechanism].concat();
-    is_relayed(&word) && word_passes(&word, list)
+    is_relayed(&word) && viewer.lets_pass(&word)
+}
+
+impl Viewer<'_> {
+    fn permitted(&self) -> CapabilitySet {
+        let permitted = CapabilitySet::permitted(self.list);
+        if self.logged_in { permitted } else { permitted.and(CapabilitySet::permitted(self.welcome)) }
+    }
+
+    fn lets_pass(&self, word: &[u8]) -> bool {
+        word_passes(word, self.list) && (self.logged_in || word_passes(word, self.welcome))
+    }
 }
 
 /// Whether ENABLE may name it (RFC 5161): what changes the syntax must be known here.

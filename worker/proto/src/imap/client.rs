@@ -168,6 +168,7 @@ impl Core {
                 | Purpose::Mark(_)
                 | Purpose::Ask { .. }
                 | Purpose::Inspect
+                | Purpose::Hops
                 | Purpose::Upload => {}
             }
         }
@@ -202,6 +203,7 @@ impl Core {
             self.refuse_command(Some(command.tag), command.verb.name().as_bytes(), why, out);
             return Ok(Decision::Nothing);
         }
+        self.heed_hops(&command.body)?;
         if self.late.is_some() && command.verb != Verb::StartTls {
             self.run_late(&command, out);
         } else {

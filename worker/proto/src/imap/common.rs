@@ -5,6 +5,7 @@ use super::response::Words;
 use super::verb::VerbSet;
 use super::write::Literals;
 use crate::machine::{Greeted, Security, Settings, Side};
+use policy::model::Welcome;
 use policy::names::Language;
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,6 +15,8 @@ use texts::Answer;
 #[derive(Debug)]
 pub(super) struct Common {
     pub(super) settings: Rc<Settings>,
+    /// What the client is told before it logged in.
+    pub(super) welcome: Rc<Welcome>,
     /// Whose greeting the client got.
     pub(super) greeted: Greeted,
     /// TLS with the client.
@@ -26,6 +29,10 @@ pub(super) struct Common {
     pub(super) capabilities: CapabilitySet,
     /// What the server takes without waiting, as far as it said.
     pub(super) literals: Literals,
+    /// It takes ID, as far as it said.
+    pub(super) server_takes_id: bool,
+    /// Proxies that may still follow, this one included.
+    pub(super) hops: u32,
     /// ENABLE UTF8=ACCEPT was agreed on (RFC 6855).
     pub(super) utf8: bool,
     /// Commands that were refused.
@@ -58,17 +65,31 @@ impl Common {
         self.settings = settings;
     }
 
+    /// Capabilities that may be used.
+    pub(super) fn usable(&self, logged_in: bool) -> CapabilitySet {
+        if logged_in {
+            self.capabilities
+        } else {
+            self.capabilities.and(CapabilitySet::permitted(&self.welcome.capabilities))
+        }
+    }
+
+    /// Who looks at capabilities.
+    pub(super) fn viewer(&self, logged_in: bool) -> Viewer<'_> {
+        let (list, welcome) = (&self.settings.rules.capabilities, &self.welcome.capabilities);
+        let disabled = self.settings.login.disabled;
+        Viewer { list, welcome, security: self.security, disabled, logged_in }
+    }
+
     /// `CAPABILITY …` of a server that is not known yet, as the client may see it.
     pub(super) fn announce_words(&self, words: &[&[u8]]) -> Vec<u8> {
-        let list = &self.settings.rules.capabilities;
-        announce(words.iter().copied(), Viewer { list, security: self.security, logged_in: false })
+        announce(words.iter().copied(), self.viewer(false))
     }
 
     /// `CAPABILITY …` as the client may see what the server announced.
     pub(super) fn announce(&self, words: Words<'_>, logged_in: bool) -> Vec<u8> {
-        let list = &self.settings.rules.capabilities;
         let words: Vec<&[u8]> = words.iter().collect();
-        announce(words.iter().copied(), Viewer { list, security: self.security, logged_in })
+        announce(words.iter().copied(), self.viewer(logged_in))
     }
 
     pub(super) fn max_time(&self) -> Option<Duration> {
@@ -100,6 +121,12 @@ impl Broken {
 
     pub(super) const fn client(what: &'static str) -> Self {
         Self { side: Side::Client, what, answer: Answer::MalformedArgument }
+    }
+
+    /// It is a proxy, and one of a circle.
+    pub(super) const fn circle() -> Self {
+        let what = "it came through too many proxies: they lead in a circle";
+        Self { side: Side::Client, what, answer: Answer::ServerUnreachable }
     }
 
     /// The client went over a bound, with what cannot be answered and passed over.

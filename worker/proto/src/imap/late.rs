@@ -17,7 +17,8 @@ use texts::Answer;
 /// Octets of a name; longer ones are nobody's.
 const MAX_USER: usize = 512;
 /// What is announced without knowing the server.
-const ANNOUNCED: [&[u8]; 6] = [b"IMAP4rev1", b"SASL-IR", b"LITERAL-", b"ID", b"AUTH=PLAIN", b"AUTH=LOGIN"];
+pub(super) const ANNOUNCED: [&[u8]; 6] =
+    [b"IMAP4rev1", b"SASL-IR", b"LITERAL-", b"ID", b"AUTH=PLAIN", b"AUTH=LOGIN"];
 
 /// Whose turn it is.
 #[derive(Debug, Default)]
@@ -151,7 +152,9 @@ impl Core {
     /// The server is there. What the one before said counts no more.
     pub(super) fn server_ready(&mut self, greeted: Greeted, out: &mut Output) {
         self.upstream.give_up();
+        self.outstanding.forget_hops();
         self.common.literals = super::write::Literals::default();
+        self.common.server_takes_id = false;
         match self.late.take().map(|late| *late) {
             Some(Late::Wanted { tag, login }) if greeted == Greeted::ByUs => self.log_in(&tag, login, out),
             Some(Late::Wanted { tag, login }) => {
@@ -180,6 +183,7 @@ impl Core {
 
     /// The login, in the form in which the client gave it.
     fn log_in(&mut self, tag: &[u8], login: Credentials, out: &mut Output) {
+        self.tell_hops(out);
         let user = login.user().to_vec();
         let (literals, utf8) = (self.common.literals, self.common.utf8);
         let (number, verb) = match &login {
@@ -256,6 +260,7 @@ impl Core {
         }
         let Some(late) = self.late.take().map(|late| *late) else { return false };
         self.upstream.give_up();
+        self.outstanding.forget_hops();
         let waiting = self.outstanding.alone().map(|sent| (sent.number, sent.tag.clone()));
         if let Some((number, tag)) = waiting {
             self.outstanding.take(number);

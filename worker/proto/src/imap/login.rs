@@ -3,6 +3,7 @@ use super::common::Broken;
 use super::core::{Core, Phase};
 use super::response::{Status, StatusKind};
 use crate::machine::{Close, Event, Output};
+use std::rc::Rc;
 use std::time::Duration;
 use texts::Answer;
 
@@ -19,7 +20,10 @@ impl Core {
             self.phase = Phase::After;
             self.late = None;
             out.events.push(Event::LoggedIn { user });
-            self.pass_status(Some(tag), status, out);
+            let settings = Rc::clone(&self.common.settings);
+            let own = settings.login.ok_text.as_bytes();
+            let text = if own.is_empty() { status.text } else { own };
+            self.pass_status(Some(tag), &Status { text, ..status.clone() }, out);
             return Ok(());
         }
         let words = self.status_octets(Some(tag), status);

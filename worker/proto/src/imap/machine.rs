@@ -5,6 +5,7 @@ use super::client::Refused;
 use super::common::{Broken, Common};
 use super::core::{BEFORE_LOGIN, Core, Decision, Phase, server_bounds};
 use super::frame::{FrameError, Framer, Step};
+use super::identity::HOPS;
 use super::marks::Marks;
 use super::outbox::Outbox;
 use super::outstanding::Outstanding;
@@ -13,6 +14,7 @@ use super::verb::VerbSet;
 use super::write::Literals;
 use crate::line::Inbox;
 use crate::machine::{Close, Event, Fault, Greeted, Input, Machine, Output, Security, Settings, Side};
+use policy::model::Welcome;
 use policy::names::Language;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -42,10 +44,13 @@ impl Imap {
             verbs: VerbSet::permitted(&settings.rules.commands),
             capabilities: CapabilitySet::permitted(&settings.rules.capabilities),
             settings,
+            welcome: Rc::default(),
             greeted,
             security,
             language,
             literals: Literals::default(),
+            server_takes_id: false,
+            hops: HOPS,
             utf8: false,
             strikes: 0,
             failures: 0,
@@ -95,6 +100,13 @@ impl Imap {
                 upgrading: None,
             },
         }
+    }
+
+    /// The same at a listener that has words of its own for clients who did not log in.
+    #[must_use]
+    pub fn welcoming(mut self, welcome: Rc<Welcome>) -> Self {
+        self.core.common.welcome = welcome;
+        self
     }
 
     fn input(&mut self, input: Input<'_>, out: &mut Output) -> Result<(), Broken> {

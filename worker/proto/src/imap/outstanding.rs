@@ -43,6 +43,8 @@ pub(super) enum Purpose {
     Mark(Box<str>),
     /// Ours: which of the mails that were served changed would this command remove?
     Ask { command: Zeroizing<Vec<u8>>, found: bool },
+    /// Ours: how many proxies may follow.
+    Hops,
     /// Ours: what do the mailboxes of this command hold?
     Inspect,
     /// APPEND, REPLACE.
@@ -84,7 +86,7 @@ impl Purpose {
             | Self::Ask { .. }
             | Self::Inspect
             | Self::Upload => true,
-            Self::Relay | Self::Fetch(_) | Self::Pull { .. } | Self::Mark(_) => false,
+            Self::Relay | Self::Fetch(_) | Self::Pull { .. } | Self::Mark(_) | Self::Hops => false,
         }
     }
 
@@ -101,7 +103,7 @@ impl Purpose {
 
     /// Whether the client sent it.
     pub(super) const fn is_clients(&self) -> bool {
-        !matches!(self, Self::Pull { .. } | Self::Mark(_) | Self::Ask { .. } | Self::Inspect)
+        !matches!(self, Self::Pull { .. } | Self::Mark(_) | Self::Ask { .. } | Self::Inspect | Self::Hops)
     }
 }
 
@@ -175,6 +177,7 @@ impl Outstanding {
             | Purpose::Mark(_)
             | Purpose::Ask { .. }
             | Purpose::Inspect
+            | Purpose::Hops
             | Purpose::Upload => None,
         })
     }
@@ -198,6 +201,7 @@ impl Outstanding {
             | Purpose::Mark(_)
             | Purpose::Ask { .. }
             | Purpose::Inspect
+            | Purpose::Hops
             | Purpose::Upload => None,
         })
     }
@@ -205,6 +209,16 @@ impl Outstanding {
     /// The client's tag of the command with this number.
     pub(super) fn tag(&self, number: u32) -> Option<&[u8]> {
         self.0.iter().find(|sent| sent.number == number).map(|sent| &*sent.tag)
+    }
+
+    /// Whether ID of ours is under way.
+    pub(super) fn tells_hops(&self) -> bool {
+        self.0.iter().any(|sent| matches!(sent.purpose, Purpose::Hops))
+    }
+
+    /// The server is gone that it was told.
+    pub(super) fn forget_hops(&mut self) {
+        self.0.retain(|sent| !matches!(sent.purpose, Purpose::Hops));
     }
 
     pub(super) fn is_logging_out(&self) -> bool {
@@ -255,6 +269,7 @@ impl Outstanding {
             | Purpose::Pull { .. }
             | Purpose::Mark(_)
             | Purpose::Inspect
+            | Purpose::Hops
             | Purpose::Upload => None,
         })
     }

@@ -80,10 +80,10 @@ impl Core {
     pub(super) fn objection(&self, command: &Command<'_>) -> Option<Answer> {
         let verb = command.verb;
         // What is hidden is refused too.
-        if !self.common.verbs.contains(verb) || command.uses().beyond(self.common.capabilities).is_some() {
+        let before = self.phase == Phase::Before;
+        if !self.common.verbs.contains(verb) || command.uses().beyond(self.common.usable(!before)).is_some() {
             return Some(Answer::NotPermitted);
         }
-        let before = self.phase == Phase::Before;
         match verb {
             Verb::Capability | Verb::Noop | Verb::Logout | Verb::Id => None,
             Verb::StartTls => match self.common.security {
@@ -92,13 +92,16 @@ impl Core {
                 Security::Offered | Security::Required => (!before).then_some(Answer::AlreadyLoggedIn),
             },
             Verb::Login | Verb::Authenticate if !before => Some(Answer::AlreadyLoggedIn),
+            Verb::Login | Verb::Authenticate if self.common.settings.login.disabled => {
+                Some(Answer::LoginsDisabled)
+            }
             Verb::Login | Verb::Authenticate if self.common.security == Security::Required => {
                 Some(Answer::TlsFirst)
             }
             Verb::Login => None,
             Verb::Authenticate => {
-                let list = &self.common.settings.rules.capabilities;
-                let hidden = matches!(&command.body, Body::Authenticate { mechanism, .. } if !may_authenticate(mechanism, list));
+                let viewer = self.common.viewer(false);
+                let hidden = matches!(&command.body, Body::Authenticate { mechanism, .. } if !may_authenticate(mechanism, viewer));
                 hidden.then_some(Answer::MechanismNotAvailable)
             }
             _of_mailboxes if before => Some(Answer::LogInFirst),

@@ -55,6 +55,9 @@ impl Core {
             }
             Guarded::Ask(question) => return self.ask(command, &question, out),
         }
+        if matches!(purpose, Purpose::Login { .. }) {
+            self.tell_hops(out);
+        }
         self.send(command, purpose, out);
     }
 

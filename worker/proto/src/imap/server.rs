@@ -4,6 +4,7 @@
 use super::common::Broken;
 use super::core::{Core, Phase};
 use super::frame::{Announced, Frame};
+use super::late::ANNOUNCED;
 use super::outstanding::{Idle, Pull, Purpose, Sent};
 use super::response::code::Code;
 use super::response::data::Kind;
@@ -19,7 +20,18 @@ impl Core {
     pub(super) fn greet(&self, out: &mut Output) {
         match self.common.greeted {
             Greeted::ByServer => {}
-            Greeted::ByUs | Greeted::BeforeServer => out.client.extend_from_slice(b"* OK IMAP4 ready\r\n"),
+            Greeted::ByUs | Greeted::BeforeServer => {
+                let own = self.common.welcome.greeting.as_str();
+                out.client.extend_from_slice(b"* OK ");
+                if self.common.greeted == Greeted::BeforeServer {
+                    // A proxy in front learns of ID by it, and tells its count.
+                    out.client.push(b'[');
+                    out.client.extend_from_slice(&self.common.announce_words(&ANNOUNCED));
+                    out.client.extend_from_slice(b"] ");
+                }
+                out.client.extend_from_slice(if own.is_empty() { "IMAP4 ready" } else { own }.as_bytes());
+                out.client.extend_from_slice(b"\r\n");
+            }
         }
     }
 
@@ -200,6 +212,7 @@ impl Core {
                 self.outbox.push_end(tag, words, job);
                 return Ok(());
             }
+            Purpose::Hops => return Ok(()),
             Purpose::Inspect => {
                 self.inspected(status.kind, out);
                 return Ok(());
@@ -254,6 +267,7 @@ impl Core {
                 });
                 return Ok(());
             }
+            Data::Other(value) if value.kind() == Kind::Id && self.outstanding.tells_hops() => return Ok(()),
             Data::Other(value) if value.kind() == Kind::Id && self.outstanding.brings(Kind::Id) => {}
             _any if self.phase == Phase::Before => return Err(Broken::server("data before the login")),
             Data::Enabled(words) => {
@@ -348,6 +362,7 @@ impl Core {
 
     /// What the server takes.
     pub(super) fn note_capabilities(&mut self, words: Words<'_>) {
+        self.common.server_takes_id = words.contains("ID");
         self.common.literals = if words.contains("LITERAL+") {
             Literals::Plus
         } else if words.contains("LITERAL-") || words.contains("IMAP4rev2") {

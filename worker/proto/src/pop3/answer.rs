@@ -30,6 +30,7 @@ const fn code(answer: Answer) -> &'static [u8] {
         | Answer::ServerCertificate
         | Answer::ServerNoTls
         | Answer::ServerTlsFailed
+        | Answer::LoginsDisabled
         | Answer::DeleteDeferred => b"[SYS/TEMP] ",
         // RFC 3206 section 4.
         Answer::LoginFailed => b"[AUTH] ",

@@ -291,6 +291,7 @@ impl Authorization {
 
     fn logged_in(mut self, reply: Reply<'_>, common: &Common, out: &mut Output) -> State {
         out.events.push(Event::LoggedIn { user: std::mem::take(&mut self.user) });
+        let reply = common.welcoming(reply);
         if common.settings.rules.download.scan {
             let mut held = Vec::new();
             reply.write(common.utf8, &mut held);

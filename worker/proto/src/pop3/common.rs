@@ -2,8 +2,10 @@
 use super::answer::say;
 use super::command::{Verb, VerbSet};
 use super::listing;
-use crate::capability::CapabilitySet;
+use super::reply::Reply;
+use crate::capability::{Capability, CapabilitySet};
 use crate::machine::{Greeted, Security, Settings, Side};
+use policy::model::Welcome;
 use policy::names::Language;
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,6 +21,8 @@ pub(super) struct Common {
     pub(super) security: Security,
     /// Of our own answers.
     pub(super) language: Language,
+    /// What the client is told before it logged in; taken when it did.
+    pub(super) welcome: Option<Rc<Welcome>>,
     /// Commands that may be sent on.
     pub(super) verbs: VerbSet,
     /// Capabilities that may be announced.
@@ -43,13 +47,21 @@ pub(super) struct Common {
     pub(super) active: Duration,
 }
 
-/// The commands and capabilities that agree with each other under these rules.
-pub(super) fn permitted(settings: &Settings, greeted: Greeted) -> (VerbSet, CapabilitySet) {
+/// The commands and capabilities that agree with each other under these rules. `welcome`: before the login.
+pub(super) fn permitted(
+    settings: &Settings,
+    greeted: Greeted,
+    welcome: Option<&Welcome>,
+) -> (VerbSet, CapabilitySet) {
     let mut verbs = VerbSet::permitted(&settings.rules.commands);
     if greeted != Greeted::ByServer {
         verbs.remove(Verb::Apop);
     }
     let mut capabilities = CapabilitySet::permitted(&settings.rules.capabilities);
+    let hidden = |capability: &Capability| {
+        welcome.is_some_and(|welcome| !welcome.capabilities.allows(capability.name()))
+    };
+    Capability::ALL.into_iter().filter(hidden).for_each(|hidden| capabilities.remove(hidden));
     listing::agree(&mut capabilities, &mut verbs);
     (verbs, capabilities)
 }
@@ -60,11 +72,32 @@ impl Common {
         say(answer, self.language, self.utf8, out);
     }
 
+    /// Whether nobody may log in: not at all, or not before TLS.
+    pub(super) fn is_shut(&self) -> bool {
+        self.security == Security::Required || self.settings.login.disabled
+    }
+
+    /// A successful login's answer, in the words of `ok-text` where it has some.
+    pub(super) fn welcoming<'r>(&'r self, reply: Reply<'r>) -> Reply<'r> {
+        let own = self.settings.login.ok_text.as_bytes();
+        if own.is_empty() { reply } else { Reply { text: own, ..reply } }
+    }
+
     /// Other rules apply from here on; what the session did and was told stays.
     pub(super) fn take_settings(&mut self, settings: Rc<Settings>, language: Language) {
         self.language = language;
-        (self.verbs, self.capabilities) = permitted(&settings, self.greeted);
         self.settings = settings;
+        self.look();
+    }
+
+    /// What is said before the login counts, or no more.
+    pub(super) fn welcome(&mut self, welcome: Option<Rc<Welcome>>) {
+        self.welcome = welcome;
+        self.look();
+    }
+
+    fn look(&mut self) {
+        (self.verbs, self.capabilities) = permitted(&self.settings, self.greeted, self.welcome.as_deref());
     }
 
     pub(super) fn max_time(&self) -> Option<Duration> {

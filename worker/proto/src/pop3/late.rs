@@ -9,7 +9,7 @@ use super::state::{Expects, State, end};
 use super::transaction::Transaction;
 use crate::capability::{Capability, Mechanism};
 use crate::credentials::{Credentials, Password};
-use crate::machine::{Changed, Close, Event, Greeted, Output, Security};
+use crate::machine::{Changed, Close, Event, Greeted, Output};
 use crate::quirks;
 use std::time::Duration;
 use texts::Answer;
@@ -391,6 +391,7 @@ impl Late {
 
     fn logged_in(mut self, reply: Reply<'_>, common: &Common, out: &mut Output) -> State {
         out.events.push(Event::LoggedIn { user: std::mem::take(&mut self.user) });
+        let reply = common.welcoming(reply);
         if common.settings.rules.download.scan {
             let mut held = Vec::new();
             reply.write(common.utf8, &mut held);
@@ -421,7 +422,7 @@ fn capabilities(common: &Common, out: &mut Vec<u8>) {
     for capability in ANNOUNCED.into_iter().filter(|capability| common.capabilities.contains(*capability)) {
         line(&[capability.name().as_bytes()]);
     }
-    if common.security != Security::Required {
+    if !common.is_shut() {
         if common.capabilities.contains(Capability::User) {
             line(&[Capability::User.name().as_bytes()]);
         }

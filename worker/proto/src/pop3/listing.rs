@@ -4,7 +4,6 @@ use super::common::Common;
 use super::maildrop::Maildrop;
 use super::reply::printable;
 use crate::capability::{Capability, CapabilitySet, Mechanism};
-use crate::machine::Security;
 use crate::quirks;
 
 /// Which list, and what has been gathered from it.
@@ -156,8 +155,7 @@ fn capability(line: &[u8], seen: &mut CapabilitySet, common: &Common, out: &mut 
     let Some(capability) = words.next().and_then(Capability::named) else { return };
     let arguments = words.next();
     seen.insert(capability);
-    let before_tls =
-        matches!(capability, Capability::User | Capability::Sasl) && common.security == Security::Required;
+    let before_tls = matches!(capability, Capability::User | Capability::Sasl) && common.is_shut();
     if !common.capabilities.contains(capability) || before_tls {
         return;
     }

@@ -30,6 +30,7 @@ use command::{Command, Refusal, Verb};
 use common::{Broken, Common};
 use greeting::Greeting;
 use late::Late;
+use policy::model::Welcome;
 use policy::names::Language;
 use state::{Expects, State, end};
 use std::rc::Rc;
@@ -77,13 +78,14 @@ impl Pop3 {
         security: Security,
         now: Duration,
     ) -> Self {
-        let (verbs, capabilities) = common::permitted(&settings, greeted);
+        let (verbs, capabilities) = common::permitted(&settings, greeted, None);
         Self {
             common: Common {
                 settings,
                 language,
                 greeted,
                 security,
+                welcome: None,
                 verbs,
                 capabilities,
                 offered: None,
@@ -108,6 +110,13 @@ impl Pop3 {
             server_held: false,
             upgrading: false,
         }
+    }
+
+    /// The same at a listener that has words of its own for clients who did not log in.
+    #[must_use]
+    pub fn welcoming(mut self, welcome: Rc<Welcome>) -> Self {
+        self.common.welcome(Some(welcome));
+        self
     }
 
     fn input(&mut self, input: Input<'_>, out: &mut Output) -> Result<(), Broken> {
@@ -146,7 +155,10 @@ impl Pop3 {
     /// Our own greeting, in place of one that came in clear text or is still to come. It has no timestamp: APOP needs the server's.
     fn greet(&self, out: &mut Output) {
         if self.common.greeted != Greeted::ByServer {
-            out.client.extend_from_slice(b"+OK ready\r\n");
+            let own = self.common.welcome.as_ref().map(|welcome| welcome.greeting.as_str());
+            out.client.extend_from_slice(b"+OK ");
+            out.client.extend_from_slice(own.filter(|own| !own.is_empty()).unwrap_or("ready").as_bytes());
+            out.client.extend_from_slice(b"\r\n");
         }
     }
 
@@ -154,7 +166,15 @@ impl Pop3 {
     fn step(&mut self, next: impl FnOnce(State, &mut Common) -> Result<State, Broken>) -> Result<(), Broken> {
         let state = std::mem::replace(&mut self.state, State::Ended);
         self.state = next(state, &mut self.common)?;
+        self.moved();
         Ok(())
+    }
+
+    /// Behind the login everything may be seen that the rules permit.
+    fn moved(&mut self) {
+        if self.common.welcome.is_some() && !self.state.is_before_login() {
+            self.common.welcome(None);
+        }
     }
 
     fn bytes(&mut self, side: Side, bytes: &[u8], out: &mut Output) -> Result<(), Broken> {
@@ -306,6 +326,10 @@ impl Pop3 {
         if let Some(why) = self.common.security.objection(verb) {
             return self.refuse(&refusal(why), out);
         }
+        let logs_in = matches!(verb, Verb::User | Verb::Pass | Verb::Apop | Verb::Auth);
+        if logs_in && self.state.is_before_login() && self.common.settings.login.disabled {
+            return self.refuse(&refusal(Answer::LoginsDisabled), out);
+        }
         if !self.common.verbs.contains(verb) {
             return self.refuse(&refusal(Answer::NotPermitted), out);
         }
@@ -325,6 +349,7 @@ impl Pop3 {
     fn infallible(&mut self, next: impl FnOnce(State, &mut Common) -> State) -> bool {
         let state = std::mem::replace(&mut self.state, State::Ended);
         self.state = next(state, &mut self.common);
+        self.moved();
         true
     }
 

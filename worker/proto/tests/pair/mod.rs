@@ -10,7 +10,7 @@
 use mime::part_map::PartMap;
 use mime::recogniser::Limits;
 use policy::list::NameList;
-use policy::model::{ImapRules, Login, Scanning, SessionRules};
+use policy::model::{ImapRules, Login, Scanning, SessionRules, Welcome};
 use policy::names::Language;
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Debug;
@@ -27,17 +27,24 @@ use worker_proto::pop3::Pop3;
 /// A machine that can be started.
 pub(crate) trait Start: Machine + Debug {
     fn start(settings: Rc<Settings>, language: Language, greeted: Greeted, security: Security) -> Self;
+    fn welcoming(self, welcome: Rc<Welcome>) -> Self;
 }
 
 impl Start for Pop3 {
     fn start(settings: Rc<Settings>, language: Language, greeted: Greeted, security: Security) -> Self {
         Self::new(settings, language, greeted, security, Duration::ZERO)
     }
+    fn welcoming(self, welcome: Rc<Welcome>) -> Self {
+        self.welcoming(welcome)
+    }
 }
 
 impl Start for Imap {
     fn start(settings: Rc<Settings>, language: Language, greeted: Greeted, security: Security) -> Self {
         Self::new(settings, language, greeted, security, Duration::ZERO)
+    }
+    fn welcoming(self, welcome: Rc<Welcome>) -> Self {
+        self.welcoming(welcome)
     }
 }
 
@@ -182,6 +189,8 @@ pub(crate) fn settings() -> Settings {
             bad_command_limit: 5,
             deadline: Duration::from_secs(60),
             failure_delay: Duration::from_secs(2),
+            disabled: false,
+            ok_text: String::new(),
         },
         refuse_delete: true,
         copy_cache: 1 << 20,
@@ -202,8 +211,21 @@ impl<M: Start> Peers<M> {
         security: Security,
         cut: Cut,
     ) -> Self {
+        Self::welcomed(settings, language, greeted, security, cut, Welcome::default())
+    }
+
+    /// The same at a listener with words of its own.
+    pub(crate) fn welcomed(
+        settings: Settings,
+        language: Language,
+        greeted: Greeted,
+        security: Security,
+        cut: Cut,
+        welcome: Welcome,
+    ) -> Self {
+        let machine = M::start(Rc::new(settings), language, greeted, security);
         let mut pair = Self {
-            machine: Some(M::start(Rc::new(settings), language, greeted, security)),
+            machine: Some(machine.welcoming(Rc::new(welcome))),
             out: Output::default(),
             now: Duration::ZERO,
             cut,

@@ -11,6 +11,7 @@
 //! @language l of our own answers, where it is not `en`
 //! @security s  TLS with the client: offered, required, secured       @greeted us   the server greeted before its TLS
 //! @greeted late the client's name decides the server: `@server greets|greeted` connects it, `@no-server denied|unreachable`
+//! @welcome t  …and is greeted by the listener's words    @announce a b  of which capabilities the client is told before it logs in
 //! @secured    the client shook hands, after the event StartTls
 //! @set k v    settings, before anything is sent       @verdict clean|changed …|deny …|defer …   of the next mail
 //! @changed u n  the index holds UIDL u with length n   @learn u n  …and learns of it later
@@ -34,7 +35,7 @@
 )]
 use crate::pair::{Cut, Judgement, Peers, Record, Start, settings, unescape};
 use policy::list::NameList;
-use policy::model::ClientId;
+use policy::model::{ClientId, Welcome};
 use policy::names::Language;
 use std::time::Duration;
 use texts::Answer;
@@ -90,7 +91,11 @@ fn replay<M: Start>(text: &str, cut: Cut) -> Record {
             set(&mut reloaded, setting);
         }
     }
-    let mut pair = Peers::<M>::secured_as(conf, language, greeted, security, cut);
+    let find = |directive| lines.iter().find_map(|(_, line)| line.strip_prefix(directive));
+    let announced = find("@announce ").map_or_else(NameList::default, |list| NameList::new(list.split(' ')));
+    let greeting = find("@welcome ").unwrap_or_default().to_owned();
+    let welcome = Welcome { greeting, capabilities: announced };
+    let mut pair = Peers::<M>::welcomed(conf, language, greeted, security, cut, welcome);
     let mut seen = Seen::default();
     let mut at = 0;
     while at < lines.len() {
@@ -165,7 +170,7 @@ fn check(line: usize, who: &str, expected: &[u8], got: &[u8], record: &Record) {
 fn other<M: Start>(number: usize, line: &str, conf: &mut Settings, pair: &mut Peers<M>, seen: &mut Seen) {
     let (word, argument) = line.split_once(' ').unwrap_or((line, ""));
     match word {
-        "@language" | "@security" | "@greeted" | "@set" => {}
+        "@language" | "@security" | "@greeted" | "@welcome" | "@announce" | "@set" => {}
         "@secured" => pair.secured(),
         "@server" => pair.connect(match argument {
             "greets" => Greeted::ByServer,
@@ -277,6 +282,8 @@ fn set(conf: &mut Settings, setting: &str) {
         "imap-idle-timeout" => conf.rules.imap.idle_timeout = seconds(),
         "idle-heartbeat" => conf.rules.imap.idle_heartbeat = seconds(),
         "keywords" => conf.keywords = value.split(' ').map(str::to_owned).collect(),
+        "login-disabled" => conf.login.disabled = value == "on",
+        "ok-text" => conf.login.ok_text = value.to_owned(),
         "strict" => conf.rules.strict = value == "on",
         "strict-limit" => conf.rules.strict_limit = value.parse().unwrap(),
         "content-search" => conf.rules.imap.refuse_content_search = value == "refuse",
