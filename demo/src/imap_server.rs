@@ -1,7 +1,8 @@
-//! The sample mailbox by IMAP, to read only, and a second one, `Sent`, which takes uploads. It speaks as much of RFC 3501 as
+//! The sample mailbox by IMAP, and a second one, `Sent`, which takes uploads; flags last as long as the session. It speaks as much of RFC 3501 as
 //! Mailward asks of a server with `metadata = "strict"`: envelopes, structures, parts and slices come out of scanned copies
 //! there and are asked of no server.
 use crate::server::{PASSWORD, USER};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,6 +58,8 @@ struct Session<'a> {
     mailboxes: &'a Mailboxes,
     authenticated: bool,
     open: Option<Arc<Vec<Vec<u8>>>>,
+    /// By number.
+    flags: BTreeMap<usize, BTreeSet<String>>,
 }
 
 impl<'a> Session<'a> {
@@ -64,7 +67,7 @@ impl<'a> Session<'a> {
         client.set_nodelay(true)?;
         let reader = BufReader::new(client.try_clone()?);
         let writer = BufWriter::with_capacity(64 * 1024, client);
-        Ok(Self { reader, writer, mailboxes, authenticated: false, open: None })
+        Ok(Self { reader, writer, mailboxes, authenticated: false, open: None, flags: BTreeMap::new() })
     }
 
     fn serve(mut self) -> io::Result<()> {
@@ -103,14 +106,15 @@ impl<'a> Session<'a> {
             ("LIST" | "LSUB", true) => self.list(verb, words(arguments).nth(1).unwrap_or_default())?,
             ("SELECT" | "EXAMINE", true) => {
                 self.open = self.mailboxes.open(&name);
+                self.flags.clear();
                 let Some(open) = &self.open else { return Ok("NO no such mailbox") };
                 let count = open.len();
                 self.say(&format!(
-                    "* FLAGS (\\Seen)\r\n* {count} EXISTS\r\n* 0 RECENT\r\n* OK [UIDVALIDITY 1] always\r\n\
+                    "* FLAGS (\\Seen \\Flagged \\Answered \\Deleted)\r\n* {count} EXISTS\r\n* 0 RECENT\r\n* OK [UIDVALIDITY 1] always\r\n\
                      * OK [UIDNEXT {}] next\r\n* OK [PERMANENTFLAGS ()] none",
                     count + 1
                 ))?;
-                return Ok("OK [READ-ONLY] open");
+                return Ok(if verb == "SELECT" { "OK [READ-WRITE] open" } else { "OK [READ-ONLY] open" });
             }
             ("STATUS", true) => {
                 let Some(mails) = self.mailboxes.open(&name) else { return Ok("NO no such mailbox") };
@@ -128,13 +132,13 @@ impl<'a> Session<'a> {
                 match verb.to_ascii_uppercase().as_str() {
                     "FETCH" => return self.fetch(arguments, true),
                     "SEARCH" => return self.search(arguments),
-                    "STORE" | "COPY" => return Ok("NO [READ-ONLY] the sample mailbox does not change"),
+                    "STORE" => return self.store(arguments, true),
+                    "COPY" => return Ok("NO [CANNOT] the sample mailbox does not change"),
                     _ => return Ok("BAD unknown command"),
                 }
             }
-            ("STORE" | "COPY" | "EXPUNGE", true) => {
-                return Ok("NO [READ-ONLY] the sample mailbox does not change");
-            }
+            ("STORE", true) => return self.store(arguments, false),
+            ("COPY" | "EXPUNGE", true) => return Ok("NO [CANNOT] the sample mailbox does not change"),
             _ => return Ok("BAD unknown command"),
         }
         Ok("OK done")
@@ -183,7 +187,7 @@ impl<'a> Session<'a> {
                 self.writer.write_all(if index > 0 { b" " } else { b"" })?;
                 match *item {
                     "UID" => write!(self.writer, "UID {number}")?,
-                    "FLAGS" => self.writer.write_all(b"FLAGS ()")?,
+                    "FLAGS" => write!(self.writer, "FLAGS ({})", joined(self.flags.get(&number)))?,
                     "INTERNALDATE" => {
                         self.writer.write_all(b"INTERNALDATE \"06-Nov-2026 12:00:00 +0000\"")?;
                     }
@@ -196,6 +200,31 @@ impl<'a> Session<'a> {
                 }
             }
             self.say(")")?;
+        }
+        Ok("OK done")
+    }
+
+    fn store(&mut self, arguments: &str, by_uid: bool) -> io::Result<&'static str> {
+        let count = self.open.as_ref().map_or(0, |open| open.len());
+        let mut words = arguments.splitn(3, ' ');
+        let (Some(set), Some(how), Some(flags)) = (words.next(), words.next(), words.next()) else {
+            return Ok("BAD what?");
+        };
+        let how = how.to_ascii_uppercase();
+        let given = flags.trim_matches(['(', ')']).split_whitespace().map(str::to_owned);
+        let given: BTreeSet<String> = given.collect();
+        for number in (1..=count).filter(|number| contains(set, *number, count)) {
+            let flags = self.flags.entry(number).or_default();
+            match how.chars().next() {
+                Some('+') => flags.extend(given.iter().cloned()),
+                Some('-') => flags.retain(|flag| !given.contains(flag)),
+                _ => flags.clone_from(&given),
+            }
+            if !how.ends_with(".SILENT") {
+                let flags = joined(self.flags.get(&number));
+                let uid = if by_uid { format!("UID {number} ") } else { String::new() };
+                self.say(&format!("* {number} FETCH ({uid}FLAGS ({flags}))"))?;
+            }
         }
         Ok("OK done")
     }
@@ -215,6 +244,10 @@ impl<'a> Session<'a> {
         self.mailboxes.sent.lock().unwrap_or_else(PoisonError::into_inner).push(mail);
         Ok("OK kept")
     }
+}
+
+fn joined(flags: Option<&BTreeSet<String>>) -> String {
+    flags.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
 /// Atoms, and quoted strings without what is escaped in them.
