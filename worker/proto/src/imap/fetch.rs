@@ -46,6 +46,8 @@ pub(super) struct Job {
     pub(super) deferred: Cell<u32>,
     /// An item that could not be answered at all (RFC 3516 section 4.3).
     pub(super) failed: Cell<Option<&'static str>>,
+    /// UIDs of the mails whose content came for it, as ranges in order.
+    given: RefCell<Vec<(u32, u32)>>,
     /// Mails that are served changed and whose metadata was left out: their copies are still to come.
     pub(super) pulls: RefCell<Vec<u32>>,
 }
@@ -67,6 +69,7 @@ impl Job {
             answered: Cell::new(0),
             deferred: Cell::new(0),
             failed: Cell::new(None),
+            given: RefCell::default(),
             pulls: RefCell::default(),
         }
     }
@@ -108,6 +111,26 @@ impl Job {
     pub(super) fn may_mean(&self, number: u32, uid: u32) -> bool {
         let wanted = if self.by_uid { uid } else { number };
         self.set.is_saved_result() || self.set.contains(wanted, wanted)
+    }
+
+    /// Whether this mail's content came for it.
+    pub(super) fn was_given(&self, uid: u32) -> bool {
+        let given = self.given.borrow();
+        let behind = given.partition_point(|(first, _)| *first <= uid);
+        behind.checked_sub(1).and_then(|at| given.get(at)).is_some_and(|(_, last)| uid <= *last)
+    }
+
+    /// This mail's content came for it.
+    pub(super) fn give(&self, uid: u32) {
+        if self.was_given(uid) {
+            return;
+        }
+        let mut given = self.given.borrow_mut();
+        let behind = given.partition_point(|(first, _)| *first <= uid);
+        match behind.checked_sub(1).and_then(|at| given.get_mut(at)) {
+            Some((_, last)) if last.checked_add(1) == Some(uid) => *last = uid,
+            Some(_) | None => given.insert(behind, (uid, uid)),
+        }
     }
 
     /// Whether the client asked for what a response brings.

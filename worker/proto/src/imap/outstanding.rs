@@ -158,9 +158,13 @@ impl Outstanding {
         self.pulling().next().is_some()
     }
 
-    /// The FETCH that asked for the content of this message: the oldest, if several did. Servers may answer out of order.
+    /// The FETCH for which this message's content came: the oldest that asked for it and did not get it yet. Servers may answer out
+    /// of order, and dovecot ends commands that come at once only when it has answered all of them.
     pub(super) fn pulled(&self, number: u32, uid: u32) -> Option<&Rc<Job>> {
-        self.pulling().find(|job| job.may_mean(number, uid))
+        let meant = || self.pulling().filter(|job| job.may_mean(number, uid));
+        let job = meant().find(|job| !job.was_given(uid)).or_else(|| meant().next())?;
+        job.give(uid);
+        Some(job)
     }
 
     fn pulling(&self) -> impl Iterator<Item = &Rc<Job>> {

@@ -216,7 +216,8 @@ impl Core {
         } else {
             None
         };
-        let cached = uid.and_then(|uid| {
+        // What came with content is no answer to who has a copy.
+        let cached = uid.filter(|_| pulled.is_none()).and_then(|uid| {
             let job = self
                 .outstanding
                 .fetches()
@@ -276,7 +277,7 @@ impl Core {
             sets_seen,
             outcome: Outcome::Waiting,
         };
-        if let Some((_, (_, copy, _))) = cached.filter(|_| spool.is_none()) {
+        if let Some((_, (_, copy, _))) = cached {
             pending.outcome = Outcome::Ready(copy);
         }
         if let Some(spool) = spool {
