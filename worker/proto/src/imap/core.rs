@@ -202,12 +202,16 @@ impl Core {
             }
         }
         let mut outbox = std::mem::take(&mut self.outbox);
+        outbox.set_marking(self.is_marking());
+        let may_mark = self.may_mark();
         let (marks, octets) = (&mut self.marks, &mut self.mail_octets);
         let drained = outbox.drain(&self.common, out, |pending| {
-            if pending.marks_seen() {
+            let marks_seen = pending.marks_seen();
+            if marks_seen {
                 marks.add(SEEN, pending.uid);
             }
             *octets = octets.saturating_sub(pending.octets);
+            marks_seen && may_mark
         });
         self.outbox = outbox;
         if let Err(fault) = drained {

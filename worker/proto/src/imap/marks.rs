@@ -46,10 +46,19 @@ impl Core {
         marked
     }
 
-    /// Sets what is to be set, where it cannot be taken for something else: not within IDLE, an upload, or the opening of another
-    /// mailbox.
+    /// Whether a flag can be set now and not be taken for something else: not within IDLE, an upload, or the opening of another mailbox.
+    pub(super) fn may_mark(&self) -> bool {
+        !(self.upstream.is_waiting() || self.sending.is_some() || self.outstanding.has_alone())
+    }
+
+    /// Whether one is being set, or is about to be.
+    pub(super) fn is_marking(&self) -> bool {
+        self.outstanding.is_marking() || (!self.marks.0.is_empty() && self.may_mark())
+    }
+
+    /// Sets what is to be set.
     pub(super) fn set_marks(&mut self, out: &mut Output) {
-        if self.upstream.is_waiting() || self.sending.is_some() || self.outstanding.has_alone() {
+        if !self.may_mark() {
             return;
         }
         for (flags, uids) in std::mem::take(&mut self.marks).0 {

@@ -17,6 +17,8 @@ pub(super) struct Outbox {
     /// Octets in `Entry::Octets`.
     octets: usize,
     serving: Option<Box<Serving>>,
+    /// A flag of ours is being set: the ends of FETCHes wait for it.
+    marking: bool,
 }
 
 #[derive(Debug)]
@@ -47,7 +49,8 @@ impl Outbox {
         self.serving.is_some()
             || match self.queue.front() {
                 Some(Entry::Pending(pending)) => pending.is_ready(),
-                Some(Entry::Octets(_) | Entry::End { .. }) => true,
+                Some(Entry::End { .. }) => !self.marking,
+                Some(Entry::Octets(_)) => true,
                 None => false,
             }
     }
@@ -60,6 +63,20 @@ impl Outbox {
     /// Whether an answer is cut in its middle.
     pub(super) const fn is_in_answer(&self) -> bool {
         self.serving.is_some()
+    }
+
+    /// Whether a flag of ours is being set. The server may tell of expunged messages meanwhile; the client must hear of them before it
+    /// believes that no command is in progress and names messages by numbers that have become those of others.
+    pub(super) const fn set_marking(&mut self, marking: bool) {
+        self.marking = marking;
+    }
+
+    /// What the server tells of the mailbox: as [`Outbox::say`], but in front of the end of a FETCH that waits for a flag.
+    pub(super) fn tell(&mut self, out: &mut Output, write: impl FnOnce(&mut Vec<u8>)) {
+        let waits = self.marking && matches!(self.queue.back(), Some(Entry::End { .. }));
+        let end = if waits { self.queue.pop_back() } else { None };
+        self.say(out, write);
+        self.queue.extend(end);
     }
 
     /// Where whole lines are to be written, in their order.
@@ -100,12 +117,13 @@ impl Outbox {
         self.queue.iter().filter(|entry| matches!(entry, Entry::Pending(_))).count()
     }
 
-    /// Says what can be said, up to about a piece. `done` hears of every answer before it is begun.
+    /// Says what can be said, up to about a piece. `begins` hears of every answer before it is begun, and says whether that leads to a
+    /// flag of ours.
     pub(super) fn drain(
         &mut self,
         common: &Common,
         out: &mut Output,
-        mut begins: impl FnMut(&Pending),
+        mut begins: impl FnMut(&Pending) -> bool,
     ) -> Result<(), CopyFault> {
         while out.client.len() < PIECE {
             if let Some(serving) = &mut self.serving {
@@ -116,6 +134,7 @@ impl Outbox {
             }
             match self.queue.front() {
                 Some(Entry::Pending(pending)) if !pending.is_ready() => return Ok(()),
+                Some(Entry::End { .. }) if self.marking => return Ok(()),
                 Some(_) => {}
                 None => {
                     self.queue = VecDeque::new();
@@ -128,7 +147,7 @@ impl Outbox {
                     out.client.extend_from_slice(&octets);
                 }
                 Some(Entry::Pending(pending)) => {
-                    begins(&pending);
+                    self.marking |= begins(&pending);
                     self.serving = pending.begin(common, &mut out.client).map(Box::new);
                 }
                 Some(Entry::End { tag, words, job }) => end(&tag, &words, &job, common, &mut out.client),

@@ -153,6 +153,11 @@ impl Outstanding {
         self.0.iter().any(|sent| sent.purpose.is_alone())
     }
 
+    /// Whether a flag of ours is being set.
+    pub(super) fn is_marking(&self) -> bool {
+        self.0.iter().any(|sent| matches!(sent.purpose, Purpose::Mark(_)))
+    }
+
     /// Whether content comes from the server now.
     pub(super) fn pulls(&self) -> bool {
         self.pulling().next().is_some()

@@ -131,7 +131,7 @@ impl Core {
         let mut items = state.map_or_else(|| fetch.items(), |(at, _)| fetch.items_from(at));
         let mut first = state.is_none_or(|(_, first)| first);
         let mut wrong = None;
-        self.outbox.say(out, |octets| {
+        self.outbox.tell(out, |octets| {
             let mut writer = Writer::to_client(octets, utf8);
             if state.is_none() {
                 writer.word("* ");
@@ -166,7 +166,7 @@ impl Core {
                 spool.write(piece, limits.max_mail, limits.mail_line_len, &mut out.spool);
             }
             Some(Receiving::Passing { .. }) => {
-                self.outbox.say(out, |octets| octets.extend_from_slice(piece));
+                self.outbox.tell(out, |octets| octets.extend_from_slice(piece));
             }
             None => {}
         }
@@ -178,7 +178,7 @@ impl Core {
             Some(Receiving::Passing { at, first }) => {
                 self.pass_items(fetch, Some((at, first)), out)?;
                 self.receiving = None;
-                self.outbox.say(out, |octets| octets.extend_from_slice(b")\r\n"));
+                self.outbox.tell(out, |octets| octets.extend_from_slice(b")\r\n"));
                 Ok(())
             }
             Some(Receiving::Mail(spool)) => self.mail_fetched(fetch, Some(spool), out),
@@ -189,7 +189,7 @@ impl Core {
                 }
                 self.pass_items(fetch, None, out)?;
                 self.receiving = None;
-                self.outbox.say(out, |octets| octets.extend_from_slice(b")\r\n"));
+                self.outbox.tell(out, |octets| octets.extend_from_slice(b")\r\n"));
                 Ok(())
             }
         }
@@ -252,7 +252,7 @@ impl Core {
         let Some(job) = job else {
             if !meta.is_empty() {
                 let number = fetch.number;
-                self.outbox.say(out, |octets| {
+                self.outbox.tell(out, |octets| {
                     let mut writer = Writer::to_client(octets, true);
                     writer.word("* ");
                     Fetch::write_head(number, &mut writer);

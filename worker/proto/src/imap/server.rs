@@ -248,7 +248,7 @@ impl Core {
     /// Says what is still queued, as far as it can be said at once.
     fn core_drained(&mut self, out: &mut Output) {
         let mut outbox = std::mem::take(&mut self.outbox);
-        let _ = outbox.drain(&self.common, out, |_| {});
+        let _ = outbox.drain(&self.common, out, |_| false);
         self.outbox = outbox;
     }
 
@@ -304,7 +304,7 @@ impl Core {
             }
         }
         let utf8 = self.common.utf8;
-        self.outbox.say(out, |octets| {
+        self.outbox.tell(out, |octets| {
             Response::Data(data).write(&mut Writer::to_client(octets, utf8));
         });
         Ok(())
