@@ -100,6 +100,29 @@ impl Imap {
         }
     }
 
+    /// The first octets of the literal that comes next.
+    pub fn octets_of_literal(&mut self, count: usize) -> Vec<u8> {
+        loop {
+            let mut line = Vec::new();
+            self.stream.read_until(b'\n', &mut line).unwrap();
+            assert!(!line.is_empty(), "the connection ended");
+            if line.ends_with(b"}\r\n") {
+                break;
+            }
+        }
+        let mut octets = vec![0; count];
+        self.stream.read_exact(&mut octets).unwrap();
+        octets
+    }
+
+    /// Everything up to the end of the connection, whatever it is.
+    pub fn rest_of_connection(&mut self) -> Vec<u8> {
+        let mut octets = Vec::new();
+        // A reset ends it too.
+        let _ = self.stream.read_to_end(&mut octets);
+        octets
+    }
+
     /// Sends a command and gives its tag.
     pub fn begin(&mut self, command: &str) -> String {
         self.tags += 1;
@@ -174,16 +197,7 @@ impl Answer {
     /// Every FETCH response by message number: its items and their values, in their order.
     pub fn fetched(&self) -> BTreeMap<u32, Vec<(String, Value)>> {
         let mut fetched: BTreeMap<u32, Vec<_>> = BTreeMap::new();
-        for response in &self.untagged {
-            let Some(rest) = response.strip_prefix(b"* ") else { continue };
-            let digits = rest.iter().take_while(|octet| octet.is_ascii_digit()).count();
-            let Some(mut list) = rest[digits..].strip_prefix(b" FETCH ") else { continue };
-            let number = String::from_utf8_lossy(&rest[..digits]).parse().unwrap();
-            let Value::List(values) = value(&mut list) else { panic!("not a list") };
-            let items = values.chunks(2).map(|pair| match pair {
-                [Value::Word(name), value] => (name.clone(), value.clone()),
-                other => panic!("{other:?}"),
-            });
+        for (number, items) in self.untagged.iter().filter_map(|response| fetch_response(response)) {
             fetched.entry(number).or_default().extend(items);
         }
         fetched
@@ -255,6 +269,20 @@ impl Value {
             Self::Nil | Self::Word(_) => false,
         }
     }
+}
+
+/// A FETCH response: its message, its items and their values, in their order.
+pub fn fetch_response(response: &[u8]) -> Option<(u32, Vec<(String, Value)>)> {
+    let rest = response.strip_prefix(b"* ")?;
+    let digits = rest.iter().take_while(|octet| octet.is_ascii_digit()).count();
+    let mut list = rest[digits..].strip_prefix(b" FETCH ")?;
+    let number = String::from_utf8_lossy(&rest[..digits]).parse().unwrap();
+    let Value::List(values) = value(&mut list) else { panic!("not a list") };
+    let items = values.chunks(2).map(|pair| match pair {
+        [Value::Word(name), value] => (name.clone(), value.clone()),
+        other => panic!("{other:?}"),
+    });
+    Some((number, items.collect()))
 }
 
 /// Every FETCH item that shows content of a mail with these parts and this length.

@@ -18,9 +18,12 @@ pub mod mailward;
 pub mod netns;
 pub mod pki;
 pub mod process;
+pub mod programs;
 pub mod relay;
 pub mod server;
 pub mod server_tls;
+pub mod sync;
+pub mod wanderer;
 
 /// Whether the test can run: as root it must. Without root, says so, in the file that `tests/run` reads too, and
 /// returns false.

@@ -31,6 +31,16 @@ pub fn plain(subject: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+/// A mail of two parts, a text and this.
+pub fn in_parts(subject: &str, kind: &str, content: &str) -> Vec<u8> {
+    let parts = format!(
+        "Content-Type: multipart/mixed; boundary=\"b\"\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nSee the second part.\r\n\
+         --b\r\nContent-Type: {kind}\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{content}\r\n--b--\r\n"
+    );
+    let mail = String::from_utf8(plain(subject, "")).unwrap();
+    mail.replace("Content-Type: text/plain; charset=us-ascii\r\n\r\n\r\n", &parts).into_bytes()
+}
+
 /// A mail that carries the EICAR test string.
 pub fn infected() -> Vec<u8> {
     plain("Your invoice", &eicar())

@@ -1,6 +1,7 @@
 //! Real mail clients through Mailward: what they end up with is what the server holds.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail loudly")]
 
+use mailward_tests::clients::listed;
 use mailward_tests::dovecot::Dovecot;
 use mailward_tests::mailward::{Config, Mailward};
 use mailward_tests::{mails, root_or_skip};
@@ -60,6 +61,7 @@ fn succeed(client: &str, command: &mut Command) {
 
 #[test]
 fn fetchmail_keeps_the_mails_and_loses_none() {
+    listed("fetchmail", "pop3", "every mail, kept on the server");
     if !root_or_skip("fetchmail_keeps_the_mails_and_loses_none") {
         return;
     }
@@ -113,6 +115,11 @@ fn fetchmail_that_deletes(mailward: &Mailward, directory: &Path) -> (Command, Pa
 
 #[test]
 fn fetchmail_that_deletes_what_it_fetched_succeeds_because_the_originals_are_in_the_quarantine() {
+    listed(
+        "fetchmail",
+        "pop3",
+        "every mail, deleted on the server, replaced ones once the quarantine has them",
+    );
     if !root_or_skip(
         "fetchmail_that_deletes_what_it_fetched_succeeds_because_the_originals_are_in_the_quarantine",
     ) {
@@ -132,6 +139,7 @@ fn fetchmail_that_deletes_what_it_fetched_succeeds_because_the_originals_are_in_
 
 #[test]
 fn fetchmail_that_deletes_what_it_fetched_loses_no_mail() {
+    listed("fetchmail", "pop3", "every mail, deleted on the server where it was not replaced");
     if !root_or_skip("fetchmail_that_deletes_what_it_fetched_loses_no_mail") {
         return;
     }
@@ -156,6 +164,7 @@ fn fetchmail_that_deletes_what_it_fetched_loses_no_mail() {
 
 #[test]
 fn mpop_ends_with_the_expected_bytes() {
+    listed("mpop", "pop3", "every mail into a Maildir");
     if !root_or_skip("mpop_ends_with_the_expected_bytes") {
         return;
     }
@@ -189,6 +198,7 @@ fn mpop_ends_with_the_expected_bytes() {
 
 #[test]
 fn getmail_ends_with_the_expected_bytes() {
+    listed("getmail6", "pop3", "every mail into a Maildir");
     if !root_or_skip("getmail_ends_with_the_expected_bytes") {
         return;
     }
@@ -223,6 +233,7 @@ fn getmail_ends_with_the_expected_bytes() {
 
 #[test]
 fn poplib_reads_every_mail_octet_for_octet() {
+    listed("Python's poplib", "pop3", "every mail");
     let maildrop = maildrop();
     let server = mailward_tests::server::Server::start(maildrop.clone(), &[]);
     let mailward = Mailward::start(&Config::scanning(server.address()));

@@ -7,6 +7,7 @@ use mailward_tests::imap_client::{Imap, Value};
 use mailward_tests::mailward::{Config, Mailward};
 use mailward_tests::{mails, root_or_skip, until};
 use nix::sys::signal::Signal;
+use std::time::{Duration, Instant};
 
 fn config(dovecot: &Dovecot) -> Config {
     Config::scanning(dovecot.imap_address()).imap()
@@ -243,6 +244,33 @@ fn a_mail_that_cannot_be_scanned_now_has_no_content_and_comes_later() {
     assert_eq!(client.octets("UID FETCH 1 BODY[]"), mail);
     assert!(!contains(&client.octets("UID FETCH 2 BODY[]"), &mails::eicar()));
     assert!(client.with_literal("APPEND Drafts", &mail).tagged.starts_with("OK"));
+}
+
+#[test]
+fn what_comes_during_idle_is_told_at_once_and_scanned_when_it_is_read() {
+    if !root_or_skip("what_comes_during_idle_is_told_at_once_and_scanned_when_it_is_read") {
+        return;
+    }
+    let dovecot = Dovecot::start(&maildrop());
+    let mailward = Mailward::start(&config(&dovecot));
+    let mut client = Imap::open(mailward.address());
+    for (number, mail) in [(5, mails::plain("new", "clean")), (6, mails::infected()), (7, attachment())] {
+        let tag = client.begin("IDLE");
+        assert!(client.response().starts_with(b"+ "));
+        let mut sender = Imap::login(dovecot.imap_address());
+        let begun = Instant::now();
+        assert!(sender.with_literal("APPEND INBOX", &mail).tagged.starts_with("OK"));
+        let exists = format!("* {number} EXISTS");
+        let told = std::iter::from_fn(|| Some(client.response()).filter(|response| !response.is_empty()));
+        assert!(told.into_iter().any(|response| response == exists.as_bytes()), "{number}");
+        // Dovecot itself looks every half second where the kernel does not tell it.
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        client.send("DONE\r\n");
+        assert!(client.end(&tag).tagged.starts_with("OK"));
+        let got = client.octets(&format!("FETCH {number} BODY[]"));
+        assert_eq!(got == mail, number == 5);
+        assert!(!contains(&got, &mails::eicar()));
+    }
 }
 
 #[test]

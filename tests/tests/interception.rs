@@ -2,6 +2,7 @@
 //! dovecot in network namespaces.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail loudly")]
 
+use mailward_tests::clients::listed;
 use mailward_tests::dovecot::Dovecot;
 use mailward_tests::mailward::{Config, Mailward};
 use mailward_tests::netns::{Firewall, run, text};
@@ -59,8 +60,13 @@ impl Lab {
 
     /// `service`: lines of that.
     fn start_as(&self, service: &str, intercept: &str, server_tls: &str) -> Mailward {
+        Mailward::start(&self.config(service, intercept, server_tls))
+    }
+
+    /// For POP3.
+    fn config(&self, service: &str, intercept: &str, server_tls: &str) -> Config {
         let own = self.operator.sign(&["gateway.example.net"]);
-        Mailward::start(&Config {
+        Config {
             service: service.into(),
             listener: "tls = \"implicit\"\n\
                 transparent = { method = \"redirect\", ports = [\"995\"], interfaces = [\"lan0\"] }\n"
@@ -78,7 +84,25 @@ impl Lab {
             listen: Some("[::]:10995".parse().unwrap()),
             namespace: Some(self.firewall.gateway.clone()),
             ..Config::default()
-        })
+        }
+    }
+
+    /// curl in the client's namespace: with these words, at this path of INBOX; all that it says.
+    fn curl(&self, trusted: &Pki, words: &[&str], path: &str) -> String {
+        let (trusted, resolve) = (trusted.ca(), format!("{NAME}:993:10.77.2.2"));
+        let url = format!("imaps://{NAME}/{path}");
+        let own = [
+            "curl",
+            "-sSv",
+            "-u",
+            "user:secret",
+            "--resolve",
+            &resolve,
+            "--cacert",
+            trusted.to_str().unwrap(),
+        ];
+        let output = run(&self.firewall.client, &[&own, words, &[&url]].concat());
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
     }
 
     fn fetch(&self, trusted: &Pki, name: &str, pair: Option<&Pair>) -> String {
@@ -126,6 +150,43 @@ fn a_client_sees_the_servers_names_signed_by_the_operator_and_no_virus() {
     assert!(note(&mailward, "TLS with the server failed").contains("bank.example"));
     let ends = mailward.log().iter().filter(|record| record["end"] == "server-tls").count();
     assert_eq!(ends, 1);
+}
+
+#[test]
+fn a_client_of_imap_sees_the_servers_names_and_no_virus_in_either_direction() {
+    if !root_or_skip("a_client_of_imap_sees_the_servers_names_and_no_virus_in_either_direction") {
+        return;
+    }
+    let lab = Lab::new();
+    listed("curl", "imap", "through intercepted TLS: two mails, an upload, and one that is refused");
+    let (pair, clean) = (lab.public.sign(&[NAME]), mails::plain("clean", "as it is"));
+    let maildrop = [mails::infected(), clean.clone()];
+    let dovecot = Dovecot::secured_in(&lab.firewall.server, &maildrop, &pair, None);
+    let direct = lab.curl(&lab.public, &[], "INBOX;UID=1");
+    assert!(direct.contains("CN=Public CA") && direct.contains(&mails::eicar()), "it must leak: {direct}");
+
+    let mut config = lab.config("", "", "").imap();
+    config.listener = config.listener.replace("995", "993");
+    let mailward = Mailward::start(&config);
+    let infected = lab.curl(&lab.operator, &[], "INBOX;UID=1");
+    for said in ["CN=Operator CA", NAME, "standard-bad"] {
+        assert!(infected.contains(said), "{said}: {infected}");
+    }
+    assert!(!infected.contains(&mails::eicar()), "{infected}");
+    let got = lab.curl(&lab.operator, &[], "INBOX;UID=2");
+    assert!(got.contains(std::str::from_utf8(&clean).unwrap()), "{got}");
+    let refused = lab.curl(&lab.public, &[], "INBOX;UID=2");
+    assert!(refused.contains("SSL certificate problem"), "{refused}");
+
+    let folder = tempfile::tempdir().unwrap();
+    for (mail, name) in [(&clean, "clean"), (&maildrop[0], "infected")] {
+        let file = folder.path().join(name);
+        std::fs::write(&file, mail).unwrap();
+        let said = lab.curl(&lab.operator, &["-T", file.to_str().unwrap()], "Drafts");
+        assert_eq!(said.contains("NO [CANNOT]"), name == "infected", "{said}");
+    }
+    assert_eq!(dovecot.folder("Drafts"), [clean]);
+    assert_eq!(mailward.who_holds(&lab.operator.authority().private_number()), ["keyholder"]);
 }
 
 #[test]
