@@ -74,6 +74,8 @@ pub(crate) struct Plan {
     pub(crate) time: Duration,
     /// Mails fetched in one session (the first so many of the maildrop).
     pub(crate) mails: usize,
+    /// How often each of them is fetched in a session, where mails are counted.
+    pub(crate) times: usize,
     /// Count mails instead of sessions.
     pub(crate) by_mail: bool,
     /// Start at most this many units a second; 0 is as fast as it goes.
@@ -102,8 +104,8 @@ pub(crate) async fn run(plan: Plan, mails: Rc<Vec<Mail>>) -> io::Result<Result> 
                 }
                 if plan.by_mail {
                     let mut client = Client::login(plan.protocol, plan.address, plan.tls.as_ref()).await?;
-                    // Each mail once: a proxy may keep copies of what a session has read.
-                    for number in 0..plan.mails {
+                    // More than once only where that is meant: a proxy may keep copies of what a session has read.
+                    for number in (0..plan.mails).flat_map(|number| std::iter::repeat_n(number, plan.times)) {
                         let unit = Instant::now();
                         let fetched = client.retrieve(number, &mails).await?;
                         octets.set(octets.get() + fetched);

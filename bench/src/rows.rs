@@ -216,7 +216,17 @@ pub(crate) async fn run(settings: &Settings) -> io::Result<()> {
 
 pub(crate) fn plan(settings: &Settings, address: SocketAddr, at_once: usize, mails: usize) -> Plan {
     let protocol = Protocol::Pop3;
-    Plan { protocol, address, at_once, time: settings.time, mails, by_mail: false, pace: 0, tls: None }
+    Plan {
+        protocol,
+        address,
+        at_once,
+        time: settings.time,
+        mails,
+        by_mail: false,
+        times: 1,
+        pace: 0,
+        tls: None,
+    }
 }
 
 /// IMAP: passed on beside nginx and haproxy, and scanned by the builtin engine beside the server itself.

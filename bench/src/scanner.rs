@@ -1,9 +1,9 @@
 //! What a scanner costs besides the engines: hash, taking apart, documents, archives, rules, part map. The whole scanner, with
 //! its messages, in this process and on one core; what the engine says of the mail is given along, so that nobody is asked.
 use crate::mail::Mail;
-use ipc::ids::{Checker, EngineAnswer, LeaseId, SessionId, Sha256};
+use ipc::ids::{Checker, EngineAnswer, LeaseId, SessionId, Sha256, Viruses};
 use ipc::link::Link;
-use ipc::supervisor_scanner::{EngineGrant, EngineState, FromScanner, KnownAnswers, Purpose, ToScanner};
+use ipc::supervisor_scanner::{EngineGrant, EngineState, FromScanner, KnownMail, Purpose, ToScanner};
 use ipc::wire::encode_slice;
 use ipc::worker_scanner::{Context, Disposition, Judged, ScanJob, max_output};
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
@@ -67,13 +67,13 @@ async fn one(supervisor: &Link<ToScanner, FromScanner>, number: u64, mail: &[u8]
     let clean = EngineAnswer {
         engine: "clamd".into(),
         statuses: StatusSet::of(Status::Clean),
-        virus: None,
+        viruses: Viruses::default(),
         detail: String::new(),
         parts: Vec::new(),
         micros: 0,
     };
     let engines = vec![EngineGrant { checker: Checker::Engine(0), state: EngineState::Known, limit: None }];
-    let known = Some(KnownAnswers { sha256, answers: vec![clean] });
+    let known = Some(KnownMail { sha256, answers: vec![clean], allowed: Vec::new() });
     let somewhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 143));
     let context = Context {
         session: SessionId(1),
