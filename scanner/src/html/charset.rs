@@ -78,7 +78,15 @@ impl Charset {
     /// The octets of filtered text.
     pub(super) fn encode(&self, text: &str) -> Vec<u8> {
         match self.output {
-            Output::Same(charset) => charset.encode(text).0.into_owned(),
+            Output::Same(charset) => {
+                let octets = charset.encode(text).0;
+                // What begins like the mark of another charset is read as that, whatever the header says.
+                if Encoding::for_bom(&octets).is_some() {
+                    refer(text, |c| c.is_ascii()).into_bytes()
+                } else {
+                    octets.into_owned()
+                }
+            }
             Output::Ascii => refer(text, |c| c.is_ascii()).into_bytes(),
             Output::Guarded => refer(text, is_same_everywhere).into_bytes(),
             Output::Utf16 => {
@@ -135,6 +143,17 @@ mod tests {
         let latin = Charset::of(Some("ISO-8859-1"));
         assert_eq!(latin.decode(b"caf\xe9"), "caf\u{e9}");
         assert_eq!(latin.encode("caf\u{e9} \u{20ac} \u{4e2d}"), b"caf\xe9 \x80 &#20013;");
+    }
+
+    #[test]
+    fn nothing_that_is_written_begins_with_the_mark_of_a_charset() {
+        let latin = Charset::of(Some("iso-8859-1"));
+        for (text, octets) in
+            [("\u{fe}\u{ff}a", "&#254;&#255;a"), ("\u{ef}\u{bb}\u{bf}a", "&#239;&#187;&#191;a")]
+        {
+            assert_eq!(latin.encode(text), octets.as_bytes());
+        }
+        assert_eq!(Charset::of(Some("utf-8")).encode("\u{feff}a"), b"&#65279;a");
     }
 
     #[test]
