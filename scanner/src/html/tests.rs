@@ -1,7 +1,7 @@
 use super::*;
 use policy::html::{Family, Links};
 use proptest::prelude::*;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 fn shipped() -> HtmlFilter {
     HtmlFilter::new("safe")
@@ -266,6 +266,12 @@ fn a_charset_hides_nothing() {
     assert!(!latin.changed);
 }
 
+/// Of this thread: what else runs on the machine does not count.
+fn processor_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("the kernel counts");
+    Duration::from_nanos(text.split(' ').next().and_then(|text| text.parse().ok()).expect("nanoseconds"))
+}
+
 #[test]
 fn bombs_become_their_text_in_time() {
     let formatting: String = (0..1000).map(|n| format!("<b title={n:030}><p>")).collect();
@@ -284,10 +290,10 @@ fn bombs_become_their_text_in_time() {
         ("misnested", "<b><i><u><p></b></i></u>".repeat(8000)),
     ];
     for (name, bomb) in bombs {
-        let begun = Instant::now();
         let input = format!("{bomb}last words");
+        let begun = processor_time();
         let output = filter(input.as_bytes(), Some("utf-8"), &shipped());
-        let took = begun.elapsed();
+        let took = processor_time() - begun;
         assert!(output.bytes.len() <= input.len() * GROWTH + SPARE, "{name}: {} octets", output.bytes.len());
         eprintln!("{name}: {took:?}, {} octets to {}", input.len(), output.bytes.len());
         assert!(took < Duration::from_secs(20), "{name}: {took:?}");
