@@ -443,7 +443,7 @@ impl<M: Machine> Session<M> {
                 client: self.admission.client,
                 client_name: self.admission.client_name.clone(),
                 destination: self.admission.destination,
-                user: self.user.clone(),
+                user: self.user.to_string(),
                 language: self.admission.language,
                 listener: self.admission.listener,
                 command_rule: self.rule,

@@ -41,7 +41,7 @@ pub(crate) struct Session<M> {
     /// The late plan, until the login succeeded.
     pub(crate) late: Option<Box<Late>>,
     /// Login name, once the server took it; lossy, bounded.
-    pub(crate) user: String,
+    pub(crate) user: Box<str>,
     /// Pieces of the answer to `LoggedIn`.
     changed: Vec<Changed>,
     /// Mailboxes that were opened; POP3 has one maildrop all the time.
@@ -91,7 +91,7 @@ impl<M: Machine> Session<M> {
             rule,
             driver,
             late,
-            user: String::new(),
+            user: Box::default(),
             changed: Vec::new(),
             selection: Selection(0),
             copies: Copies::default(),
@@ -299,13 +299,13 @@ impl<M: Machine> Session<M> {
     /// The server took the login. Where mails are scanned, the client learns of it once it is known which of this
     /// maildrop were served changed: its sizes follow them.
     fn logged_in(&mut self, user: &[u8]) {
-        self.user = lossy(user);
-        self.log_login(self.user.clone(), true);
+        self.user = lossy(user).into();
+        self.log_login(self.user.to_string(), true);
         // IMAP is told again of each mailbox; the supervisor wants to know whose it is. Of the late plan it hears in any case: it
         // dials no further server then.
         let late = self.late.take().is_some();
         if self.settings.rules.download.scan || late {
-            self.worker.tell(FromWorker::LoggedIn { session: self.id, user: self.user.clone() });
+            self.worker.tell(FromWorker::LoggedIn { session: self.id, user: self.user.to_string() });
         }
     }
 

@@ -13,7 +13,7 @@ pub(super) struct Maildrop {
     /// Changed mails whose numbers are not yet known.
     unidentified: Vec<Changed>,
     /// Those of them that the server is being asked for; sorted by UIDL.
-    asked: Vec<Changed>,
+    asked: Box<[Changed]>,
     /// The server has no UIDL although there are changed mails: any mail could be one of them.
     opaque: bool,
     /// Changed mails whose originals are in the quarantine.
@@ -54,7 +54,7 @@ impl Maildrop {
 
     /// The server is asked for UIDL now. What is learnt later takes another question.
     pub(super) fn ask(&mut self) {
-        self.asked = std::mem::take(&mut self.unidentified);
+        self.asked = std::mem::take(&mut self.unidentified).into();
         self.asked.sort_by(|a, b| a.uidl.cmp(&b.uidl));
     }
 
@@ -73,13 +73,13 @@ impl Maildrop {
 
     /// The server's UIDL ended. A changed mail that was not in it is no longer there.
     pub(super) fn identified(&mut self) {
-        self.asked = Vec::new();
+        self.asked = Box::default();
     }
 
     /// The server refused UIDL.
     pub(super) fn unidentifiable(&mut self) {
         self.opaque = true;
-        self.asked = Vec::new();
+        self.asked = Box::default();
         self.unidentified = Vec::new();
     }
 
