@@ -29,7 +29,8 @@ pub struct CommandAcl {
     pub session: SessionRules,
 }
 
-/// One item of `plug-to`. Port 0: none is written, and it is the one of the session's protocol ([`Policy::server_port`]).
+/// One item of `plug-to`. Port 0: none is written, and it is the one of the session's protocol
+/// ([`server_port`](super::Policy::server_port)).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PlugTo {
     /// A literal address.
