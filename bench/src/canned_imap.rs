@@ -43,9 +43,13 @@ pub(crate) async fn session(mut client: impl Stream, mails: &[Mail]) -> io::Resu
                 let number = words.nth(1).and_then(|word| word.parse::<usize>().ok());
                 if let Some((number, mail)) = number.and_then(|at| Some((at, mails.get(at.checked_sub(1)?)?)))
                 {
-                    let head = format!("* {number} FETCH (UID {number} BODY[] {{{}}}\r\n", mail.bytes.len());
-                    answer.extend_from_slice(head.as_bytes());
-                    answer.extend_from_slice(&mail.bytes);
+                    answer.extend_from_slice(format!("* {number} FETCH (UID {number}").as_bytes());
+                    // A proxy that has the mail asks for the rest alone.
+                    if line.contains("BODY") {
+                        let head = format!(" BODY[] {{{}}}\r\n", mail.bytes.len());
+                        answer.extend_from_slice(head.as_bytes());
+                        answer.extend_from_slice(&mail.bytes);
+                    }
                     answer.extend_from_slice(b")\r\n");
                 }
             }
