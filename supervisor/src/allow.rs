@@ -40,8 +40,8 @@ impl Supervisor {
     fn was_served_nameless(&mut self, session: SessionId, mail: Sha256) -> bool {
         let mailbox = self.sessions.get(session).and_then(|session| session.mailbox.clone());
         let Some((_, mailbox)) = mailbox else { return false };
-        // What cannot be read has ended the session before.
-        let entries = self.index.entries(&mailbox).unwrap_or_default();
+        // Where the index cannot be read it may have been.
+        let Ok(entries) = self.index.entries(&mailbox) else { return true };
         entries.iter().any(|entry| entry.uidl.is_empty() && entry.sha256 == mail)
     }
 

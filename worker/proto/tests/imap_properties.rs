@@ -440,6 +440,31 @@ fn an_idle_session_is_small_and_holds_nothing() {
 }
 
 #[test]
+fn a_listing_of_fifty_thousand_messages_is_one_command_and_pulls_none() {
+    let mut pair = ImapPair::new(settings(), Language::En, Cut::Whole);
+    pair.send(Side::Server, b"* OK ready\r\n");
+    pair.send(Side::Client, b"a LOGIN u p\r\nb SELECT INBOX\r\n");
+    pair.send(Side::Server, b"m1 OK\r\n");
+    pair.send(Side::Server, b"* 50000 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\nm2 OK [READ-WRITE] ok\r\n");
+    let start = (pair.record.client.len(), pair.record.server.len());
+    let structure = "BODYSTRUCTURE (\"text\" \"plain\" NIL NIL NIL \"7bit\" 3 1)";
+    pair.send(Side::Client, b"c FETCH 1:* (UID FLAGS RFC822.SIZE BODYSTRUCTURE)\r\n");
+    let listing: String = (1..=50_000)
+        .map(|number| format!("* {number} FETCH (UID {number} FLAGS () RFC822.SIZE 900 {structure})\r\n"))
+        .collect();
+    for piece in listing.as_bytes().chunks(60_000) {
+        pair.send(Side::Server, piece);
+    }
+    pair.send(Side::Server, b"m3 OK done\r\n");
+    assert_eq!(pair.record.fault, None);
+    let asked = String::from_utf8(pair.record.server.split_off(start.1)).unwrap();
+    assert_eq!(asked, "m3 FETCH 1:* (UID FLAGS RFC822.SIZE BODYSTRUCTURE)\r\n");
+    let told = String::from_utf8(pair.record.client.split_off(start.0)).unwrap();
+    assert!(told == listing + "c OK done\r\n", "every line as the server told it");
+    assert!(pair.record.spooled.is_empty());
+}
+
+#[test]
 fn debug_output_never_shows_a_password() {
     let mut pair = ImapPair::new(settings(), Language::En, Cut::Whole);
     pair.send(Side::Server, b"* OK ready\r\n");

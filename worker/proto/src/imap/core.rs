@@ -122,7 +122,6 @@ impl Core {
     pub(super) fn accepts_client(&self) -> bool {
         let waits = self.held.is_some()
             || self.upgrading.is_some()
-            || self.delayed.is_some()
             || self.outstanding.holds_client()
             || self.outstanding.is_logging_out()
             || self.upstream.is_waiting()

@@ -62,8 +62,8 @@ impl Core {
             return self.common_say(Some(command.tag), Answer::MailboxReplaced, out);
         }
         let (stage, names, pattern) = match &command.body {
-            // Names below it move along (RFC 9051 section 6.3.6).
-            Body::Rename(from, _) => (Stage::Listing, VecDeque::new(), Some(from)),
+            // Names below it move along (RFC 9051 section 6.3.6). It itself is looked at also where the server does not list it.
+            Body::Rename(from, _) => (Stage::Listing, VecDeque::from([name_of(from)]), Some(from)),
             Body::Mailbox(name) => (Stage::LookedUp, VecDeque::from([name_of(name)]), None),
             _other => return,
         };
@@ -108,10 +108,10 @@ impl Core {
         let Some(inspection) = &mut self.inspection else { return false };
         match (&mut inspection.stage, value.kind()) {
             (Stage::Listing, Kind::List) => {
-                if let Some(name) = value.listed()
-                    && inspection.names.len() <= INSPECTED
-                {
-                    inspection.names.push_back(name_of(&name));
+                // One that cannot be read answers nothing: it ends the session as data that no command asked for.
+                let Some(name) = value.listed().map(|name| name_of(&name)) else { return false };
+                if inspection.names.len() <= INSPECTED && !inspection.names.contains(&name) {
+                    inspection.names.push_back(name);
                 }
                 true
             }
