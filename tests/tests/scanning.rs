@@ -77,6 +77,9 @@ fn with_strict_metadata_every_size_is_true_before_a_mail_was_read() {
     let mailward = Mailward::start(&config);
     let mut client = Client::login(mailward.address());
     client.command("STAT");
+    client.command("QUIT");
+    // Behind the records of its mails.
+    mailward.logged("the end of the session", |record| record["record"] == "SESSION-END");
     let judged = mailward.log().iter().filter(|record| record["record"] == "MAIL").count();
     assert_eq!(judged, 2);
 }
