@@ -43,6 +43,8 @@ use tokio::task::AbortHandle;
 pub(crate) const EVENTS: usize = 1024;
 /// Probes, deadlines and lookups are looked after this often.
 const TICK: Duration = Duration::from_secs(1);
+/// When to try again to write log records that nobody took.
+const SLOW_READER: Duration = Duration::from_millis(10);
 /// How long sessions have for their last words when the service stops.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 /// How long killed children may take to be gone.
@@ -193,6 +195,7 @@ pub(crate) async fn run(supervisor: &mut Supervisor, mut events: mpsc::Receiver<
             },
             _ = child.recv() => supervisor.reap(),
             _ = tick.tick() => supervisor.tick(),
+            () = tokio::time::sleep(SLOW_READER), if supervisor.journal.holds() => supervisor.journal.flush(),
             _ = hangup.recv() => {
                 // The log says what came of it.
                 let _ = supervisor.reload("SIGHUP", false);

@@ -70,6 +70,7 @@ mod renewal;
 mod report;
 mod requests;
 mod route;
+mod sink;
 mod slices;
 mod spam_filters;
 mod spool_file;

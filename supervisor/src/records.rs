@@ -1,20 +1,19 @@
 //! The log: one record for one decision, with stable names, in text for people or JSON for programs.
 //!
 //! Called by the supervisor for what it decides itself and for the typed events of its children. Values that a peer
-//! chose are escaped, so that no line can be forged; mail content and credentials never get here. Writing never
-//! waits: a reader that does not keep up loses records, and is told how many.
+//! chose are escaped, so that no line can be forged; mail content and credentials never get here.
+mod text;
+
+use crate::sink::Sink;
 use ipc::boot::Role;
 use ipc::ids::{EngineAnswer, SessionId, SpamAnswer};
 use ipc::log::{Event, Level, Mail};
 use ipc::supervisor_worker::{Counters, End};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use policy::comparison::show_score;
 use policy::model::LogSettings;
 use serde_json::{Map, Value, json};
-use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Stderr};
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -31,7 +30,7 @@ pub struct Writer {
     level: Level,
     json: bool,
     colour: bool,
-    dropped: u64,
+    sink: Sink<Stderr>,
 }
 
 /// SESSION-START: a client was admitted and handed to a worker.
@@ -111,7 +110,7 @@ impl Writer {
             _ => !terminal,
         };
         let colour = terminal && std::env::var_os("NO_COLOR").is_none();
-        Self { level, json, colour, dropped: 0 }
+        Self { level, json, colour, sink: Sink::new(io::stderr()) }
     }
 
     /// Writes SESSION-START.
@@ -149,25 +148,26 @@ impl Writer {
         });
     }
 
+    /// Whether records wait for a reader that did not take them at once.
+    pub(crate) fn holds(&self) -> bool {
+        self.sink.holds()
+    }
+
+    /// Writes what waits for the reader, as far as it takes it now.
+    pub(crate) fn flush(&mut self) {
+        self.sink.flush();
+    }
+
     fn record(&mut self, level: Level, record: &str, fields: impl FnOnce() -> Fields) {
         if level > self.level {
             return;
         }
         let line = self.line(level, record, fields());
-        if self.dropped > 0 {
-            let count = self.dropped.to_string();
-            let lost = self.line(
-                Level::Warn,
-                "NOTE",
-                vec![("message", "log records lost".into()), ("count", count.into())],
-            );
-            if write(&lost) {
-                self.dropped = 0;
-            }
+        if let Some(lost) = self.sink.take_lost() {
+            let fields = vec![("message", "log records lost".into()), ("count", lost.to_string().into())];
+            self.sink.put(self.line(Level::Warn, "NOTE", fields));
         }
-        if !write(&line) {
-            self.dropped = self.dropped.saturating_add(1);
-        }
+        self.sink.put(line);
     }
 
     fn line(&self, level: Level, record: &str, fields: Fields) -> String {
@@ -187,7 +187,7 @@ impl Writer {
             );
             Value::Object(object).to_string()
         } else {
-            text_line(&now, level, record, &fields, self.colour)
+            text::line(&now, level, record, &fields, self.colour)
         };
         if line.len() >= MAX_LINE {
             let end = (0..MAX_LINE - 4).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
@@ -331,73 +331,6 @@ const fn word(level: Level) -> &'static str {
     }
 }
 
-/// `time LEVEL RECORD message name=value ...`: values with blanks or odd characters are quoted and escaped.
-fn text_line(
-    now: &str,
-    level: Level,
-    record: &str,
-    fields: &[(&'static str, Value)],
-    colour: bool,
-) -> String {
-    let paint = match level {
-        Level::Error => "31",
-        Level::Warn => "33",
-        Level::Info => "32",
-        Level::Debug => "2",
-    };
-    let mut line = String::with_capacity(256);
-    let _ = if colour {
-        write!(line, "{now} \x1b[{paint}m{:<5}\x1b[0m {record:<13}", word(level).to_uppercase())
-    } else {
-        write!(line, "{now} {:<5} {record:<13}", word(level).to_uppercase())
-    };
-    for (name, value) in fields {
-        match value {
-            Value::Null => {}
-            Value::String(text) if *name == "message" => {
-                let _ = write!(line, " {}", text.escape_debug());
-            }
-            Value::String(text) => plain(&mut line, name, text),
-            Value::Array(items) => {
-                for item in items {
-                    let of = |key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default();
-                    let said = [of("statuses"), of("virus"), of("detail")];
-                    let said: Vec<&str> = said.into_iter().filter(|part| !part.is_empty()).collect();
-                    if of("filter").is_empty() {
-                        plain(&mut line, of("engine"), &said.join(": "));
-                        continue;
-                    }
-                    let said = [of("score"), of("symbols"), of("detail")];
-                    let said: Vec<&str> = said.into_iter().filter(|part| !part.is_empty()).collect();
-                    plain(&mut line, &format!("{name}.{}", of("filter")), &said.join(": "));
-                }
-            }
-            Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
-                let _ = write!(line, " {name}={value}");
-            }
-        }
-    }
-    line
-}
-
-fn plain(line: &mut String, name: &str, text: &str) {
-    let simple =
-        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'=');
-    let _ = if simple {
-        write!(line, " {name}={text}")
-    } else {
-        write!(line, " {name}=\"{}\"", text.escape_debug())
-    };
-}
-
-/// Whether the line was taken.
-fn write(line: &str) -> bool {
-    let stderr = io::stderr();
-    let mut ready = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
-    let writable = poll(&mut ready, PollTimeout::ZERO).is_ok_and(|count| count > 0);
-    writable && stderr.lock().write_all(line.as_bytes()).is_ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -407,7 +340,7 @@ mod tests {
     use policy::status::{Status, StatusSet};
 
     fn writer(json: bool) -> Writer {
-        Writer { level: Level::Debug, json, colour: false, dropped: 0 }
+        Writer { level: Level::Debug, json, colour: false, sink: Sink::new(io::stderr()) }
     }
 
     fn mail() -> Mail {
@@ -466,7 +399,7 @@ mod tests {
 
     #[test]
     fn text_is_one_readable_line() {
-        let line = text_line("T", Level::Info, "MAIL", &mail_fields(&mail(), "default"), false);
+        let line = text::line("T", Level::Info, "MAIL", &mail_fields(&mail(), "default"), false);
         assert_eq!(
             line,
             "T INFO  MAIL          session=0000001f tenant=default number=3 direction=download size=700 \

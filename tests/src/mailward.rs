@@ -202,15 +202,21 @@ impl Mailward {
         self.log.lock().unwrap().clone()
     }
 
+    /// How many log records so far are such.
+    pub fn log_count(&self, matches: impl Fn(&Value) -> bool) -> usize {
+        self.log.lock().unwrap().iter().filter(|record| matches(record)).count()
+    }
+
     /// Waits for a log record.
     pub fn logged(&self, what: &str, matches: impl Fn(&Value) -> bool) -> Value {
-        until(what, 20, || self.log().into_iter().find(|record| matches(record)))
+        until(what, 20, || self.log.lock().unwrap().iter().find(|record| matches(record)).cloned())
     }
 
     /// Waits for the nth (from 1) MAIL record.
     pub fn mail_record(&self, nth: usize) -> Value {
         until("a MAIL record", 20, || {
-            self.log().into_iter().filter(|record| record["record"] == "MAIL").nth(nth - 1)
+            let log = self.log.lock().unwrap();
+            log.iter().filter(|record| record["record"] == "MAIL").nth(nth - 1).cloned()
         })
     }
 

@@ -128,7 +128,7 @@ fn a_client_that_no_rule_wants_is_told_so_and_no_server_is_dialled() {
         acl(&mailward, decision, rule);
     }
     assert!(lab.connect(&mailward, None).1.starts_with("-ERR [SYS/PERM]"));
-    let ended = || mailward.log().iter().filter(|record| record["end"] == "denied").count();
+    let ended = || mailward.log_count(|record| record["end"] == "denied");
     mailward_tests::until("the ends", 20, || (ended() == 3).then_some(()));
     assert_eq!(server.seen(), Vec::<String>::new());
 }

@@ -209,7 +209,7 @@ fn a_large_mail_that_is_read_in_pieces_is_scanned_once() {
     assert!(client.octets("FETCH 1 BODY.PEEK[]") == mail);
     client.octets("FETCH 2 BODY.PEEK[]");
     mailward.mail_record(2);
-    let mails = mailward.log().iter().filter(|record| record["record"] == "MAIL").count();
+    let mails = mailward.log_count(|record| record["record"] == "MAIL");
     assert_eq!(mails, 2, "one for each mail");
 }
 

@@ -148,7 +148,7 @@ fn a_client_sees_the_servers_names_signed_by_the_operator_and_no_virus() {
     let other = lab.fetch(&lab.operator, "bank.example", None);
     assert!(other.contains("failed") && !other.contains("CERTIFICATE_VERIFY_FAILED"), "{other}");
     assert!(note(&mailward, "TLS with the server failed").contains("bank.example"));
-    let ends = mailward.log().iter().filter(|record| record["end"] == "server-tls").count();
+    let ends = mailward.log_count(|record| record["end"] == "server-tls");
     assert_eq!(ends, 1);
 }
 

@@ -4,7 +4,7 @@
 use mailward_tests::imap_client::Imap;
 use mailward_tests::mailward::{Config, Mailward};
 use mailward_tests::netns::{Firewall, run, text};
-use mailward_tests::root_or_skip;
+use mailward_tests::{root_or_skip, until};
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 fn sessions(mailward: &Mailward) -> usize {
-    mailward.log().iter().filter(|record| record["record"] == "SESSION-START").count()
+    mailward.log_count(|record| record["record"] == "SESSION-START")
 }
 
 /// A proxy that sees octets and nothing else: whatever comes in goes on to where it is told.
@@ -72,7 +72,10 @@ fn a_connection_of_our_own_that_a_redirection_brings_back_is_known() {
     let heard = text(&run(&firewall.client, &["bash", "-c", script]));
     assert!(heard.is_empty() || heard.starts_with("* BYE"), "{heard}");
     mailward.logged("the circle", |record| record["message"] == "a connection of our own came back to us");
-    let begun = sessions(&mailward);
+    let begun = until("every session to end", 20, || {
+        let ended = mailward.log_count(|record| record["record"] == "SESSION-END");
+        Some(sessions(&mailward)).filter(|begun| *begun == ended)
+    });
     assert!(begun <= 8, "{begun}");
     // The next client hears so at once, and nobody is dialled.
     run(&firewall.client, &["bash", "-c", script]);

@@ -187,7 +187,7 @@ fn a_mail_for_which_there_is_not_enough_memory_ends_its_scanner_and_is_replaced(
     let mailward = Mailward::start(&config);
     // The limit of a real scanner is gigabytes: these two get one that takes the mail, and not the mail decoded.
     until("two scanners to serve", 20, || {
-        let serve = mailward.log().iter().filter(|line| line["message"] == "scanner serves").count();
+        let serve = mailward.log_count(|line| line["message"] == "scanner serves");
         (serve == 2).then_some(())
     });
     for pid in mailward.role_count("scanner", 2) {

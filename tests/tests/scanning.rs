@@ -80,7 +80,7 @@ fn with_strict_metadata_every_size_is_true_before_a_mail_was_read() {
     client.command("QUIT");
     // Behind the records of its mails.
     mailward.logged("the end of the session", |record| record["record"] == "SESSION-END");
-    let judged = mailward.log().iter().filter(|record| record["record"] == "MAIL").count();
+    let judged = mailward.log_count(|record| record["record"] == "MAIL");
     assert_eq!(judged, 2);
 }
 
