@@ -137,7 +137,7 @@ impl Dovecot {
                 "protocols = imap pop3\nbase_dir = {b}/run\nstate_dir = {b}/run\n{ssl}disable_plaintext_auth = no\n\
                  log_path = {b}/log\nmail_location = maildir:{b}/mail/{USER}/Maildir\nlisten = {listen}\n\
                  mail_uid = mail\nmail_gid = mail\nfirst_valid_uid = 1\nauth_failure_delay = 0\n\
-                 auth_mechanisms = plain login apop\n\
+                 auth_mechanisms = plain login apop scram-sha-256\n\
                  default_login_user = nobody\ndefault_internal_user = nobody\ndefault_internal_group = nogroup\n\
                  service pop3-login {{\n inet_listener pop3 {{\n port = {pop3}\n }}\n inet_listener pop3s {{\n port = {pop3s}\n ssl = yes\n }}\n}}\n\
                  service imap-login {{\n inet_listener imap {{\n port = {imap}\n }}\n inet_listener imaps {{\n port = {imaps}\n ssl = yes\n }}\n}}\n\

@@ -11,6 +11,7 @@ use mailward_tests::mailward::{Config, Mailward};
 use mailward_tests::pki::Pki;
 use mailward_tests::server::Server;
 use std::net::{SocketAddr, TcpListener};
+use std::process::Command;
 
 const NAME: &str = "mail.example.net";
 const ANN: &str = "ann@staff.example.net";
@@ -255,6 +256,37 @@ fn a_reload_between_greeting_and_login_decides_by_the_new_rules() {
     assert_eq!(subject(&mut ann), "for guests");
     // Who is with a server stays there, under the rule that has its name now.
     assert!(bob.command("NOOP").starts_with("+OK"));
+}
+
+#[test]
+fn a_mechanism_that_the_listener_names_is_relayed_to_the_server_of_the_name() {
+    let dovecots = ["for staff", "for guests"].map(|subject| Dovecot::start(&[mails::plain(subject, "x")]));
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/by_scram.py");
+    for imap in [false, true] {
+        let [staff, guests] =
+            [0, 1].map(|at| if imap { dovecots[at].imap_address() } else { dovecots[at].address() });
+        let mut config = config(staff, &guests.to_string());
+        if imap {
+            config = config.imap();
+        }
+        let scram = |mailward: &Mailward, user: &str, password: &str| {
+            let (protocol, port) =
+                (if imap { "imap" } else { "pop3" }, mailward.address().port().to_string());
+            let words = [script, protocol, &port, user, password];
+            let output = Command::new("python3").args(words).output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        // Where nothing was said, nobody knows what the servers have.
+        let mailward = Mailward::start(&config);
+        assert!(scram(&mailward, ANN, "secret").contains("mechanism is not available"));
+        config.listener.push_str("capabilities = [\"*\", \"AUTH=SCRAM-SHA-256\"]\n");
+        let mailward = Mailward::start(&config);
+        assert_eq!(scram(&mailward, ANN, "secret"), "for staff\n");
+        assert_eq!(scram(&mailward, BOB, "secret"), "for guests\n");
+        assert!(scram(&mailward, BOB, "wrong").to_lowercase().contains("authentication failed"));
+        mailward.logged("the failed login", |record| record["user"] == BOB && record["accepted"] == false);
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Which capabilities may be announced to a client: those we know, and of these the ones that the rules permit.
 //! What is not known is not announced, because nobody knows what it would carry round the scanner.
-use policy::list::NameList;
+use policy::list::{NameList, matches};
 
 /// A capability of POP3 (RFC 2449, 3206, 5034, 6856). STLS is not among them: this version ends no TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,5 +160,26 @@ impl Mechanism {
     /// The mechanism of this name, in any case.
     pub fn named(name: &[u8]) -> Option<Self> {
         Self::ALL.into_iter().find(|known| known.name().as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    /// The mechanisms of logins that are taken before their server is known: PLAIN and LOGIN, which every server of ours is asked for
+    /// as PLAIN, and those whose first message names the client and goes to the server as it is, where the listener's `capabilities`
+    /// name them (`AUTH=XOAUTH2`): only the operator knows that the servers have them. With CRAM-MD5 the server speaks first.
+    pub fn before_server(welcome: Option<&NameList>) -> impl Iterator<Item = Self> {
+        let named = move |mechanism: &Self| {
+            let word = format!("AUTH={}", mechanism.name());
+            welcome.is_some_and(|list| {
+                let mut values = list.positive.iter().filter(|pattern| pattern.starts_with("AUTH="));
+                values.any(|pattern| matches(pattern, &word))
+                    && !list.negative.iter().any(|pattern| matches(pattern, &word))
+            })
+        };
+        Self::ALL.into_iter().filter(move |mechanism| match mechanism {
+            Self::Plain | Self::Login => true,
+            Self::CramMd5 => false,
+            Self::ScramSha1 | Self::ScramSha256 | Self::ScramSha512 | Self::OauthBearer | Self::Xoauth2 => {
+                named(mechanism)
+            }
+        })
     }
 }

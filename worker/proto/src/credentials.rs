@@ -1,6 +1,11 @@
 //! What a client logs in with, where Mailward takes the login itself: kept until its server is there, and wiped then.
+use crate::capability::Mechanism;
+use crate::pop3::sasl;
 use std::fmt;
 use zeroize::Zeroizing;
+
+/// Octets of a name; longer ones are nobody's.
+pub(crate) const MAX_USER: usize = 512;
 
 /// Octets that never print, and that are overwritten when they are let go.
 #[derive(Clone, PartialEq, Eq)]
@@ -34,11 +39,13 @@ pub enum Credentials {
         /// Of that user.
         password: Password,
     },
-    /// The message of SASL's PLAIN, decoded.
+    /// The first message of a SASL exchange.
     Sasl {
         /// The name in it.
         user: Vec<u8>,
-        /// Authorization identity, name and password with NUL between them.
+        /// Whose message it is: PLAIN's ends the exchange, behind others client and server go on.
+        mechanism: Mechanism,
+        /// Decoded.
         message: Password,
     },
 }
@@ -51,7 +58,17 @@ impl Credentials {
         if fields.next().is_some() || user.is_empty() || password.is_empty() {
             return None;
         }
-        Some(Self::Sasl { user: user.to_vec(), message: Password::new(message) })
+        let message = Password::new(message);
+        Some(Self::Sasl { user: user.to_vec(), mechanism: Mechanism::Plain, message })
+    }
+
+    /// The first message of a mechanism in which the client speaks first. `None`: it is none, or names nobody.
+    pub fn of_message(mechanism: Mechanism, message: &[u8]) -> Option<Self> {
+        if mechanism == Mechanism::Plain {
+            return Self::of_plain(message);
+        }
+        let user = sasl::name(mechanism, true, message).filter(|user| !user.is_empty())?;
+        Some(Self::Sasl { user, mechanism, message: Password::new(message) })
     }
 
     /// What was said in the two steps of SASL's LOGIN.
@@ -93,5 +110,23 @@ mod tests {
         }
         assert_eq!(Credentials::of_login(b"joe", b"secret"), Credentials::of_plain(b"\0joe\0secret"));
         assert_eq!(Credentials::of_login(b"jo\0e", b"secret"), None);
+    }
+
+    #[test]
+    fn the_first_message_of_a_mechanism_names_somebody() {
+        use Mechanism::{CramMd5, OauthBearer, ScramSha256, Xoauth2};
+        for (mechanism, message, user) in [
+            (ScramSha256, &b"n,,n=joe,r=abc"[..], Some(&b"joe"[..])),
+            (ScramSha256, b"n,,n=,r=abc", None),
+            (ScramSha256, b"n,,r=abc", None),
+            (OauthBearer, b"n,a=joe@example.net,\x01auth=Bearer x\x01\x01", Some(b"joe@example.net")),
+            (OauthBearer, b"n,,\x01auth=Bearer x\x01\x01", None),
+            (Xoauth2, b"user=joe\x01auth=Bearer x\x01\x01", Some(b"joe")),
+            (Xoauth2, b"auth=Bearer x\x01\x01", None),
+            (CramMd5, b"", None),
+        ] {
+            let login = Credentials::of_message(mechanism, message);
+            assert_eq!(login.as_ref().map(Credentials::user), user, "{mechanism:?}");
+        }
     }
 }

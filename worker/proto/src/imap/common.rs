@@ -82,8 +82,8 @@ impl Common {
     }
 
     /// `CAPABILITY …` of a server that is not known yet, as the client may see it.
-    pub(super) fn announce_words(&self, words: &[&[u8]]) -> Vec<u8> {
-        announce(words.iter().copied(), self.viewer(false))
+    pub(super) fn announce_words<'w>(&self, words: impl Iterator<Item = &'w [u8]> + Clone) -> Vec<u8> {
+        announce(words, self.viewer(false))
     }
 
     /// `CAPABILITY …` as the client may see what the server announced.

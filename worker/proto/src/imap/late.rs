@@ -4,21 +4,18 @@ use super::answer::say;
 use super::command::{Body, Command};
 use super::common::Broken;
 use super::core::{Core, Phase};
-use super::outstanding::Purpose;
+use super::outstanding::{Exchange, Purpose};
 use super::response::code::Code;
 use super::response::{Response, Status, StatusKind};
 use super::verb::Verb;
 use crate::capability::Mechanism;
-use crate::credentials::{Credentials, Password};
+use crate::credentials::{Credentials, MAX_USER, Password};
 use crate::machine::{Close, Event, Greeted, Output};
 use crate::pop3::sasl::{decode, encode};
 use texts::Answer;
 
-/// Octets of a name; longer ones are nobody's.
-const MAX_USER: usize = 512;
-/// What is announced without knowing the server.
-pub(super) const ANNOUNCED: [&[u8]; 6] =
-    [b"IMAP4rev1", b"SASL-IR", b"LITERAL-", b"ID", b"AUTH=PLAIN", b"AUTH=LOGIN"];
+/// What is announced without knowing the server, besides the mechanisms.
+const ANNOUNCED: [&str; 4] = ["IMAP4rev1", "SASL-IR", "LITERAL-", "ID"];
 
 /// Whose turn it is.
 #[derive(Debug, Default)]
@@ -32,21 +29,23 @@ pub(super) enum Late {
     Wanted { tag: Box<[u8]>, login: Credentials },
     /// The server's: its greeting.
     Greeting { tag: Box<[u8]>, login: Credentials },
-    /// The server's: `+`, the challenge of PLAIN.
-    Challenge(Password),
+    /// The server's: `+`, behind which the first message is due.
+    Challenge { mechanism: Mechanism, message: Password },
     /// The server's: the answer to the login.
     Login,
+    /// Both: the rest of a SASL exchange is relayed.
+    Relayed,
 }
 
 impl Late {
     /// Whether the server is heard.
     pub(super) const fn hears_server(&self) -> bool {
-        matches!(self, Self::Greeting { .. } | Self::Challenge(_) | Self::Login)
+        matches!(self, Self::Greeting { .. } | Self::Challenge { .. } | Self::Login | Self::Relayed)
     }
 
     /// Whether the client is heard.
     pub(super) const fn hears_client(&self) -> bool {
-        matches!(self, Self::Ready | Self::Exchange { .. })
+        matches!(self, Self::Ready | Self::Exchange { .. } | Self::Relayed)
     }
 
     /// Whether the client's next line is no command.
@@ -69,8 +68,7 @@ impl Core {
                 self.want(tag.into(), Credentials::Plain { user, password }, out);
             }
             (Body::Authenticate { mechanism, initial }, _) => {
-                let Some(mechanism @ (Mechanism::Plain | Mechanism::Login)) = Mechanism::named(mechanism)
-                else {
+                let Some(mechanism) = self.taken(mechanism) else {
                     return self.common_say(Some(tag), Answer::MechanismNotAvailable, out);
                 };
                 self.late = Some(Box::new(Late::Exchange { tag: tag.into(), mechanism, user: None }));
@@ -80,7 +78,7 @@ impl Core {
                 }
             }
             (_, Verb::Capability) => {
-                let line = self.common.announce_words(&ANNOUNCED);
+                let line = self.late_capabilities();
                 self.outbox.say(out, |octets| {
                     octets.extend_from_slice(b"* ");
                     octets.extend_from_slice(&line);
@@ -101,6 +99,20 @@ impl Core {
         }
     }
 
+    /// A mechanism whose login can be taken here.
+    fn taken(&self, name: &[u8]) -> Option<Mechanism> {
+        let wanted = Mechanism::named(name)?;
+        Mechanism::before_server(Some(&self.common.welcome.capabilities)).find(|taken| *taken == wanted)
+    }
+
+    /// `CAPABILITY …` without knowing the server.
+    pub(super) fn late_capabilities(&self) -> Vec<u8> {
+        let mechanisms = Mechanism::before_server(Some(&self.common.welcome.capabilities));
+        let mechanisms = mechanisms.map(|mechanism| format!("AUTH={}", mechanism.name()));
+        let words: Vec<String> = ANNOUNCED.into_iter().map(str::to_owned).chain(mechanisms).collect();
+        self.common.announce_words(words.iter().map(String::as_bytes))
+    }
+
     fn say_done(&mut self, tag: &[u8], out: &mut Output) {
         self.outbox.say(out, |octets| {
             octets.extend_from_slice(tag);
@@ -114,7 +126,7 @@ impl Core {
             // Clients that know LOGIN know these two, "Username:" and "Password:".
             (Mechanism::Login, None) => b"+ VXNlcm5hbWU6\r\n",
             (Mechanism::Login, Some(_)) => b"+ UGFzc3dvcmQ6\r\n",
-            _plain => b"+ \r\n",
+            _message => b"+ \r\n",
         };
         self.outbox.say(out, |octets| octets.extend_from_slice(challenge));
     }
@@ -132,7 +144,7 @@ impl Core {
                 return self.challenge(out);
             }
             (Mechanism::Login, Some(user), Some(password)) => Credentials::of_login(&user, &password),
-            (Mechanism::Plain, _, Some(message)) => Credentials::of_plain(&message),
+            (mechanism, _, Some(message)) => Credentials::of_message(mechanism, &message),
             _none => None,
         };
         match credentials.filter(|login| login.user().len() <= MAX_USER) {
@@ -185,6 +197,7 @@ impl Core {
     fn log_in(&mut self, tag: &[u8], login: Credentials, out: &mut Output) {
         self.tell_hops(out);
         let user = login.user().to_vec();
+        let mut sasl = None;
         let (literals, utf8) = (self.common.literals, self.common.utf8);
         let (number, verb) = match &login {
             Credentials::Plain { user, password } => {
@@ -199,17 +212,22 @@ impl Core {
                 self.late = Some(Box::new(Late::Login));
                 (number, Verb::Login)
             }
-            Credentials::Sasl { message, .. } => {
+            Credentials::Sasl { mechanism, message, .. } => {
+                let mechanism = *mechanism;
                 let number = self.upstream.send_with(literals, utf8, out, |tag, writer| {
                     writer.raw(tag);
-                    writer.word(" AUTHENTICATE PLAIN");
+                    writer.word(" AUTHENTICATE ");
+                    writer.word(mechanism.name());
                     writer.end();
                 });
-                self.late = Some(Box::new(Late::Challenge(message.clone())));
+                if mechanism != Mechanism::Plain {
+                    sasl = Some(Exchange { mechanism, first: false, challenged: false });
+                }
+                self.late = Some(Box::new(Late::Challenge { mechanism, message: message.clone() }));
                 (number, Verb::Authenticate)
             }
         };
-        self.sent(number, tag, verb, Purpose::Login { user, sasl: None });
+        self.sent(number, tag, verb, Purpose::Login { user, sasl });
     }
 
     /// What the server says before its answer to the login. `None`: it is said to whoever relays.
@@ -221,10 +239,11 @@ impl Core {
         match (self.late.as_deref()?, response) {
             (Late::Greeting { .. }, Response::Status(status)) => Some(self.late_greeting(status, out)),
             (Late::Greeting { .. }, _) => Some(Err(Broken::server("a greeting that is none"))),
-            (Late::Challenge(message), Response::Continue(_)) => {
+            (Late::Challenge { mechanism, message }, Response::Continue(_)) => {
                 out.server.extend_from_slice(&encode(message.reveal()));
                 out.server.extend_from_slice(b"\r\n");
-                self.late = Some(Box::new(Late::Login));
+                let over = *mechanism == Mechanism::Plain;
+                self.late = Some(Box::new(if over { Late::Login } else { Late::Relayed }));
                 Some(Ok(()))
             }
             _other => None,

@@ -4,7 +4,6 @@
 use super::common::Broken;
 use super::core::{Core, Phase};
 use super::frame::{Announced, Frame};
-use super::late::ANNOUNCED;
 use super::outstanding::{Idle, Pull, Purpose, Sent};
 use super::response::code::Code;
 use super::response::data::Kind;
@@ -26,7 +25,7 @@ impl Core {
                 if self.common.greeted == Greeted::BeforeServer {
                     // A proxy in front learns of ID by it, and tells its count.
                     out.client.push(b'[');
-                    out.client.extend_from_slice(&self.common.announce_words(&ANNOUNCED));
+                    out.client.extend_from_slice(&self.late_capabilities());
                     out.client.extend_from_slice(b"] ");
                 }
                 out.client.extend_from_slice(if own.is_empty() { "IMAP4 ready" } else { own }.as_bytes());

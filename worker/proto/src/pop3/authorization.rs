@@ -59,7 +59,7 @@ struct Exchange {
 }
 
 /// No mechanism needs more; without a bound an exchange would outlive every strike.
-const MAX_SASL_RESPONSES: u8 = 8;
+pub(super) const MAX_SASL_RESPONSES: u8 = 8;
 
 impl Authorization {
     /// Nothing was said yet, and so many logins have failed before.

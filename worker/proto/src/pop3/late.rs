@@ -1,23 +1,19 @@
 //! AUTHORIZATION in the late plan: the client's name decides which server it gets, so that its login is taken here, kept,
 //! and completed with the server once the driver has it (RFC 1939 section 7, RFC 5034). Whatever fails is answered in the
 //! client's turn; each attempt has a server connection of its own.
-use super::command::{Command, Secret};
-use super::common::{Broken, Common};
-use super::reply::{Reply, Status};
-use super::sasl::{decode, encode};
+mod server;
+
+use super::authorization::MAX_SASL_RESPONSES;
+use super::command::{Command, Secret, is_base64};
+use super::common::Common;
+use super::sasl::decode;
 use super::state::{Expects, State, end};
-use super::transaction::Transaction;
 use crate::capability::{Capability, Mechanism};
-use crate::credentials::{Credentials, Password};
-use crate::machine::{Changed, Close, Event, Greeted, Output};
-use crate::quirks;
+use crate::credentials::{Credentials, MAX_USER, Password};
+use crate::machine::{Close, Event, Output};
 use std::time::Duration;
 use texts::Answer;
 
-/// Octets of a name; longer ones are nobody's.
-const MAX_USER: usize = 512;
-/// The mechanisms whose messages can be taken here and said again there.
-const MECHANISMS: &[u8] = b"PLAIN LOGIN";
 /// What POP3 servers have; a client that meets one without asks in vain.
 const ANNOUNCED: [Capability; 5] = [
     Capability::Top,
@@ -51,8 +47,12 @@ enum Step {
     Greeting(Credentials),
     /// The server's turn: USER.
     Named(Password),
-    /// The server's turn: the challenge of AUTH PLAIN, which is empty.
-    Challenge(Password),
+    /// The server's turn: the challenge behind AUTH, which is empty.
+    Challenge { mechanism: Mechanism, message: Password },
+    /// The server's turn in a SASL exchange that is relayed.
+    Asked(Relayed),
+    /// The client's turn in it.
+    Challenged(Relayed),
     /// The server's turn: the password.
     Login,
     /// A failed login, not yet told.
@@ -61,9 +61,17 @@ enum Step {
     LoggedIn { reply: Vec<u8> },
 }
 
+/// How far a client is that said its first message.
+#[derive(Clone, Copy, Debug, Default)]
+struct Relayed {
+    responses: u8,
+    cancelled: bool,
+}
+
 #[derive(Debug)]
 enum Exchange {
-    Plain,
+    /// The message of this mechanism comes.
+    Message(Mechanism),
     /// LOGIN: the name comes.
     Name,
     /// LOGIN: the password of this user comes.
@@ -87,15 +95,22 @@ impl Late {
 
     /// Whether it is the server's turn. At any other time it is not read.
     pub(super) const fn hears_server(&self) -> bool {
-        matches!(self.step, Step::Greeting(_) | Step::Named(_) | Step::Challenge(_) | Step::Login)
+        matches!(
+            self.step,
+            Step::Greeting(_) | Step::Named(_) | Step::Challenge { .. } | Step::Asked(_) | Step::Login
+        )
     }
 
     pub(super) const fn accepts(&self) -> bool {
-        matches!(self.step, Step::Ready | Step::Exchange(_))
+        matches!(self.step, Step::Ready | Step::Exchange(_) | Step::Challenged(_))
     }
 
     pub(super) const fn is_sasl(&self) -> bool {
-        matches!(self.step, Step::Exchange(_))
+        matches!(self.step, Step::Exchange(_) | Step::Challenged(_))
+    }
+
+    pub(super) const fn expects_challenge(&self) -> bool {
+        matches!(self.step, Step::Challenge { .. } | Step::Asked(_))
     }
 
     /// Whether the driver or the clock is awaited, not a peer.
@@ -116,7 +131,9 @@ impl Late {
             | Step::Wanted(_)
             | Step::Greeting(_)
             | Step::Named(_)
-            | Step::Challenge(_)
+            | Step::Challenge { .. }
+            | Step::Asked(_)
+            | Step::Challenged(_)
             | Step::Login
             | Step::LoggedIn { .. } => None,
         }
@@ -136,17 +153,19 @@ impl Late {
                     return self.want(Credentials::Plain { user, password }, out);
                 }
             }
-            Command::Auth(Mechanism::Plain, initial) => {
-                return self.exchange(Exchange::Plain, *initial, common, out);
-            }
-            Command::Auth(Mechanism::Login, initial) => {
-                return self.exchange(Exchange::Name, *initial, common, out);
+            Command::Auth(mechanism, initial) if mechanisms(common).any(|taken| taken == *mechanism) => {
+                let exchange = if *mechanism == Mechanism::Login {
+                    Exchange::Name
+                } else {
+                    Exchange::Message(*mechanism)
+                };
+                return self.exchange(exchange, *initial, common, out);
             }
             Command::Auth(..) => common.say(Answer::MechanismNotAvailable, &mut out.client),
             Command::AuthList => {
                 out.client.extend_from_slice(b"+OK\r\n");
-                for mechanism in MECHANISMS.split(|octet| *octet == b' ') {
-                    out.client.extend_from_slice(mechanism);
+                for mechanism in mechanisms(common) {
+                    out.client.extend_from_slice(mechanism.name().as_bytes());
                     out.client.extend_from_slice(b"\r\n");
                 }
                 out.client.extend_from_slice(b".\r\n");
@@ -192,7 +211,7 @@ impl Late {
 
     fn challenge(mut self, exchange: Exchange, out: &mut Output) -> State {
         out.client.extend_from_slice(match exchange {
-            Exchange::Plain => b"+ \r\n",
+            Exchange::Message(_) => b"+ \r\n",
             // Clients that know LOGIN know these two, "Username:" and "Password:".
             Exchange::Name => b"+ VXNlcm5hbWU6\r\n",
             Exchange::PasswordOf(_) => b"+ UGFzc3dvcmQ6\r\n",
@@ -203,12 +222,25 @@ impl Late {
 
     /// A line of the client in a SASL exchange. `*`, and whatever is not base64, ends it.
     pub(super) fn sasl_response(mut self, line: &[u8], common: &Common, out: &mut Output) -> State {
-        let Step::Exchange(exchange) = std::mem::take(&mut self.step) else {
-            return State::Late(Box::new(self));
+        let exchange = match std::mem::take(&mut self.step) {
+            Step::Exchange(exchange) => exchange,
+            Step::Challenged(relayed) => return self.relay_response(line, relayed, out),
+            other @ (Step::Ready
+            | Step::Wanted(_)
+            | Step::Greeting(_)
+            | Step::Named(_)
+            | Step::Challenge { .. }
+            | Step::Asked(_)
+            | Step::Login
+            | Step::Failed { .. }
+            | Step::LoggedIn { .. }) => {
+                self.step = other;
+                return State::Late(Box::new(self));
+            }
         };
         let response = decode(line).filter(|response| !response.is_empty());
         let credentials = match (exchange, response) {
-            (Exchange::Plain, Some(message)) => Credentials::of_plain(&message),
+            (Exchange::Message(mechanism), Some(message)) => Credentials::of_message(mechanism, &message),
             (Exchange::Name, Some(user)) if user.len() <= MAX_USER => {
                 return self.challenge(Exchange::PasswordOf(user.to_vec()), out);
             }
@@ -224,6 +256,17 @@ impl Late {
         }
     }
 
+    /// A later line of a client whose server is known (RFC 5034 section 4). What is not base64 never reaches the server; it cancels
+    /// the exchange, as `*` does.
+    fn relay_response(mut self, line: &[u8], mut relayed: Relayed, out: &mut Output) -> State {
+        relayed.responses += 1;
+        relayed.cancelled = !is_base64(line) || relayed.responses >= MAX_SASL_RESPONSES;
+        out.server.extend_from_slice(if relayed.cancelled { b"*" } else { line });
+        out.server.extend_from_slice(b"\r\n");
+        self.step = Step::Asked(relayed);
+        State::Late(Box::new(self))
+    }
+
     fn want(mut self, credentials: Credentials, out: &mut Output) -> State {
         self.named = None;
         self.user = credentials.user().to_vec();
@@ -231,185 +274,11 @@ impl Late {
         self.step = Step::Wanted(credentials);
         State::Late(Box::new(self))
     }
+}
 
-    /// The server is there.
-    pub(super) fn server_ready(mut self, greeted: Greeted, out: &mut Output) -> State {
-        match std::mem::take(&mut self.step) {
-            Step::Wanted(credentials) => match greeted {
-                Greeted::ByServer | Greeted::BeforeServer => {
-                    self.step = Step::Greeting(credentials);
-                    State::Late(Box::new(self))
-                }
-                Greeted::ByUs => self.begin(credentials, out),
-            },
-            // Nobody asked for one.
-            step @ (Step::Ready
-            | Step::Exchange(_)
-            | Step::Greeting(_)
-            | Step::Named(_)
-            | Step::Challenge(_)
-            | Step::Login
-            | Step::Failed { .. }
-            | Step::LoggedIn { .. }) => {
-                self.step = step;
-                State::Late(Box::new(self))
-            }
-        }
-    }
-
-    /// There is none. Who may not log in hears what somebody with a wrong password hears.
-    pub(super) fn no_server(mut self, why: Answer, common: &Common, out: &mut Output) -> State {
-        if !matches!(self.step, Step::Wanted(_)) {
-            return State::Late(Box::new(self));
-        }
-        let mut reply = Vec::new();
-        if why == Answer::SessionDenied {
-            common.say(Answer::LoginFailed, &mut reply);
-            return self.failed(reply, Some(Close::Denied), common, out);
-        }
-        self.step = Step::Ready;
-        common.say(why, &mut out.client);
-        State::Late(Box::new(self))
-    }
-
-    fn begin(mut self, credentials: Credentials, out: &mut Output) -> State {
-        self.step = match credentials {
-            Credentials::Plain { user, password } => {
-                Command::User(&user).write(&mut out.server);
-                Step::Named(password)
-            }
-            // Not in one line with AUTH: RFC 5034 section 4 bounds that one to 255 octets.
-            Credentials::Sasl { message, .. } => {
-                Command::Auth(Mechanism::Plain, None).write(&mut out.server);
-                Step::Challenge(message)
-            }
-        };
-        State::Late(Box::new(self))
-    }
-
-    pub(super) fn line(
-        mut self,
-        line: &[u8],
-        common: &mut Common,
-        out: &mut Output,
-    ) -> Result<State, Broken> {
-        let step = std::mem::take(&mut self.step);
-        if let Step::Challenge(message) = step {
-            if quirks::challenge(line).is_some() {
-                let encoded = encode(message.reveal());
-                out.server.extend_from_slice(&encoded);
-                out.server.extend_from_slice(b"\r\n");
-                self.step = Step::Login;
-                return Ok(State::Late(Box::new(self)));
-            }
-            let reply = Reply::parse(line).filter(|reply| reply.status == Status::Err);
-            let reply = reply.ok_or(Broken::server("neither a challenge nor -ERR to AUTH"))?;
-            return Ok(self.refused(reply, common, out));
-        }
-        let reply = Reply::parse(line).ok_or(Broken::server("an answer that is neither +OK nor -ERR"))?;
-        match (step, reply.status) {
-            (Step::Greeting(credentials), Status::Ok) => Ok(self.begin(credentials, out)),
-            (Step::Greeting(_), Status::Err) => {
-                self.step = Step::Ready;
-                common.say(Answer::ServerUnreachable, &mut out.client);
-                Ok(State::Late(Box::new(self)))
-            }
-            (Step::Named(password), Status::Ok) => {
-                Command::Pass(Secret(password.reveal())).write(&mut out.server);
-                self.step = Step::Login;
-                Ok(State::Late(Box::new(self)))
-            }
-            (Step::Named(_) | Step::Login, Status::Err) => Ok(self.refused(reply, common, out)),
-            (Step::Login, Status::Ok) => Ok(self.logged_in(reply, common, out)),
-            (
-                Step::Ready
-                | Step::Exchange(_)
-                | Step::Wanted(_)
-                | Step::Challenge(_)
-                | Step::Failed { .. }
-                | Step::LoggedIn { .. },
-                Status::Ok | Status::Err,
-            ) => Err(Broken::server("data that no command asked for")),
-        }
-    }
-
-    fn refused(self, reply: Reply<'_>, common: &Common, out: &mut Output) -> State {
-        let mut held = Vec::new();
-        reply.write(common.utf8, &mut held);
-        self.failed(held, None, common, out)
-    }
-
-    fn failed(mut self, reply: Vec<u8>, close: Option<Close>, common: &Common, out: &mut Output) -> State {
-        self.failures += 1;
-        out.events.push(Event::LoginFailed { user: std::mem::take(&mut self.user) });
-        let until = common.now.saturating_add(common.settings.login.failure_delay);
-        self.step = Step::Failed { until, reply, close };
-        self.tick(common, out)
-    }
-
-    /// The server hung up. Where it was its turn the login is over; at any other time its connection was of no use any more.
-    pub(super) fn without_server(mut self, common: &Common, out: &mut Output) -> State {
-        match self.step {
-            Step::Greeting(_) | Step::Named(_) | Step::Challenge(_) | Step::Login => {
-                self.step = Step::Ready;
-                common.say(Answer::ServerClosed, &mut out.client);
-                State::Late(Box::new(self))
-            }
-            // The login is of a session that is gone.
-            Step::LoggedIn { .. } => end(Close::ServerClosed, out),
-            Step::Ready | Step::Exchange(_) | Step::Wanted(_) | Step::Failed { .. } => {
-                State::Late(Box::new(self))
-            }
-        }
-    }
-
-    /// Answers a failed login when it is time.
-    pub(super) fn tick(mut self, common: &Common, out: &mut Output) -> State {
-        match &self.step {
-            Step::Failed { until, reply, close } if common.now >= *until => {
-                out.client.extend_from_slice(reply);
-                if let Some(close) = close {
-                    return end(*close, out);
-                }
-                if self.failures >= common.settings.login.failure_limit {
-                    return end(Close::LoginFailures, out);
-                }
-                self.step = Step::Ready;
-            }
-            Step::Failed { .. }
-            | Step::Ready
-            | Step::Exchange(_)
-            | Step::Wanted(_)
-            | Step::Greeting(_)
-            | Step::Named(_)
-            | Step::Challenge(_)
-            | Step::Login
-            | Step::LoggedIn { .. } => {}
-        }
-        State::Late(Box::new(self))
-    }
-
-    fn logged_in(mut self, reply: Reply<'_>, common: &Common, out: &mut Output) -> State {
-        out.events.push(Event::LoggedIn { user: std::mem::take(&mut self.user) });
-        let reply = common.welcoming(reply);
-        if common.settings.rules.download.scan {
-            let mut held = Vec::new();
-            reply.write(common.utf8, &mut held);
-            self.step = Step::LoggedIn { reply: held };
-            return State::Late(Box::new(self));
-        }
-        reply.write(common.utf8, &mut out.client);
-        State::Transaction(Transaction::default())
-    }
-
-    /// The driver knows this maildrop: now the client may learn of its login.
-    pub(super) fn changed(self, changed: &[Changed], out: &mut Output) -> State {
-        let Step::LoggedIn { reply } = &self.step else { return State::Late(Box::new(self)) };
-        out.client.extend_from_slice(reply);
-        let mut transaction = Transaction::default();
-        transaction.maildrop.learn(changed);
-        State::Transaction(transaction)
-    }
+/// What can be taken here and said again there.
+fn mechanisms(common: &Common) -> impl Iterator<Item = Mechanism> {
+    Mechanism::before_server(common.welcome.as_deref().map(|welcome| &welcome.capabilities))
 }
 
 /// The answer to CAPA (RFC 2449 section 5): what is true of Mailward, as far as the rules permit it.
@@ -427,7 +296,10 @@ fn capabilities(common: &Common, out: &mut Vec<u8>) {
             line(&[Capability::User.name().as_bytes()]);
         }
         if common.capabilities.contains(Capability::Sasl) {
-            line(&[Capability::Sasl.name().as_bytes(), MECHANISMS]);
+            let mechanisms = mechanisms(common).map(|mechanism| mechanism.name().as_bytes());
+            let words: Vec<&[u8]> =
+                std::iter::once(Capability::Sasl.name().as_bytes()).chain(mechanisms).collect();
+            line(&words);
         }
     }
     if common.security.is_offered() {

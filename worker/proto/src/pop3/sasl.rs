@@ -5,12 +5,16 @@ use zeroize::Zeroizing;
 
 /// The name that a client's response carries; `first`: it is the client's first one.
 pub(crate) fn user(mechanism: Mechanism, first: bool, response: &[u8]) -> Option<Vec<u8>> {
-    let response = decode(response)?;
+    name(mechanism, first, &decode(response)?)
+}
+
+/// The name in a response that is decoded.
+pub(crate) fn name(mechanism: Mechanism, first: bool, response: &[u8]) -> Option<Vec<u8>> {
     let field = |separator: u8, index: usize| response.split(move |byte| *byte == separator).nth(index);
     let name = match mechanism {
         // RFC 4616 section 2: authorization identity, name, password.
         Mechanism::Plain if first => field(0, 1),
-        Mechanism::Login if first => Some(response.as_slice()),
+        Mechanism::Login if first => Some(response),
         // RFC 2195 section 2: the name, a blank, the digest.
         Mechanism::CramMd5 => response.rsplitn(2, |byte| *byte == b' ').nth(1),
         // RFC 5802 section 7: "n,,n=name,r=nonce"; RFC 7628: "n,a=name,\x01…".

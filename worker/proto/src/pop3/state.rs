@@ -131,7 +131,13 @@ impl State {
     }
 
     pub(super) const fn expects_challenge(&self) -> bool {
-        matches!(self, Self::Authorization(state) if state.expects_challenge())
+        match self {
+            Self::Authorization(state) => state.expects_challenge(),
+            Self::Late(state) => state.expects_challenge(),
+            Self::Greeting(_) | Self::Transaction(_) | Self::Retrieval(_) | Self::Update(_) | Self::Ended => {
+                false
+            }
+        }
     }
 
     pub(super) const fn due(&self) -> Option<Duration> {
