@@ -100,7 +100,7 @@ pub fn load(
     Ok(Loaded { policy, notes: found, files: mentioned, sources })
 }
 
-/// The commented simplest useful file of this version: POP3 in clear text to one server, scanned by ClamAV.
+/// The commented simplest file that needs no certificate: POP3 in clear text to one server, scanned by ClamAV.
 pub const fn example() -> &'static str {
     include_str!("load/example.toml")
 }

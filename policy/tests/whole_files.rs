@@ -380,6 +380,21 @@ fn every_item_of_the_language_stands_in_that_file() {
 }
 
 #[test]
+fn the_file_that_is_installed_is_right_also_with_its_example_of_a_gateway() {
+    let shipped = include_str!("../../dist/mailward.toml");
+    let lines = shipped.lines().map(|line| match line.strip_prefix('#') {
+        Some(rest) if rest.starts_with(|first: char| first == '[' || first.is_ascii_lowercase()) => rest,
+        Some(_) | None => line,
+    });
+    let gateway = lines.collect::<Vec<_>>().join("\n");
+    assert!(gateway.contains("\naddress = [\"*:10110\"]\n"));
+    for text in [shipped, &gateway] {
+        let notes = loaded(text).notes;
+        assert!(notes.is_empty(), "{notes:#?}");
+    }
+}
+
+#[test]
 fn what_this_version_cannot_honour_is_right_and_not_whole() {
     let text = format!("{}\n[metrics]\nlisten = \"127.0.0.1:9187\"\n", example());
     let loaded = loaded(&text);

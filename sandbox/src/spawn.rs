@@ -146,7 +146,8 @@ impl Drop for Actions {
     }
 }
 
-/// The supervisor may block signals to take them as events; the child starts with none blocked.
+/// The supervisor may block signals to take them as events; the child starts with none blocked. It leads a process group of
+/// its own: Ctrl-C on a terminal is the supervisor's to act on, and would end every session in the middle of a word.
 struct Attributes(libc::posix_spawnattr_t);
 
 impl Attributes {
@@ -157,9 +158,12 @@ impl Attributes {
         // SAFETY: the call above succeeded.
         let mut attributes = Self(unsafe { attributes.assume_init() });
         let none = SigSet::empty();
-        let flags = c_short::try_from(libc::POSIX_SPAWN_SETSIGMASK).map_err(io::Error::other)?;
+        let flags = libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETPGROUP;
+        let flags = c_short::try_from(flags).map_err(io::Error::other)?;
         // SAFETY: initialised above; the set is copied.
         check(unsafe { libc::posix_spawnattr_setsigmask(&raw mut attributes.0, none.as_ref()) })?;
+        // SAFETY: initialised above; 0 is the child's own number.
+        check(unsafe { libc::posix_spawnattr_setpgroup(&raw mut attributes.0, 0) })?;
         // SAFETY: initialised above.
         check(unsafe { libc::posix_spawnattr_setflags(&raw mut attributes.0, flags) })?;
         Ok(attributes)

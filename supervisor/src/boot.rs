@@ -205,6 +205,8 @@ fn bind(policy: &Policy) -> Result<Vec<Bound>, Error> {
 
 /// What transparent listeners want redirected, with the addresses that they got.
 fn redirected(policy: &Policy, bound: &[Bound]) -> Vec<Wanted> {
+    let direct: Vec<SocketAddr> =
+        bound.iter().filter(|bound| !bound.transparent).map(|bound| bound.address).collect();
     let settings = policy.listeners.iter().zip(0_u16..);
     let wanting = settings.filter_map(|(listener, index)| {
         let transparent = listener.transparent.as_ref().filter(|transparent| transparent.redirect)?;
@@ -215,6 +217,7 @@ fn redirected(policy: &Policy, bound: &[Bound]) -> Vec<Wanted> {
             interfaces: transparent.interfaces.clone(),
             bound: own().map(|bound| bound.address).collect(),
             dual_stack: own().any(|bound| bound.address.is_ipv6() && !bound.only_v6),
+            direct: direct.clone(),
         })
     });
     wanting.collect()

@@ -37,6 +37,22 @@ pub(crate) fn daemon_of(policy: &Policy, checker: Checker) -> Option<&Daemon> {
     }
 }
 
+/// Where a daemon is looked for, for the log.
+pub(crate) fn place_of(daemon: &Daemon) -> String {
+    match &daemon.socket {
+        DaemonSocket::Path(path) => path.display().to_string(),
+        DaemonSocket::Tcp(address) => address.to_string(),
+        DaemonSocket::Auto => {
+            let (host, port) = USUAL_PORT;
+            format!("{} {host}:{port}", USUAL_PATHS.join(" "))
+        }
+        DaemonSocket::Name { host, port, addresses } if addresses.is_empty() => {
+            format!("{host}:{port}, which does not resolve")
+        }
+        DaemonSocket::Name { host, port, .. } => format!("{host}:{port}"),
+    }
+}
+
 /// How long it may take over one mail.
 pub(crate) fn timeout_of(policy: &Policy, checker: Checker) -> Duration {
     let timeout = match checker {

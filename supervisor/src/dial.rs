@@ -133,6 +133,7 @@ pub(crate) async fn dial(
     events: mpsc::Sender<Event>,
 ) {
     let mut failed = Vec::new();
+    let mut failures = Vec::new();
     let mut why = NoServer::TimedOut;
     let mut server = None;
     for target in targets {
@@ -141,15 +142,19 @@ pub(crate) async fn dial(
                 server = Some(Dialled { socket, from, target });
                 break;
             }
-            Ok(Err(_)) => {
+            Ok(Err(error)) => {
                 why = NoServer::Unreachable;
                 failed.extend(target.item);
+                failures.push((target.address, error.to_string()));
             }
-            Err(_) => failed.extend(target.item),
+            Err(_) => {
+                failed.extend(target.item);
+                failures.push((target.address, "silent until connect-timeout".to_owned()));
+            }
         }
     }
     let outcome = server.ok_or(why);
-    let _ = events.send(Event::Dialled { session, outcome, failed }).await;
+    let _ = events.send(Event::Dialled { session, outcome, failed, failures }).await;
 }
 
 async fn connect(address: SocketAddr) -> std::io::Result<(OwnedFd, SocketAddr)> {

@@ -77,6 +77,8 @@ pub(crate) enum Event {
         outcome: Result<Dialled, NoServer>,
         /// The `plug-to` items that could not be reached.
         failed: Vec<u16>,
+        /// Every address that could not be reached, and why.
+        failures: Vec<(SocketAddr, String)>,
     },
     /// The engines of a lease were dialled.
     EnginesDialled {
@@ -241,7 +243,10 @@ impl Supervisor {
                 self.journal.note(Level::Error, "cannot accept connections", &fields);
             }
             Event::Child { id, what } => self.child_did(id, what),
-            Event::Dialled { session, outcome, failed } => self.dialled(session, outcome, &failed),
+            Event::Dialled { session, outcome, failed, failures } => {
+                self.note_failures(session, &failures);
+                self.dialled(session, outcome, &failed);
+            }
             Event::EnginesDialled { lease, engines } => self.engines_dialled(lease, engines),
             Event::ProbeDialled { generation, tenant, checker, purpose, outcome } => {
                 if generation == self.generation {

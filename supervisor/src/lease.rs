@@ -44,6 +44,8 @@ pub(crate) struct MailJob {
     /// Which way it travels: either has engines of its own.
     direction: Direction,
     pub(crate) sha256: Sha256,
+    /// Octets, as its worker says.
+    size: u64,
     /// It was served changed before, under the name that it has.
     pub(crate) changed: bool,
     /// Scanners that were lost with it.
@@ -132,7 +134,7 @@ impl Supervisor {
         worker: ChildId,
         (session, mail): (SessionId, MailId),
         direction: Direction,
-        sha256: Sha256,
+        (sha256, size): (Sha256, u64),
         changed: bool,
     ) {
         let Some(tenant) = self.sessions.get(session).map(|found| found.tenant) else { return };
@@ -140,7 +142,7 @@ impl Supervisor {
             self.no_lease(worker, session, mail, NoLease::Stopping);
             return;
         }
-        let job = MailJob { session, mail, worker, direction, sha256, changed, lost: 0, waited: 0 };
+        let job = MailJob { session, mail, worker, direction, sha256, size, changed, lost: 0, waited: 0 };
         if self.leases.queue.push(tenant, session, job).is_err() {
             self.no_lease(worker, session, mail, NoLease::Busy);
             return;

@@ -155,6 +155,7 @@ impl Supervisor {
         let (level, text) = match health {
             Health::Proven => (Level::Info, "spam filter gives scores"),
             Health::Down { errno } => {
+                fields.extend(self.place_of(Checker::Filter(filter)));
                 fields.push(("detail", nix::errno::Errno::from_raw(errno).desc().to_owned()));
                 (Level::Warn, "spam filter is down: scores are unknown")
             }
@@ -163,6 +164,11 @@ impl Supervisor {
             }
         };
         self.journal.note(level, text, &fields);
+    }
+
+    /// Where an engine or a spam filter was looked for.
+    fn place_of(&self, checker: Checker) -> Option<(&'static str, String)> {
+        daemons::daemon_of(&self.policy, checker).map(|daemon| ("where", daemons::place_of(daemon)))
     }
 
     /// Logs what became of an engine.
@@ -210,6 +216,9 @@ impl Supervisor {
         };
         let tenant = self.policy.tenants.get(usize::from(tenant)).cloned().unwrap_or_default();
         let mut fields = vec![("engine", name.to_owned()), ("tenant", tenant)];
+        if let Change::Health(Health::Down { .. }) = change {
+            fields.extend(self.place_of(Checker::Engine(engine)));
+        }
         if !value.is_empty() {
             fields.push(("detail", value));
         }

@@ -192,6 +192,7 @@ mod tests {
             interfaces: vec!["lan0".into()],
             bound: vec!["0.0.0.0:10110".parse().unwrap(), "[::]:10110".parse().unwrap()],
             dual_stack: false,
+            direct: vec!["0.0.0.0:110".parse().unwrap(), "[::]:110".parse().unwrap()],
         }
     }
 
@@ -209,6 +210,7 @@ mod tests {
                 ),
                 "{rules}"
             );
+            assert!(rules.contains("fib daddr type local tcp dport 110 accept"), "{rules}");
             drop(redirect);
             assert_eq!(ruleset(), before);
         });

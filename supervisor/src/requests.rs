@@ -35,8 +35,8 @@ impl Supervisor {
             FromWorker::Again { session } => self.dial_again(worker, session),
             FromWorker::LoggedIn { session, user } => self.logged_in(worker, session, &user),
             FromWorker::NeedSpool { session, mail } => self.need_spool(worker, session, mail),
-            FromWorker::NeedScan { session, mail, direction, size: _, sha256, changed } => {
-                self.need_scan(worker, (session, mail), direction, sha256, changed);
+            FromWorker::NeedScan { session, mail, direction, size, sha256, changed } => {
+                self.need_scan(worker, (session, mail), direction, (sha256, size), changed);
             }
             FromWorker::Selected { session, selection, mailbox, uid_validity } => {
                 self.selected(worker, session, selection, &mailbox, uid_validity);

@@ -11,6 +11,7 @@ use ipc::supervisor_lookup::{FromLookup, ToLookup};
 use ipc::supervisor_worker::{NoServer, ToWorker};
 use policy::intercept::CertificateAsked;
 use policy::model::PlugTo;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -200,6 +201,15 @@ impl Supervisor {
         session.server = Server::Dialling;
         let task = dial::dial(id, targets, rule.connect_timeout, self.events.clone());
         session.dialling = Some(tokio::task::spawn_local(task).abort_handle());
+    }
+
+    /// Servers that a dial did not reach, whether or not it reached another one.
+    pub(crate) fn note_failures(&mut self, id: SessionId, failures: &[(SocketAddr, String)]) {
+        for (address, why) in failures {
+            let fields =
+                [("session", id.to_string()), ("server", address.to_string()), ("detail", why.clone())];
+            self.journal.note(Level::Warn, "server cannot be reached", &fields);
+        }
     }
 
     /// A dial ended.

@@ -10,6 +10,8 @@ struct Record {
     health: Health,
     /// A probe is under way.
     probing: bool,
+    /// It is not asked about larger mails.
+    max_size: u64,
 }
 
 /// Every spam filter of every tenant that asks it.
@@ -26,8 +28,10 @@ impl SpamFilters {
             let scanned = policy.scanning(tenant).filter(|scanning| scanning.scan);
             for index in scanned.flat_map(|scanning| &scanning.spam_filters) {
                 let filter = policy.spam_filters.get(usize::from(*index));
-                if filter.is_some_and(|filter| filter.kind.daemon().is_some()) {
-                    records.insert((tenant, *index), Record { health: Health::Unproven, probing: false });
+                if let Some(filter) = filter.filter(|filter| filter.kind.daemon().is_some()) {
+                    let max_size = filter.max_size;
+                    let record = Record { health: Health::Unproven, probing: false, max_size };
+                    records.insert((tenant, *index), record);
                 }
             }
         }
@@ -48,13 +52,17 @@ impl SpamFilters {
         renewed
     }
 
-    /// How a filter takes part in the lease of a mail.
-    pub(crate) fn part(&self, tenant: u16, filter: u16) -> Part {
-        match self.records.get(&(tenant, filter)).map(|record| record.health) {
-            None => Part::State(EngineState::Inside),
-            Some(Health::Proven) => Part::Dial,
-            Some(Health::Down { errno }) => Part::State(EngineState::Down { errno }),
-            Some(Health::Unproven | Health::Blind | Health::Failing) => Part::State(EngineState::Unproven),
+    /// How a filter takes part in the lease of a mail of so many octets. One that is too large for it is no question, and
+    /// that there is no score then says nothing about the filter.
+    pub(crate) fn part(&self, tenant: u16, filter: u16, size: u64) -> Part {
+        let Some(record) = self.records.get(&(tenant, filter)) else {
+            return Part::State(EngineState::Inside);
+        };
+        match record.health {
+            Health::Proven if size > record.max_size => Part::State(EngineState::Unproven),
+            Health::Proven => Part::Dial,
+            Health::Down { errno } => Part::State(EngineState::Down { errno }),
+            Health::Unproven | Health::Blind | Health::Failing => Part::State(EngineState::Unproven),
         }
     }
 
@@ -107,19 +115,24 @@ mod tests {
 
     #[test]
     fn a_filter_that_gives_no_score_is_not_waited_for_until_it_does_again() {
-        let record = Record { health: Health::Unproven, probing: false };
+        let record = Record { health: Health::Unproven, probing: false, max_size: 1000 };
         let mut filters = SpamFilters { records: BTreeMap::from([((0, 0), record)]) };
-        assert_eq!(filters.part(0, 0), Part::State(EngineState::Unproven));
+        assert_eq!(filters.part(0, 0, 1), Part::State(EngineState::Unproven));
         assert_eq!(filters.due(), [(0, 0)]);
         assert_eq!(filters.due(), [], "one probe at a time");
         assert_eq!(filters.answered(0, 0, true, true), Some(Health::Proven));
-        assert_eq!(filters.part(0, 0), Part::Dial);
+        assert_eq!(filters.part(0, 0, 1000), Part::Dial);
+        assert_eq!(
+            filters.part(0, 0, 1001),
+            Part::State(EngineState::Unproven),
+            "too large to be asked about"
+        );
         assert_eq!(filters.due(), []);
         assert_eq!(filters.answered(0, 0, false, false), Some(Health::Failing));
-        assert_eq!(filters.part(0, 0), Part::State(EngineState::Unproven));
+        assert_eq!(filters.part(0, 0, 1), Part::State(EngineState::Unproven));
         assert_eq!(filters.due(), [(0, 0)]);
         assert_eq!(filters.dial_failed(0, 0, 111, true), Some(Health::Down { errno: 111 }));
         assert_eq!(filters.dial_failed(0, 0, 111, true), None, "said once");
-        assert_eq!(filters.part(0, 9), Part::State(EngineState::Inside));
+        assert_eq!(filters.part(0, 9, 1), Part::State(EngineState::Inside));
     }
 }

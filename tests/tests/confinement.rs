@@ -41,6 +41,10 @@ fn every_child_is_confined_as_root_finds_it_in_proc() {
             let routes = fs::read_to_string(format!("/proc/{pid}/net/dev")).unwrap();
             assert_eq!(routes.lines().skip(2).count(), 1, "{role} sees more than lo: {routes}");
             assert_eq!(fs::read(format!("/proc/{pid}/environ")).unwrap_or_default(), b"", "{role}");
+            // Ctrl-C on the supervisor's terminal does not reach it: pid (name) state parent group.
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+            let group = stat.rsplit(')').next().unwrap().split_whitespace().nth(2).unwrap();
+            assert_eq!(group, pid.to_string(), "{role}: {stat}");
             assert!(command_line(*pid).starts_with(&format!("mailward {role}")), "{}", command_line(*pid));
             let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
             for (limit, value) in [("Max core file size", "0"), ("Max processes", "0")] {

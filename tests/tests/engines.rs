@@ -82,11 +82,12 @@ fn spam_filters_give_the_scores_that_rules_ask_for() {
         return;
     }
     let (rspamd, spamd) = (Filter::rspamd(), Filter::spamd());
-    let server = Server::start(vec![spam(), mails::plain("fine", "body")], &[]);
+    let large = mails::large(64 * 1024);
+    let server = Server::start(vec![spam(), mails::plain("fine", "body"), large.clone()], &[]);
     let mut config = Config::scanning(server.address());
     write!(
         config.rest,
-        "[antispam.rspamd]\nurl = \"http://{}\"\n[antispam.spamd]\nsocket = \"{}\"\n[antispam.builtin]\n\
+        "[antispam.rspamd]\nmax-size = \"16KiB\"\nurl = \"http://{}\"\n[antispam.spamd]\nsocket = \"{}\"\n[antispam.builtin]\n\
          rules = [{{ name = \"X-Lab-Spam\", score = 1.5, symbol = \"LAB\" }}]\n{DENY}",
         rspamd.address(),
         spamd.address()
@@ -99,6 +100,11 @@ fn spam_filters_give_the_scores_that_rules_ask_for() {
         });
     }
     let mut client = Client::login(mailward.address());
+    assert_eq!(
+        client.retrieve(3),
+        large,
+        "too large a mail for rspamd, which is asked about the next all the same"
+    );
     let (answer, _) = client.multiline("RETR 1");
     assert!(answer.starts_with("-ERR"), "{answer}");
     let record = mailward.mail_record(1);

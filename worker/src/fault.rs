@@ -82,7 +82,9 @@ pub(crate) const fn no_server(why: NoServer) -> &'static str {
         NoServer::Unreachable => "unreachable",
         NoServer::TimedOut => "silent until connect-timeout",
         NoServer::NotResolved => "name does not resolve",
-        NoServer::Loop => "the way leads back to us",
+        NoServer::Loop => {
+            "the way leads back to us: plug-to, or where the client wanted to go, is an address of this Mailward"
+        }
         NoServer::Denied => "no rule permits the session",
     }
 }

@@ -1,4 +1,4 @@
-//! Sections that this version checks and cannot honour: TLS, routing, and whatever else `schema` marks.
+//! Sections that this version checks and cannot honour: routing, metrics, and whatever else `schema` marks.
 use super::document::Document;
 use crate::diagnostic::{At, Sink};
 use crate::schema::{self, Form};

@@ -286,7 +286,7 @@ fn uid_range(item: &Item<'_>) -> Option<(u32, u32)> {
 fn accounts(item: &Item<'_>) -> Vec<(String, u32)> {
     let Some(mut table) = item.table("service.accounts") else { return Vec::new() };
     let mut accounts: Vec<(String, u32)> = Vec::new();
-    for role in ["worker", "scanner", "lookup"] {
+    for role in ["worker", "scanner", "writer", "lookup", "keyholder"] {
         let Some(item) = table.take(role) else { continue };
         let uid = if item.is_integer() {
             item.count(0..=u64::from(u32::MAX)).and_then(|uid| u32::try_from(uid).ok())

@@ -7,9 +7,7 @@ const NO_SIEVE: &str = "this version speaks POP3 and IMAP: remove it";
 /// The condition `protocol`.
 pub(super) const PROTOCOLS: Kind =
     Kind::List(&Kind::Word(&[word("pop3"), word("imap"), later_word("sieve", NO_SIEVE)]));
-/// Before the login nobody has a name.
-const BEFORE_LOGIN: &str =
-    "remove it; this version decides before the login, by listener, tenant, address, time and certificate";
+const NO_GROUPS: &str = "remove it; `user` asks for the name that the client logs in with";
 const SERVER_FOUND: &str = "name the servers with `plug-to`";
 
 /// `monitor` on the rules that have it.
@@ -128,7 +126,7 @@ const COMMAND_ACL: &[Entry] = &[
         Kind::Patterns,
         "",
         "Condition: groups of the user, known after authentication.",
-        BEFORE_LOGIN,
+        NO_GROUPS,
     ),
     now("action", ACTION, "\"accept\"", "Whether there is a session."),
     now(

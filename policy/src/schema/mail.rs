@@ -35,7 +35,7 @@ const GROUPS: Entry = later(
     Kind::Patterns,
     "",
     "Condition: groups of the user.",
-    "remove it; this version knows no groups",
+    "remove it; `user` asks for the name that the client logged in with",
 );
 const VIRUS: Entry = now(
     "virus",

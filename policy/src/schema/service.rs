@@ -58,13 +58,13 @@ const SERVICE: &[Entry] = &[
         "uid-range",
         Kind::Text,
         "\"2147000000-2147000999\"",
-        "User ids of confined processes: two for each tenant and one more; they need no entry in passwd.",
+        "User ids of confined processes: three for each tenant and two more; they need no entry in passwd.",
     ),
     now(
         "accounts",
         Kind::Table("service.accounts"),
         "{}",
-        "User ids by role instead, outside `uid-range`, each once. With several tenants only `lookup`.",
+        "User ids by role instead, outside `uid-range`, each once. With several tenants only `lookup` and `keyholder`.",
     ),
     now("state-dir", Kind::Path, "\"/var/lib/mailward\"", "Where the index of changed mails is kept."),
     now("spool-dir", Kind::Path, "\"/var/lib/mailward/spool\"", "Where large mails wait for their scan."),
@@ -133,8 +133,9 @@ const USER_ID: Kind = Kind::Either(&[Kind::Count(1, 4_294_967_294), Kind::Text])
 const ACCOUNTS: &[Entry] = &[
     now("worker", USER_ID, "", "Of workers."),
     now("scanner", USER_ID, "", "Of scanners."),
+    now("writer", USER_ID, "", "Of writers."),
     now("lookup", USER_ID, "", "Of lookup."),
-    later("keyholder", USER_ID, "", "Of the keyholder.", "remove it; this version has no keyholder"),
+    now("keyholder", USER_ID, "", "Of the keyholder."),
 ];
 
 const TENANT: &[Entry] = &[
@@ -249,7 +250,7 @@ const LISTENER: &[Entry] = &[
         "address",
         TEXTS,
         "",
-        "Where to listen: \"192.0.2.1:110\", \"[2001:db8::1]:110\", \"*:110\" (IPv4 and IPv6, a socket each); by default every address, port 995 with implicit TLS, else 110.",
+        "Where to listen: \"192.0.2.1:110\", \"[2001:db8::1]:110\", \"*:110\" (IPv4 and IPv6, a socket each); by default every address, port 995 or 993 with implicit TLS, else 110 or 143.",
     ),
     now(
         "tls",

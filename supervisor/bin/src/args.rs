@@ -36,7 +36,7 @@ Examples:
 
 Exit status: 0 done; 1 nothing was changed, and why; 2 the command line is wrong; 3 the service does not answer.";
 
-/// POP3 security proxy: nothing reaches a mail client that was not scanned.
+/// POP3 and IMAP security proxy: nothing reaches a mail client that was not scanned.
 #[derive(Debug, Parser)]
 #[command(name = "mailward", version, after_help = EXAMPLES, arg_required_else_help = true)]
 pub(crate) struct Arguments {
@@ -310,13 +310,14 @@ pub(crate) struct Check {
 pub(crate) struct Init {
     #[command(flatten)]
     pub(crate) file: Config,
-    /// The mail server: a name or an address, with a port if it is not 110.
+    /// The mail server: a name or an address, with a port if that is not the usual one.
     #[arg(long, value_name = "HOST")]
     pub(crate) server: Option<String>,
     /// Networks whose clients may connect; may be given several times.
     #[arg(long, value_name = "NETWORK", value_delimiter = ',')]
     pub(crate) clients: Vec<String>,
-    /// Where clients connect: "*:995"; may be given several times.
+    /// Where clients connect: "*:993", "*:995"; may be given several times. Ports that end in 143 or 993 are for IMAP, in
+    /// 110 or 995 for POP3.
     #[arg(long, value_name = "ADDRESS:PORT", value_delimiter = ',')]
     pub(crate) listen: Vec<String>,
     /// The certificate to show to clients, PEM with the chain.

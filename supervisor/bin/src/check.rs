@@ -20,9 +20,11 @@ pub(crate) fn check(arguments: &args::Check) -> ExitCode {
     if arguments.resolve && !resolve(&configuration.loaded.policy) {
         return ExitCode::from(1);
     }
-    let but =
-        if configuration.loaded.is_whole() { "" } else { "; this version cannot run what is marked `later`" };
-    let _ = writeln!(io::stdout(), "{}: configuration ok{but}", path.display());
+    if !configuration.loaded.is_whole() {
+        config::say(config::NOT_WHOLE);
+        return ExitCode::from(1);
+    }
+    let _ = writeln!(io::stdout(), "{}: configuration ok", path.display());
     ExitCode::SUCCESS
 }
 

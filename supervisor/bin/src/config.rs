@@ -15,6 +15,10 @@ use std::path::{Path, PathBuf};
 /// A larger file is no configuration.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 
+/// The end of the story where nothing is wrong, and yet not all can be honoured.
+pub(crate) const NOT_WHOLE: &str =
+    "mailward: this version cannot honour what is marked `later` above, and does not run without it\n";
+
 /// A configuration that is right, and the texts to draw its notes on.
 pub(crate) struct Configuration {
     pub(crate) loaded: Loaded,
@@ -92,7 +96,7 @@ impl Configuration {
             return Err(notes + &problems);
         }
         if !self.loaded.is_whole() {
-            return Err(notes + "mailward: this version cannot honour what is marked `later` above\n");
+            return Err(notes + NOT_WHOLE);
         }
         if let Err(problems) = certificates::readable(&self.loaded.policy) {
             return Err(notes + &problems);

@@ -13,7 +13,7 @@ pub(crate) fn page() -> String {
     page.control("SH", ["DESCRIPTION"]).text([roman(
         "A TOML file. Connections, sessions and mails are judged by the rules of [[session-acl]], [[command-acl]], \
          [[doc-acl]] and [[mail-acl]]: in each kind the first rule all of whose conditions hold decides. A condition that \
-         is not given holds. Items that this version cannot honour are marked; mailward check reads them, mailward run \
+         is not given holds. Items that this version cannot honour are marked; mailward check names them, mailward run \
          does not start with them.",
     )]);
     page.control("PP", []).text([roman(

@@ -54,10 +54,38 @@ fn with_a_certificate_clients_get_implicit_tls() {
         text.contains("certificates = [{ cert = \"/etc/mail.pem\", key = \"/etc/mail.key\" }]"),
         "{text}"
     );
-    assert!(text.contains("port 995 of every address") && !text.contains("\ntls = \"off\""), "{text}");
+    for port in [993, 995] {
+        assert!(text.contains(&format!("port {port} of every address")), "{text}");
+    }
+    assert!(!text.contains("\ntls = \"off\""), "{text}");
     assert!(text.contains("server-tls = \"off\""), "nothing answers there by TLS: {text}");
     let alone = init(&folder, &["-c", "m.toml", "--server", "192.0.2.1", "--certificate", "/etc/mail.pem"]);
     assert_eq!(alone.status.code(), Some(2), "a certificate needs its key");
+}
+
+#[test]
+fn clients_get_both_protocols_and_a_server_with_a_port_the_one_that_it_speaks() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = |arguments: &[&str]| {
+        let output = init(&folder, &[&["-c", "m.toml", "--print"][..], arguments].concat());
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let (code, text) = written(&["--server", "192.0.2.1"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("protocol = \"imap\"") && text.contains("protocol = \"pop3\""), "{text}");
+    let (code, text) = written(&["--server", "192.0.2.1:1143"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("protocol = \"imap\"") && !text.contains("protocol = \"pop3\""), "{text}");
+    let (code, text) = written(&["--server", "192.0.2.1:1143", "--listen", "*:993,*:995"]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("leave the port out"), "{text}");
+    let (code, text) = written(&["--server", "192.0.2.1", "--listen", "*:1993,127.0.0.1:2110"]);
+    assert_eq!(code, Some(0), "{text}");
+    for item in
+        ["protocol = \"imap\"\naddress = [\"*:1993\"]", "protocol = \"pop3\"\naddress = [\"127.0.0.1:2110\"]"]
+    {
+        assert!(text.contains(item), "{text}");
+    }
 }
 
 #[test]

@@ -132,7 +132,7 @@ impl Supervisor {
             parts.all.push((Checker::Engine(engine), part));
         }
         for filter in scanning.map(|scanning| scanning.spam_filters.as_slice()).unwrap_or_default() {
-            parts.all.push((Checker::Filter(*filter), self.spam_filters.part(tenant, *filter)));
+            parts.all.push((Checker::Filter(*filter), self.spam_filters.part(tenant, *filter, mail.size)));
         }
         parts
     }

@@ -19,6 +19,8 @@ pub(crate) struct Wanted {
     pub(crate) bound: Vec<SocketAddr>,
     /// Whether its socket on `[::]` takes IPv4 too.
     pub(crate) dual_stack: bool,
+    /// Where other listeners wait for clients that dial them: connections to these places are not redirected.
+    pub(crate) direct: Vec<SocketAddr>,
 }
 
 /// The batch, and how many rules it has.
@@ -33,14 +35,14 @@ pub(crate) fn batch(wanted: &[Wanted]) -> Result<(String, usize), String> {
     let mut count = 0;
     for listener in wanted {
         let targets = targets(listener)?;
-        for target in targets.into_iter().flatten() {
+        for end in direct(listener).into_iter().chain(targets.into_iter().flatten()) {
             let _ = write!(rules, " add rule {TABLE} prerouting");
             if !listener.interfaces.is_empty() {
                 let names: Vec<String> =
                     listener.interfaces.iter().map(|name| format!("\"{name}\"")).collect();
                 let _ = write!(rules, " iifname {{ {} }}", names.join(", "));
             }
-            let _ = write!(rules, "{target};");
+            let _ = write!(rules, "{end};");
             count += 1;
         }
     }
@@ -88,6 +90,24 @@ fn targets(listener: &Wanted) -> Result<[Option<String>; 2], String> {
     Ok([v4, v6])
 }
 
+/// Rule ends for the clients that dial another listener itself, on a port that is redirected here.
+fn direct(listener: &Wanted) -> Vec<String> {
+    let redirected = |port: u16| listener.ports.iter().any(|(first, last)| (*first..=*last).contains(&port));
+    let ends = listener.direct.iter().filter(|address| redirected(address.port())).map(|address| {
+        let port = address.port();
+        match address.ip() {
+            // Whatever address of this machine: all of them are the listener's.
+            IpAddr::V4(ip) if ip.is_unspecified() => {
+                format!(" meta nfproto ipv4 fib daddr type local tcp dport {port} accept")
+            }
+            IpAddr::V6(ip) if ip.is_unspecified() => format!(" fib daddr type local tcp dport {port} accept"),
+            IpAddr::V4(ip) => format!(" ip daddr {ip} tcp dport {port} accept"),
+            IpAddr::V6(ip) => format!(" ip6 daddr {ip} tcp dport {port} accept"),
+        }
+    });
+    ends.collect()
+}
+
 /// A set of ports. Overlapping ranges are merged: nft refuses them.
 fn ports(ranges: &[(u16, u16)]) -> String {
     let mut sorted = ranges.to_vec();
@@ -117,7 +137,26 @@ mod tests {
             interfaces: vec!["lan0".into(), "lan1".into()],
             bound: bound.iter().map(|address| address.parse().unwrap()).collect(),
             dual_stack: false,
+            direct: Vec::new(),
         }
+    }
+
+    #[test]
+    fn who_dials_another_listener_itself_is_not_redirected() {
+        let places = ["0.0.0.0:110", "192.0.2.1:110", "[2001:db8::1]:110", "[::]:110", "0.0.0.0:995"];
+        let direct = places.iter().map(|address| address.parse().unwrap()).collect();
+        let (text, rules) = batch(&[Wanted { direct, ..wanted(&["0.0.0.0:10110"]) }]).unwrap();
+        let expected = [
+            "meta nfproto ipv4 fib daddr type local tcp dport 110 accept;",
+            "ip daddr 192.0.2.1 tcp dport 110 accept;",
+            "ip6 daddr 2001:db8::1 tcp dport 110 accept;",
+            "fib daddr type local tcp dport 110 accept;",
+            "meta nfproto ipv4 tcp dport { 110 } redirect to :10110;",
+        ];
+        let begin = "add rule inet mailward prerouting iifname { \"lan0\", \"lan1\" }";
+        let expected = expected.map(|end| format!("{begin} {end}")).join(" ");
+        assert!(text.ends_with(&expected), "{text}");
+        assert_eq!(rules, 5, "a port that is not redirected needs none");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! What is not known is not announced, because nobody knows what it would carry round the scanner.
 use policy::list::{NameList, matches};
 
-/// A capability of POP3 (RFC 2449, 3206, 5034, 6856). STLS is not among them: this version ends no TLS.
+/// A capability of POP3 (RFC 2449, 3206, 5034, 6856). STLS is not among them: `tls` of the listener decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capability {
     /// RFC 2449 section 6.1.

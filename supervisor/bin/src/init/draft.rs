@@ -1,5 +1,6 @@
 //! The file that `init` writes.
 use super::find::Found;
+use super::protocol::{self, Protocol};
 use policy::load::{self, LoadOptions, Severity};
 use std::path::Path;
 
@@ -9,7 +10,7 @@ pub(super) struct Draft {
     pub(super) server: Option<String>,
     /// `from`.
     pub(super) clients: Vec<String>,
-    /// `address`.
+    /// `address`, of both protocols, of which the port says which; empty: the usual places.
     pub(super) listen: Vec<String>,
     /// `socket`; `None`: it is found.
     pub(super) clamd: Option<String>,
@@ -19,6 +20,8 @@ pub(super) struct Draft {
     pub(super) server_tls: bool,
     /// What was found of the engine, for a comment.
     engine: String,
+    /// Ports of this machine that nobody has.
+    free: Vec<u16>,
 }
 
 impl From<Found> for Draft {
@@ -30,15 +33,7 @@ impl From<Found> for Draft {
         Self {
             server: found.server,
             clients: found.networks,
-            listen: vec![
-                match (found.certificates.is_empty(), found.tls_port_is_free, found.port_is_free) {
-                    (false, true, _) => "*:995",
-                    (false, false, _) => "*:1995",
-                    (true, _, true) => "*:110",
-                    (true, _, false) => "*:1110",
-                }
-                .to_owned(),
-            ],
+            listen: Vec::new(),
             certificate: found
                 .certificates
                 .first()
@@ -46,11 +41,41 @@ impl From<Found> for Draft {
             server_tls: false,
             clamd: None,
             engine,
+            free: found.free,
         }
     }
 }
 
 impl Draft {
+    /// Where clients connect. If nobody says otherwise: at the usual ports, or a thousand above where those are taken. A
+    /// server that has a port speaks one protocol.
+    pub(super) fn places(&self) -> Vec<String> {
+        if !self.listen.is_empty() {
+            return self.listen.clone();
+        }
+        let spoken = self.server.as_deref().and_then(protocol::with_port);
+        let protocols = protocol::ALL.iter().filter(|protocol| spoken.is_none_or(|it| it == *protocol));
+        let ports = protocols.map(|protocol| self.port(protocol));
+        ports
+            .map(|port| format!("*:{}", if self.free.contains(&port) { port } else { port + 1000 }))
+            .collect()
+    }
+
+    /// The usual port of a protocol for clients.
+    fn port(&self, protocol: &Protocol) -> u16 {
+        if self.certificate.is_some() { protocol.tls } else { protocol.clear }
+    }
+
+    /// The protocols that clients speak, each with its places.
+    pub(super) fn protocols(&self) -> Vec<(&'static Protocol, Vec<String>)> {
+        let places = self.places();
+        let of = |protocol| {
+            let own = places.iter().filter(|place| protocol::of(place) == Some(protocol));
+            (protocol, own.cloned().collect::<Vec<_>>())
+        };
+        protocol::ALL.iter().map(of).filter(|(_, places)| !places.is_empty()).collect()
+    }
+
     /// The configuration, with its comments.
     pub(super) fn text(&self) -> String {
         let quoted = |items: &[String]| {
@@ -59,10 +84,23 @@ impl Draft {
             items.join(", ")
         };
         let server = self.server.clone().unwrap_or_else(|| "mail.example.net".to_owned());
-        let port = if self.certificate.is_some() { 995 } else { 110 };
-        let usual = self.listen == [format!("*:{port}")];
-        let address = if usual { String::new() } else { format!("address = [{}]\n", quoted(&self.listen)) };
-        let place = if usual { format!("port {port} of every address") } else { String::new() };
+        let listeners = self.protocols().into_iter().map(|(protocol, places)| {
+            let port = self.port(protocol);
+            let usual = places == [format!("*:{port}")];
+            let place = if usual { format!("port {port} of every address") } else { String::new() };
+            let mut lines = vec![
+                "\n[[listener]]".to_owned(),
+                beside(&format!("protocol = \"{}\"", protocol.name), &place),
+            ];
+            if !usual {
+                lines.push(format!("address = [{}]", quoted(&places)));
+            }
+            if self.certificate.is_none() {
+                lines.push(beside("tls = \"off\"", "no certificate: passwords can be read on the way"));
+            }
+            lines.join("\n")
+        });
+        let listeners: Vec<String> = listeners.collect();
         let socket = match &self.clamd {
             Some(socket) => format!("socket = {}\n", quoted(std::slice::from_ref(socket))),
             None => String::new(),
@@ -70,26 +108,25 @@ impl Draft {
         let lines = [
             "# Mailward. After every change: mailward check && mailward reload".to_owned(),
             "# Every item with its default: man mailward.toml".to_owned(),
-            "version = 1\n\n[[listener]]".to_owned(),
-            beside("protocol = \"pop3\"", &place),
-            format!("{address}{}", self.towards_clients(&quoted)),
+            "version = 1".to_owned(),
+            listeners.join("\n"),
+            self.certificates(&quoted),
             beside("\n[[session-acl]]", "who may connect; the first rule that matches decides"),
             format!("from = [{}]", quoted(&self.clients)),
             beside("\n[[command-acl]]", "where sessions go, and what they may do"),
             format!("plug-to = [{}]", quoted(&[server])),
             match self.server_tls {
-                true => "# by TLS on port 995, verified by that name".to_owned(),
+                true => "# by TLS, verified by that name".to_owned(),
                 false => beside("server-tls = \"off\"", "clear text towards the server"),
             },
             beside("\n[antivirus.clamd]", &self.engine),
         ];
+        let lines: Vec<String> = lines.into_iter().filter(|line| !line.is_empty()).collect();
         format!("{}\n{socket}", lines.join("\n"))
     }
 
-    fn towards_clients(&self, quoted: &dyn Fn(&[String]) -> String) -> String {
-        let Some([cert, key]) = &self.certificate else {
-            return beside("tls = \"off\"", "no certificate: passwords can be read on the way");
-        };
+    fn certificates(&self, quoted: &dyn Fn(&[String]) -> String) -> String {
+        let Some([cert, key]) = &self.certificate else { return String::new() };
         let one = |item: &String| quoted(std::slice::from_ref(item));
         format!(
             "\n{}\ncertificates = [{{ cert = {}, key = {} }}]",
@@ -104,6 +141,18 @@ impl Draft {
     /// # Errors
     /// The first thing that is wrong with it.
     pub(super) fn check(&self) -> Result<(), String> {
+        if let Some(place) = self.places().iter().find(|place| protocol::of(place).is_none()) {
+            return Err(format!("{place}: {}", protocol::PORTS));
+        }
+        let server = self.server.as_deref().unwrap_or_default();
+        if let [(first, _), (second, _)] = self.protocols().as_slice()
+            && protocol::port(server).is_some()
+        {
+            let (first, second) = (first.told, second.told);
+            return Err(format!(
+                "{server}: with a port it speaks {first} or {second}, not both: leave the port out"
+            ));
+        }
         let outcome =
             load::load(Path::new("mailward.toml"), &self.text(), &|_| Ok(Vec::new()), LoadOptions::default());
         let problems = match outcome {

@@ -1,5 +1,6 @@
 //! Looks around: what of a first configuration can be known without asking. Nothing is changed, and nothing is sent
 //! but the engines' own "are you there".
+use super::protocol::{self, Protocol};
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 use std::io::{Read, Write};
@@ -13,8 +14,6 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How long all names together may take.
 const SOON: Duration = Duration::from_secs(3);
-const POP3: u16 = 110;
-const POP3S: u16 = 995;
 
 /// What was found.
 pub(super) struct Found {
@@ -22,14 +21,12 @@ pub(super) struct Found {
     rspamd: bool,
     /// Certificates with their keys.
     pub(super) certificates: Vec<(PathBuf, PathBuf)>,
-    /// A POP3 server.
+    /// A server of either protocol.
     pub(super) server: Option<String>,
     /// The networks that this machine is in.
     pub(super) networks: Vec<String>,
-    /// Port 110 of this machine.
-    pub(super) port_is_free: bool,
-    /// Port 995 of this machine.
-    pub(super) tls_port_is_free: bool,
+    /// The usual ports that nobody has on this machine.
+    pub(super) free: Vec<u16>,
 }
 
 /// A running clamd.
@@ -46,8 +43,7 @@ pub(super) fn everything() -> Found {
         certificates: certificates(Path::new("/etc/letsencrypt/live")),
         server: server_soon(),
         networks: networks(),
-        port_is_free: TcpListener::bind(("0.0.0.0", POP3)).is_ok(),
-        tls_port_is_free: TcpListener::bind(("0.0.0.0", POP3S)).is_ok(),
+        free: protocol::ports().filter(|port| TcpListener::bind(("0.0.0.0", *port)).is_ok()).collect(),
     }
 }
 
@@ -58,7 +54,11 @@ impl Found {
             || "not found; Debian: apt-get install clamav-daemon".to_owned(),
             |clamd| format!("{} at {}", clamd.version, clamd.place),
         );
-        let rspamd = if self.rspamd { "127.0.0.1:11333; this version does not ask it" } else { "not found" };
+        let rspamd = if self.rspamd {
+            "127.0.0.1:11333; [antispam.rspamd] in the file asks it for scores"
+        } else {
+            "not found"
+        };
         let certificates: Vec<String> =
             self.certificates.iter().map(|(path, _)| path.display().to_string()).collect();
         let certificates = match certificates.join(", ") {
@@ -66,11 +66,15 @@ impl Found {
             some => some,
         };
         let server = self.server.as_deref().unwrap_or("not found");
-        let port = |free| if free { "free" } else { "taken by another program" };
-        let (clear, tls) = (port(self.port_is_free), port(self.tls_port_is_free));
+        let taken: Vec<String> =
+            protocol::ports().filter(|port| !self.free.contains(port)).map(|port| port.to_string()).collect();
+        let ports = match taken.as_slice() {
+            [] => "110, 143, 993 and 995 are free".to_owned(),
+            taken => format!("taken by other programs: {}", taken.join(", ")),
+        };
         format!(
             "  clamd         {clamd}\n  rspamd        {rspamd}\n  certificates  {certificates}\n  \
-             mail server   {server}\n  port 110      {clear}\n  port 995      {tls}\n\n"
+             mail server   {server}\n  ports         {ports}\n\n"
         )
     }
 }
@@ -140,7 +144,7 @@ fn own_domains() -> Vec<String> {
     domains
 }
 
-/// A POP3 server that answers soon: a resolver that does not must not make the operator wait.
+/// A server that answers soon: a resolver that does not must not make the operator wait.
 fn server_soon() -> Option<String> {
     let (tell, told) = mpsc::channel();
     std::thread::spawn(move || {
@@ -149,30 +153,35 @@ fn server_soon() -> Option<String> {
     told.recv_timeout(SOON).ok().flatten()
 }
 
-/// Whether a server speaks implicit TLS on the usual port, with a certificate that the system's authorities verify.
-pub(super) fn offers_tls(server: &str) -> bool {
+/// Whether a server speaks these protocols by implicit TLS, at its own port or their usual ones, with certificates that the
+/// system's authorities verify.
+pub(super) fn offers_tls(server: &str, protocols: &[&Protocol]) -> bool {
     let (tell, told) = mpsc::channel();
-    let server = server.to_owned();
+    let own = protocol::port(server);
+    let host = own.and_then(|_| server.rsplit_once(':')).map_or(server, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let ports: Vec<u16> = protocols.iter().map(|it| own.unwrap_or(it.tls)).collect();
     std::thread::spawn(move || {
-        let _ = tell.send(crate::probe::is_verified(&server, POP3S));
+        let _ = tell.send(ports.iter().all(|port| crate::probe::is_verified(&host, *port)));
     });
     told.recv_timeout(SOON).unwrap_or(false)
 }
 
-/// A POP3 server on this machine, or with a usual name in one of these domains.
+/// A server on this machine, or with a usual name in one of these domains.
 fn server(domains: &[String]) -> Option<String> {
     let names =
-        domains.iter().flat_map(|domain| ["mail", "pop", "pop3"].map(|host| format!("{host}.{domain}")));
+        domains.iter().flat_map(|domain| ["mail", "imap", "pop"].map(|host| format!("{host}.{domain}")));
     let mut places = std::iter::once("127.0.0.1".to_owned()).chain(names);
-    places.find(|place| {
-        let addresses = (place.as_str(), POP3).to_socket_addrs();
-        addresses.into_iter().flatten().take(2).any(|address| greets(&address))
-    })
+    places.find(|place| protocol::ALL.iter().any(|protocol| greets(place, protocol)))
 }
 
-fn greets(address: &SocketAddr) -> bool {
-    TcpStream::connect_timeout(address, PATIENCE).is_ok_and(|stream| {
-        stream.set_read_timeout(Some(PATIENCE)).is_ok() && first_octets(stream).starts_with("+OK")
+fn greets(place: &str, protocol: &Protocol) -> bool {
+    let addresses = (place, protocol.clear).to_socket_addrs();
+    addresses.into_iter().flatten().take(2).any(|address| {
+        TcpStream::connect_timeout(&address, PATIENCE).is_ok_and(|stream| {
+            stream.set_read_timeout(Some(PATIENCE)).is_ok()
+                && first_octets(stream).starts_with(protocol.greets)
+        })
     })
 }
 

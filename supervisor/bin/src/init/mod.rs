@@ -1,6 +1,7 @@
 //! `mailward init`: the first configuration, from what is found on this machine and at most four answers.
 mod draft;
 mod find;
+mod protocol;
 
 use crate::test::print;
 use crate::{args, config};
@@ -70,16 +71,13 @@ fn answers(arguments: &args::Init, found: find::Found, asks: bool) -> Result<Dra
     }
     if let (Some(cert), Some(key)) = (&arguments.certificate, &arguments.key) {
         draft.certificate = Some([cert, key].map(|path| path.display().to_string()));
-        if arguments.listen.is_empty() {
-            draft.listen = vec!["*:995".to_owned()];
-        }
     }
     if asks {
         if arguments.server.is_none() {
             let known = draft.server.clone().unwrap_or_default();
             ask(
                 &mut draft,
-                "Which mail server?  name or address, with a port if it is not 110",
+                "Which mail server?  name or address, with a port if that is not the usual one",
                 &known,
                 |draft, answer| {
                     draft.server = (!answer.is_empty()).then(|| answer.to_owned());
@@ -93,10 +91,10 @@ fn answers(arguments: &args::Init, found: find::Found, asks: bool) -> Result<Dra
             })?;
         }
         if arguments.listen.is_empty() {
-            let known = draft.listen.join(", ");
+            let known = draft.places().join(", ");
             ask(
                 &mut draft,
-                "Where shall clients connect?  address:port, * is every address",
+                "Where shall clients connect?  address:port, * is every address; 143 and 993 are IMAP, 110 and 995 POP3",
                 &known,
                 |draft, answer| {
                     draft.listen = list(answer);
@@ -112,7 +110,8 @@ fn answers(arguments: &args::Init, found: find::Found, asks: bool) -> Result<Dra
     if draft.server.is_none() {
         return Err("which mail server? --server names it: --server mail.example.net".to_owned());
     }
-    draft.server_tls = draft.server.as_deref().is_some_and(find::offers_tls);
+    let protocols: Vec<_> = draft.protocols().into_iter().map(|(protocol, _)| protocol).collect();
+    draft.server_tls = draft.server.as_deref().is_some_and(|server| find::offers_tls(server, &protocols));
     draft.check()?;
     Ok(draft)
 }
