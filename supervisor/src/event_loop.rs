@@ -363,7 +363,7 @@ impl Supervisor {
         if let Some(child) = self.children.get(id) {
             self.killed += 1;
             let fields = [
-                ("role", child.role.to_string()),
+                ("child", child.role.to_string()),
                 ("pid", child.pid.to_string()),
                 ("why", ipc::log::printable(why, 512)),
                 ("killed-since-start", self.killed.to_string()),
@@ -381,7 +381,7 @@ impl Supervisor {
             LinkError::Full | LinkError::Wire(_) | LinkError::Io(_) => {
                 self.killed += 1;
                 let fields = [
-                    ("role", role.to_string()),
+                    ("child", role.to_string()),
                     ("pid", pid.to_string()),
                     ("why", error.to_string()),
                     ("killed-since-start", self.killed.to_string()),
@@ -391,7 +391,7 @@ impl Supervisor {
         }
         if loss.alarm {
             let wait = loss.wait.as_millis().to_string();
-            let fields = [("role", role.to_string()), ("next-start-in-ms", wait)];
+            let fields = [("child", role.to_string()), ("next-start-in-ms", wait)];
             self.journal.note(Level::Error, "crash loop: a role dies again and again", &fields);
             if loss.booting && !self.announced {
                 self.fatal = Some(format!("{role} cannot start; its messages are above"));
@@ -423,7 +423,7 @@ impl Supervisor {
     /// Starts the children that are missing.
     pub(crate) fn fill(&mut self) {
         for (role, error) in self.children.fill() {
-            let fields = [("role", role.to_string()), ("error", error.to_string())];
+            let fields = [("child", role.to_string()), ("error", error.to_string())];
             self.journal.note(Level::Error, "cannot start a child", &fields);
         }
     }
@@ -458,7 +458,7 @@ impl Supervisor {
             let quiet = expected && (how == "exit status 0" || how == "killed by SIGKILL");
             let tenant = self.policy.tenants.get(usize::from(tenant)).cloned().unwrap_or_default();
             let fields =
-                [("role", role.to_string()), ("tenant", tenant), ("pid", pid.to_string()), ("how", how)];
+                [("child", role.to_string()), ("tenant", tenant), ("pid", pid.to_string()), ("how", how)];
             self.journal.note(if quiet { Level::Debug } else { Level::Warn }, "child ended", &fields);
         }
     }

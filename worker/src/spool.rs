@@ -108,8 +108,8 @@ impl Spooling {
                 if let Some(slices) = slices {
                     slices.push(bytes);
                 }
-                if write_all(write.as_fd(), bytes).is_err() {
-                    self.place = Place::Lost("cannot write the spool file");
+                if let Err(errno) = write_all(write.as_fd(), bytes) {
+                    self.place = Place::Lost(not_written(errno));
                 }
             }
             Place::Lost(_) => {}
@@ -133,14 +133,14 @@ impl Spooling {
             }
             self.place = match moved.and_then(|()| write_all(write.as_fd(), &rest)) {
                 Ok(()) => Place::File { write, read, slices },
-                Err(_) => Place::Lost("cannot write the spool file"),
+                Err(errno) => Place::Lost(not_written(errno)),
             };
         }
     }
 
     /// No file is to be had.
     pub(crate) fn give_up(&mut self) {
-        self.place = Place::Lost("no spool file");
+        self.place = Place::Lost("no spool file could be made in spool-dir; the note before this says why");
     }
 
     /// The mail is complete.
@@ -190,6 +190,15 @@ impl SealedMail {
 impl AsFd for SealedMail {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+/// In constant words, for the log.
+const fn not_written(errno: Errno) -> &'static str {
+    match errno {
+        Errno::ENOSPC => "spool-dir is full",
+        Errno::EDQUOT => "spool-dir is over its quota",
+        _ => "the file in spool-dir cannot be written",
     }
 }
 
