@@ -149,7 +149,10 @@ impl<M: Machine> Session<M> {
                 let mail = id;
                 self.worker.tell(FromWorker::NeedScan { session, mail, direction, size, sha256, changed });
             }
-            Err(why) => self.defer(id, why, None),
+            Err(why) => {
+                self.note(Level::Error, "a mail cannot be kept for its scan", why);
+                self.defer(id, why, None);
+            }
         }
     }
 

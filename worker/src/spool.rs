@@ -194,11 +194,11 @@ impl AsFd for SealedMail {
 }
 
 /// In constant words, for the log.
-const fn not_written(errno: Errno) -> &'static str {
-    match errno {
-        Errno::ENOSPC => "spool-dir is full",
-        Errno::EDQUOT => "spool-dir is over its quota",
-        _ => "the file in spool-dir cannot be written",
+fn not_written(errno: Errno) -> &'static str {
+    if errno == Errno::ENOSPC || errno == Errno::EDQUOT {
+        "spool-dir is full"
+    } else {
+        "the file in spool-dir cannot be written"
     }
 }
 
