@@ -100,18 +100,21 @@ fn mime_field(report: &[u8]) -> Option<usize> {
 }
 
 /// Whether a reader that looks for encodings older than MIME would find one.
-fn holds_second_encoding(text: &[u8]) -> bool {
+pub(crate) fn holds_second_encoding(text: &[u8]) -> bool {
     SECOND_ENCODINGS.iter().any(|second| second.places(text).next().is_some())
+        || loose_uuencode(text).next().is_some()
 }
 
 /// A text in which no such reader finds one: a blank stands before the word that it looks for.
 pub(crate) fn without_second_encodings(text: &[u8]) -> Cow<'_, [u8]> {
     let mut places: Vec<usize> = SECOND_ENCODINGS.iter().flat_map(|second| second.places(text)).collect();
+    places.extend(loose_uuencode(text));
     places.extend(second_headers(text));
     if places.is_empty() {
         return Cow::Borrowed(text);
     }
     places.sort_unstable();
+    places.dedup();
     let mut inert = Vec::with_capacity(text.len() + places.len());
     let mut from = 0;
     for place in places {
@@ -123,11 +126,60 @@ pub(crate) fn without_second_encodings(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(inert)
 }
 
+const FIELD: &[u8] = b"content-transfer-encoding";
+
 /// Lines that some readers take for a field of a part inside a text, and decode what follows by it.
-pub(crate) fn second_headers(text: &[u8]) -> impl Iterator<Item = usize> {
-    const FIELD: &[u8] = b"content-transfer-encoding";
-    let starts = std::iter::once(0).chain(memchr2_iter(b'\n', b'\r', text).map(|at| at + 1));
-    starts.filter(|at| text.get(*at..at + FIELD.len()).is_some_and(|word| word.eq_ignore_ascii_case(FIELD)))
+fn second_headers(text: &[u8]) -> impl Iterator<Item = usize> {
+    line_starts(text)
+        .filter(|at| text.get(*at..at + FIELD.len()).is_some_and(|word| word.eq_ignore_ascii_case(FIELD)))
+}
+
+/// Whether that field stands anywhere: some readers find it in the middle of a name.
+pub(crate) fn names_an_encoding(text: &[u8]) -> bool {
+    const BEFORE: usize = b"content".len();
+    memchr_iter(b'-', text).any(|hyphen| {
+        let word = hyphen.checked_sub(BEFORE).and_then(|at| text.get(at..at + FIELD.len()));
+        word.is_some_and(|word| word.eq_ignore_ascii_case(FIELD))
+    })
+}
+
+fn line_starts(text: &[u8]) -> impl Iterator<Item = usize> {
+    std::iter::once(0).chain(memchr2_iter(b'\n', b'\r', text).map(|at| at + 1))
+}
+
+/// uuencode as lenient readers begin it: in any letters, any blanks, any number for a mode, and no name. Such lines
+/// stand in prose too: it counts where a line of data comes somewhere behind it.
+fn loose_uuencode(text: &[u8]) -> impl Iterator<Item = usize> {
+    let begins = |at: &usize| text.get(*at..).is_some_and(begins_loosely);
+    let any = line_starts(text).any(|at| begins(&at));
+    let data = |at: &usize| text.get(*at..).is_some_and(is_data);
+    let last = if any { line_starts(text).filter(data).last() } else { None };
+    line_starts(text).filter(begins).take_while(move |at| last.is_some_and(|last| *at < last))
+}
+
+/// `begin`, blanks, an octal digit with or without a sign.
+pub(crate) fn begins_loosely(line: &[u8]) -> bool {
+    let Some((word, rest)) = line.split_at_checked(5) else { return false };
+    let blanks = rest.iter().take_while(|octet| matches!(octet, b' ' | b'\t')).count();
+    let mode = rest.get(blanks..).unwrap_or_default();
+    word.eq_ignore_ascii_case(b"begin")
+        && blanks > 0
+        && matches!(mode, [b'0'..=b'7', ..] | [b'+' | b'-', b'0'..=b'7', ..])
+}
+
+/// A line of uuencode: a count, and at most as many groups of four as it says, none in small letters.
+fn is_data(line: &[u8]) -> bool {
+    const LONGEST: usize = 1 + 84 + 2;
+    let window = line.get(..line.len().min(LONGEST + 1)).unwrap_or_default();
+    let end = window.iter().position(|octet| matches!(octet, b'\r' | b'\n')).unwrap_or(window.len());
+    let Some(([count], data)) = window.get(..end).and_then(|line| line.split_at_checked(1)) else {
+        return false;
+    };
+    let groups = usize::from(count.saturating_sub(b' ')).div_ceil(3);
+    (33..=95).contains(count)
+        && !data.is_empty()
+        && data.len() <= groups * 4 + 2
+        && data.iter().all(|octet| (32..=96).contains(octet))
 }
 
 /// How an encoding older than MIME begins.

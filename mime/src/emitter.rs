@@ -16,7 +16,7 @@ pub use name::clean as clean_name;
 
 use crate::body;
 use crate::field::{DOUBTFUL_TYPES, is_token};
-use crate::header::{OWN, SINGULAR};
+use crate::header::{OWN, SINGULAR, is_nearly_mime};
 use crate::transfer_encoding::encode_base64_into;
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -96,7 +96,8 @@ impl Emitter {
                 continue;
             };
             let lower = name.to_ascii_lowercase();
-            if lower.starts_with("content-") || lower == "mime-version" || lower.starts_with(OWN) {
+            let of_mime = lower.starts_with("content-") || lower == "mime-version";
+            if of_mime || is_nearly_mime(lower.as_bytes()) || lower.starts_with(OWN) {
                 continue;
             }
             if let Some(place) = SINGULAR.iter().position(|singular| *singular == lower)

@@ -77,6 +77,9 @@ pub(crate) fn parse(mail: &[u8], range: Range<usize>, max: usize) -> Result<Head
         if name.get(..OWN.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(OWN.as_bytes())) {
             return Err(Refused::malformed(at, "a mark of Mailward's own from outside"));
         }
+        if is_nearly_mime(name) {
+            return Err(Refused::malformed(at, "a name that some readers take for a field of MIME"));
+        }
         let value_at = at + colon + 1;
         at += line.len() + 2;
         while let Some(b' ' | b'\t') = mail.get(at).filter(|_| at < range.end) {
@@ -90,6 +93,13 @@ pub(crate) fn parse(mail: &[u8], range: Range<usize>, max: usize) -> Result<Head
         check_value(name, value, value_at)?;
         fields.push(Field { offset: start, name, value });
     }
+}
+
+/// A field that decides what a part is stands inside of this name: there are readers that find it there.
+pub(crate) fn is_nearly_mime(name: &[u8]) -> bool {
+    const DECIDE: [&[u8]; 3] = [b"content-type", b"content-transfer-encoding", b"content-disposition"];
+    let holds = |field: &&[u8]| name.windows(field.len()).any(|part| part.eq_ignore_ascii_case(field));
+    DECIDE.iter().any(|field| name.len() > field.len() && holds(field))
 }
 
 /// The line at the start of `range`, without its CRLF; line ends were checked for the whole mail before.

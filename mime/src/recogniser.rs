@@ -124,10 +124,15 @@ pub(crate) fn walk(mail: &[u8], limits: &Limits) -> Result<Vec<Node>, Refused> {
     Ok(walk.nodes.unwrap_or_default())
 }
 
-/// Whether some readers would take a part of this text, decoded, for a part of the mail: it passes, for to most it is
-/// what it looks like, but what stands in it has to be looked at.
-pub fn holds_a_part(text: &[u8]) -> bool {
-    body::second_headers(text).next().is_some()
+/// Whether some readers would take a piece of this content, whatever type it has, for a part of the mail, or for a file in
+/// an older encoding: it passes, for to most it is what it looks like, but what stands in it has to be looked at.
+pub fn holds_a_part(content: &[u8]) -> bool {
+    body::names_an_encoding(content) || body::holds_second_encoding(content)
+}
+
+/// Whether a line begins a file in uuencode to the most lenient reader.
+pub fn begins_uuencode(line: &[u8]) -> bool {
+    body::begins_loosely(line)
 }
 
 /// Decodes an accepted leaf's body.

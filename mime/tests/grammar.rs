@@ -94,6 +94,11 @@ fn one_change_makes_an_unambiguous_mail_a_refused_one() {
         (PLAIN, "\r\n\r\nHello", "\r\nContent-Transfer-Encoding: x-uuencode\r\n\r\nHello"),
         (PLAIN, "\r\n\r\nHello", "\r\n Hello"),
         (PLAIN, "Hello.", "begin 644 x.exe\r\n#0V%T\r\n`\r\nend"),
+        (PLAIN, "Hello.", "BEGIN  7\r\nx\r\n#0V%T\r\nend"),
+        (PLAIN, "Hello.", "begin\t+100644a.exe\r\n#0V%T\r\n`\r\nend"),
+        (PLAIN, "Subject: s", "X-Content-Type: text/html"),
+        (PLAIN, "Subject: s", "Content-Transfer-Encoding.: base64"),
+        (PLAIN, "Subject: s", "\"content-disposition\": attachment"),
         (PLAIN, "Hello.", "=ybegin line=128 size=3 name=x"),
         (PLAIN, "Hello.", "Hell\u{f6}."),
         (MULTI, "MIME-Version: 1.0\r\n", ""),
@@ -136,6 +141,13 @@ fn one_change_makes_an_unambiguous_mail_a_refused_one() {
         let changed = mail.replacen(from, to, 1);
         assert_ne!(changed, mail, "{from:?}");
         assert_ne!(refusal(&changed), "accepted", "{from:?} -> {to:?}");
+    }
+}
+
+#[test]
+fn a_line_of_prose_that_begins_with_a_beginning_is_prose() {
+    for text in ["Begin 7 days before.", "BEGIN 20 SAMPLES\r\nthen go on"] {
+        assert_eq!(refusal(&PLAIN.replace("Hello.", text)), "accepted", "{text}");
     }
 }
 

@@ -163,8 +163,7 @@ fn recognised<'a>(mail: &'a [u8], accepted: &Accepted, filter: &MailFilter) -> P
         }
         let header = mail.get(leaf.header.clone()).unwrap_or_default();
         parts.extra.extend(as_utf8(header, &octets));
-        let holds_a_part = leaf.content_type.starts_with("text/") && recogniser::holds_a_part(&octets);
-        if holds_a_part || readings::is_opaque(&octets) {
+        if recogniser::holds_a_part(&octets) || readings::is_opaque(&octets) {
             parts.add_readings(&octets, filter);
         }
         parts.leaves.push(Leaf {

@@ -282,7 +282,7 @@ fn strongest(
 }
 
 /// What an HTML filter makes of a leaf: of HTML what it may have in it, of a document with macros the same without them,
-/// where that can be, else nothing. `None`: it is neither.
+/// where that can be, else nothing; nothing of a drawing (SVG). `None`: it is none of these.
 fn filtered(
     inspection: &Inspection<'_>,
     filters: &[HtmlFilter],
@@ -299,6 +299,10 @@ fn filtered(
     };
     if is("text/html") || is("application/xhtml+xml") || is("application/hta") {
         return Some(Instead::Filtered { filter: Box::new(filter.clone()), rule: rule.name.clone() });
+    }
+    // A drawing can do what HTML can, and readers differ in what stands in it.
+    if is("image/svg+xml") && (filter.scripts == Family::Remove || filter.objects == Family::Remove) {
+        return Some(removed());
     }
     if !is(crate::documents::magic::MACROS) || filter.macros != Family::Remove {
         return None;

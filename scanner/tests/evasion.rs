@@ -1,4 +1,4 @@
-//! Evasive mails of forty classes against independent readers (`tests/judges`): whatever Mailward would deliver is read
+//! Evasive mails of forty-four classes against independent readers (`tests/judges`): whatever Mailward would deliver is read
 //! alike by all of them, every leaf that any of them opens was shown to the engines, and what any of them opens in the
 //! mail as it came was shown to the engines too. `MAILWARD_ADVERSARY=1000` makes so many mails of each class.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail loudly")]
@@ -20,6 +20,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const HARMLESS: &[u8] = b"harmless payload of an evasive mail, 0123456789 and so on, long enough for two lines of base64 and a little more\r\n";
+/// Octets of what was scanned that are something, where a reader put more around them.
+const TELLING: usize = 24;
 /// Program, script and its argument. Those that put texts together, or write what stands around the parts, are not held
 /// to the number of leaves, but to what they open.
 const JUDGES: [(&str, &str, &str, bool); 8] = [
@@ -198,9 +200,10 @@ fn what_is_delivered_of_evasive_mail_is_read_alike_by_all_and_nothing_of_it_was_
             };
             let (opened, wanted) = (shape(opened), shape(leaves));
             for leaf in &opened {
-                // A piece of what was scanned was scanned; some readers put texts together.
+                // A piece of what was scanned was scanned; some readers put texts together, and lines that are none of a file.
                 let piece = shown.iter().any(|view| find(view, leaf));
-                let together = !exact && wanted.iter().any(|part| find(leaf, part));
+                let telling = shown.iter().filter(|view| view.len() > TELLING);
+                let together = !exact && wanted.iter().chain(telling).any(|part| find(leaf, part));
                 if !piece && !together {
                     failures.add("opened and not scanned", *class, judge, copy, leaf);
                 }

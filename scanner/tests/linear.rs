@@ -35,7 +35,7 @@ fn spent() -> Duration {
 #[test]
 fn the_cost_of_a_hostile_mail_is_linear_in_its_size() {
     let multipart = "Content-Type: multipart/mixed; boundary=\"b\"\r\n\r\n";
-    let shapes: [(&str, &str, &str, &str); 16] = [
+    let shapes: [(&str, &str, &str, &str); 19] = [
         ("fields", "", "X-A: b\r\n", "Subject : x\r\n\r\nbody\r\n"),
         ("folds", "Subject: x", "\r\n y", "\r\nX : y\r\n\r\nbody\r\n"),
         ("junk lines", "", "junk\r\n", "\r\nbody\r\n"),
@@ -51,6 +51,9 @@ fn the_cost_of_a_hostile_mail_is_linear_in_its_size() {
         ("base64", "Content-Transfer-Encoding: base64\r\n\r\n", "QUJD!=", "\r\n"),
         ("quoted-printable", "Content-Transfer-Encoding: quoted-printable\r\n\r\n", "a=\n=G", "\r\n"),
         ("uuencode", "\r\n", "begin 644 x\r\n#0V%T\r\n", "end\r\n"),
+        ("beginnings", "\r\n", "begin 1\r\n", "!!!!!\r\n"),
+        ("yEnc", "\r\n", "=ybegin x\r\n", "=yend\r\n"),
+        ("BinHex", "\r\n", "(This file must be converted with BinHex\r\n", ":x:\r\n"),
         ("carriage returns", "\r\n", "x\ry\r", "\r\n"),
     ];
     let mut slow = Vec::new();

@@ -45,8 +45,9 @@ pub(crate) fn read(file: &OwnedFd, said: Option<Map>, copy: &Copy) -> Result<Par
     Ok(map)
 }
 
-/// Octets of a rebuilt mail up to which it is read again: most are smaller, and that takes some milliseconds.
-const RECOGNISED: u64 = 2 * 1024 * 1024;
+/// Octets of a rebuilt mail up to which it is read again: nearly all are smaller. It takes two or three milliseconds for each
+/// MiB, in one piece, while the worker's other sessions wait, and memory for the whole of it.
+const RECOGNISED: u64 = 8 * 1024 * 1024;
 
 /// Whether a copy that the scanner calls canonical has one reading, as far as it is small enough to be asked.
 pub(crate) fn is_canonical(copy: &Copy) -> bool {

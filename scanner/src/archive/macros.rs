@@ -52,13 +52,6 @@ pub fn without_macros(document: &[u8]) -> Option<Vec<u8>> {
     sound.then_some(written)
 }
 
-/// Whether Excel's older macros are in the package: sheets that are programs. They are part of the book and stay in it.
-pub(super) fn has_macro_sheets(types: &[u8]) -> bool {
-    // Whatever charset it is in, ASCII is ASCII between NULs.
-    let plain: Vec<u8> = types.iter().filter(|octet| **octet != 0).map(u8::to_ascii_lowercase).collect();
-    memchr::memmem::find(&plain, b"macrosheet").is_some()
-}
-
 fn is_of_project(name: &[u8]) -> bool {
     let name = String::from_utf8_lossy(name).to_ascii_lowercase();
     let part = name.strip_suffix(".rels").unwrap_or(&name);

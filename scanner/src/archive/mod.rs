@@ -5,18 +5,22 @@
 //! ```text
 //! zip.rs      every octet belongs to a member, and both headers say the same     tar.rs   likewise, with checksums
 //! stream.rs   gzip, bzip2, xz, zstd: one file each                               seven.rs 7z, by sevenz-rust2
-//! rar.rs      names and locks; nothing is unpacked                               ole.rs   names, locks and macros
+//! rar.rs      names and locks; nothing is unpacked                               ole.rs   streams, locks and macros
 //! pdf.rs      locks                                                              pgp.rs   OpenPGP messages
-//! macros.rs   a document without its macros
+//! message.rs  mails in files                                                     inline.rs   what texts hold in base64
+//! macros.rs   a document without its macros                                      programs.rs   which documents have any
 //! ```
 //!
 //! # Security
 //! Reads octets that anybody on the Internet chose. Decoders write into bounded memory, no thread, no file; what headers
 //! say of sizes is compared and never believed.
+mod inline;
 mod macros;
+mod message;
 mod ole;
 mod pdf;
 mod pgp;
+mod programs;
 mod rar;
 mod read;
 mod seven;
@@ -40,6 +44,8 @@ const MAX_KEPT: usize = 20_000;
 /// A member that grows to more than this, and so many times its packed size, is made to exhaust readers.
 const BOMB: u64 = 16 << 20;
 const MAX_RATIO: u64 = 250;
+/// Depth at which a mail in a file is still taken apart: each level is as much work as a mail.
+const MAX_MESSAGES: usize = 4;
 /// Memory of one decoder, KiB.
 const DECODER_KIB: u32 = 96 << 10;
 
@@ -86,35 +92,43 @@ impl<'a> Opener<'a> {
 
     /// Opens a leaf, if it is a container.
     pub fn open(&mut self, octets: &[u8]) -> Inside {
-        let mut inside = Inside::default();
+        let mut inside = Inside { macros: programs::are_in("", octets), ..Inside::default() };
         self.container(octets, 1, &mut inside);
         inside
     }
 
     fn container(&mut self, octets: &[u8], depth: usize, inside: &mut Inside) {
-        let Some(kind) = Kind::of(octets) else { return };
-        if depth > self.filter.max_archive_depth {
+        let kind = Kind::of(octets);
+        let lock = kind.as_ref().map_or(Locked::Archive, Kind::lock);
+        if kind.is_some() && depth > self.filter.max_archive_depth {
             inside.fault((Status::Limit, "archives nested deeper than max-archive-depth"));
             return;
         }
-        let mut members = Members { opener: self, depth, inside, of_office: false, lock: kind.lock() };
+        let mut members = Members { opener: self, depth, inside, of_office: false, of_document: false, lock };
         let done = match kind {
-            Kind::Zip => zip::open(octets, &mut members),
-            Kind::Tar => tar::open(octets, &mut members),
-            Kind::Gzip => stream::gzip(octets, &mut members),
-            Kind::Bzip2 => stream::bzip2(octets, &mut members),
-            Kind::Xz => stream::xz(octets, &mut members),
-            Kind::Zstd => stream::zstd(octets, &mut members),
-            Kind::Seven => seven::open(octets, &mut members),
-            Kind::Rar => rar::open(octets, &mut members),
-            Kind::Ole => ole::open(octets, &mut members),
-            Kind::Pdf => pdf::check(octets),
-            Kind::Smime => Err((Status::Encrypted, "an S/MIME message that only its reader can open")),
-            Kind::Pgp => Err((Status::Encrypted, "an OpenPGP message that only its reader can open")),
-            Kind::Closed => {
+            Some(Kind::Zip) => zip::open(octets, &mut members),
+            Some(Kind::Tar) => tar::open(octets, &mut members),
+            Some(Kind::Gzip) => stream::gzip(octets, &mut members),
+            Some(Kind::Bzip2) => stream::bzip2(octets, &mut members),
+            Some(Kind::Xz) => stream::xz(octets, &mut members),
+            Some(Kind::Zstd) => stream::zstd(octets, &mut members),
+            Some(Kind::Seven) => seven::open(octets, &mut members),
+            Some(Kind::Rar) => rar::open(octets, &mut members),
+            Some(Kind::Ole) => ole::open(octets, &mut members),
+            Some(Kind::Pdf) => pdf::check(octets),
+            Some(Kind::Message) if depth > MAX_MESSAGES => {
+                Err((Status::Limit, "mails in files nested too deep"))
+            }
+            Some(Kind::Message) => message::open(octets, &mut members),
+            Some(Kind::Smime) => Err((Status::Encrypted, "an S/MIME message that only its reader can open")),
+            Some(Kind::Pgp) => Err((Status::Encrypted, "an OpenPGP message that only its reader can open")),
+            Some(Kind::Glued) => Err((Status::Malformed, "an archive behind something else")),
+            Some(Kind::Closed) => {
                 members.inside.closed = true;
                 Ok(())
             }
+            None if depth <= members.opener.filter.max_archive_depth => inline::open(octets, &mut members),
+            None => Ok(()),
         };
         if let Err(fault) = done {
             members.fault(fault);
@@ -140,8 +154,10 @@ struct Members<'o, 'a, 'i> {
     opener: &'o mut Opener<'a>,
     depth: usize,
     inside: &'i mut Inside,
-    /// Of a document: its members are no documents of their own, and their types are nobody's business.
+    /// Of an office suite.
     of_office: bool,
+    /// Of a document: what documents are made of is nothing of its own.
+    of_document: bool,
     /// What is meant where a reader says that something is locked.
     lock: Locked,
 }
@@ -167,22 +183,24 @@ impl Members<'_, '_, '_> {
         self.opener.budget.min(ratio)
     }
 
-    /// What came out of a member; it is looked at, and opened if it is a container again.
-    fn content(&mut self, name: &str, octets: &[u8]) -> Result<(), Fault> {
+    /// Octets of a member for the builtin engine.
+    fn shown(&mut self, octets: &[u8]) -> Result<(), Fault> {
         let left = self.opener.budget.checked_sub(octets.len() as u64).ok_or(TOO_MUCH)?;
         self.opener.budget = left;
         if let Some(look) = self.opener.look {
             self.inside.looked = std::mem::take(&mut self.inside.looked).and(look(octets));
         }
-        let sheets = name == "[Content_Types].xml" && macros::has_macro_sheets(octets);
-        if sheets || name.to_ascii_lowercase().ends_with("vbaproject.bin") {
-            self.inside.macros = true;
-        }
-        if !self.of_office {
-            for known in documents::types_of_member(name, octets, self.opener.extra) {
-                if self.inside.types.len() < MAX_KEPT && !self.inside.types.contains(&known) {
-                    self.inside.types.push(known);
-                }
+        Ok(())
+    }
+
+    /// What came out of a member; it is looked at, and opened if it is a container again.
+    fn content(&mut self, name: &str, octets: &[u8]) -> Result<(), Fault> {
+        self.shown(octets)?;
+        self.inside.macros |= programs::are_in(name, octets);
+        for known in documents::types_of_member(name, octets, self.opener.extra) {
+            let counts = !(self.of_document && is_of_documents(&known.1));
+            if counts && self.inside.types.len() < MAX_KEPT && !self.inside.types.contains(&known) {
+                self.inside.types.push(known);
             }
         }
         self.opener.container(octets, self.depth + 1, self.inside);
@@ -200,6 +218,35 @@ impl Members<'_, '_, '_> {
     }
 }
 
+/// Types that documents are made of: texts, pictures, sound, and documents.
+fn is_of_documents(name: &str) -> bool {
+    const BEGINNINGS: [&str; 7] = [
+        "image/",
+        "audio/",
+        "video/",
+        "font/",
+        "model/",
+        "application/vnd.openxmlformats",
+        "application/vnd.oasis.opendocument",
+    ];
+    const OTHERS: [&str; 13] = [
+        magic::UNKNOWN,
+        magic::MACROS,
+        "text/plain",
+        "text/html",
+        "text/css",
+        "text/csv",
+        "text/xml",
+        "application/xhtml+xml",
+        "application/x-cfb",
+        "application/msword",
+        "application/vnd.ms-excel",
+        "application/vnd.ms-powerpoint",
+        "application/pdf",
+    ];
+    BEGINNINGS.iter().any(|beginning| name.starts_with(beginning)) || OTHERS.contains(&name)
+}
+
 enum Kind {
     Zip,
     Tar,
@@ -211,8 +258,11 @@ enum Kind {
     Rar,
     Ole,
     Pdf,
+    Message,
     Smime,
     Pgp,
+    /// An archive behind something that is none.
+    Glued,
     /// A container that nothing here can open.
     Closed,
 }
@@ -220,12 +270,9 @@ enum Kind {
 impl Kind {
     fn of(octets: &[u8]) -> Option<Self> {
         let begins = |mark: &[u8]| octets.starts_with(mark);
-        // A ZIP archive is known by its end: whatever stands in front of it, some reader opens it.
         let zip = [b"PK\x03\x04".as_slice(), b"PK\x05\x06", b"PK\x07\x08"];
-        if zip.iter().any(|mark| begins(mark)) || magic::ends_as_zip(octets) {
-            return Some(Self::Zip);
-        }
         Some(match octets {
+            _ if zip.iter().any(|mark| begins(mark)) => Self::Zip,
             [0x1f, 0x8b, ..] => Self::Gzip,
             [b'B', b'Z', b'h', b'1'..=b'9', 0x31 | 0x17, ..] => Self::Bzip2,
             _ if begins(b"\xfd7zXZ\0") => Self::Xz,
@@ -234,6 +281,10 @@ impl Kind {
             _ if begins(b"7z\xbc\xaf\x27\x1c") => Self::Seven,
             _ if begins(b"Rar!\x1a\x07") => Self::Rar,
             _ if begins(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1") => Self::Ole,
+            _ if tar::is_tar(octets) => Self::Tar,
+            // A ZIP archive is known by its end: whatever stands in front of it, some reader opens it. Those above account for
+            // every octet, and may hold one as their last member.
+            _ if magic::ends_as_zip(octets) => Self::Zip,
             _ if octets
                 .get(..octets.len().min(1024))
                 .is_some_and(|start| memchr::memmem::find(start, b"%PDF-").is_some()) =>
@@ -242,11 +293,15 @@ impl Kind {
             }
             _ if readings::is_enveloped(octets) => Self::Smime,
             _ if pgp::is_message(octets) => Self::Pgp,
-            _ if tar::is_tar(octets) => Self::Tar,
+            _ if !inline::is_card(octets) && readings::looks_like_a_mail(octets) => Self::Message,
             _ => {
                 let types = magic::look(octets, &[]).types;
-                let closed = types.iter().any(|name| CLOSED.contains(&name.as_str()));
-                return closed.then_some(Self::Closed);
+                let any = |kinds: &[&str]| types.iter().any(|name| kinds.contains(&name.as_str()));
+                return match (any(&[magic::RAR, magic::SEVEN]), any(&CLOSED)) {
+                    (true, _) => Some(Self::Glued),
+                    (false, true) => Some(Self::Closed),
+                    (false, false) => None,
+                };
             }
         })
     }
@@ -259,7 +314,7 @@ impl Kind {
             Self::Zip | Self::Tar | Self::Gzip | Self::Bzip2 | Self::Xz | Self::Zstd | Self::Seven => {
                 Locked::Archive
             }
-            Self::Rar | Self::Closed => Locked::Archive,
+            Self::Rar | Self::Closed | Self::Glued | Self::Message => Locked::Archive,
             Self::Ole => Locked::Office,
             Self::Pdf => Locked::Pdf,
             Self::Smime => Locked::Smime,
@@ -269,7 +324,9 @@ impl Kind {
 }
 
 /// Containers that nothing here opens.
-const CLOSED: [&str; 16] = [
+const CLOSED: [&str; 18] = [
+    "application/onenote",
+    "application/vnd.ms-htmlhelp",
     "application/vnd.ms-cab-compressed",
     "application/x-arj",
     "application/x-ace-compressed",

@@ -121,14 +121,14 @@ fn check_name(name: &str) -> Result<(), Fault> {
     if odd { Err(malformed("a tar archive with a name that leads elsewhere")) } else { Ok(()) }
 }
 
-/// The sum of all octets, its own field taken for blanks; of old writers that of signed octets is no longer met.
+/// The sum of all octets, its own field taken for blanks; or that of the octets with signs, as old writers made it.
 fn has_checksum(header: &[u8]) -> bool {
-    let sum: u64 = header
-        .iter()
-        .enumerate()
-        .map(|(at, octet)| if (148..156).contains(&at) { u64::from(b' ') } else { u64::from(*octet) })
-        .sum();
-    number(header.get(148..156).unwrap_or_default()) == Some(sum)
+    let octets =
+        || header.iter().enumerate().map(|(at, octet)| if (148..156).contains(&at) { b' ' } else { *octet });
+    let sum: i64 = octets().map(i64::from).sum();
+    let signed: i64 = octets().map(|octet| i64::from(octet.cast_signed())).sum();
+    let said = number(header.get(148..156).unwrap_or_default()).and_then(|said| i64::try_from(said).ok());
+    said == Some(sum) || said == Some(signed)
 }
 
 /// Octal digits between blanks and NULs, or the big-endian form of GNU.

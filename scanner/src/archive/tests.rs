@@ -102,6 +102,98 @@ fn rar(name: &str, method: u8, content: &[u8]) -> Vec<u8> {
     .concat()
 }
 
+/// A compound file with these streams: those of less than 4096 octets within that of the root.
+fn compound(streams: &[(&str, &[u8])]) -> Vec<u8> {
+    const END: u32 = 0xffff_fffe;
+    let chain = |table: &mut Vec<u32>, sectors: usize| {
+        let start = u32::try_from(table.len()).unwrap();
+        table.extend((1..sectors).map(|next| start + u32::try_from(next).unwrap()));
+        table.push(END);
+        start
+    };
+    let padded = |octets: &[u8], to: usize| {
+        let mut octets = octets.to_vec();
+        octets.resize(octets.len().div_ceil(to) * to, 0);
+        octets
+    };
+    let (mut fat, mut mini_fat, mut mini, mut big) =
+        (vec![0xffff_fffd_u32], Vec::new(), Vec::new(), Vec::new());
+    let directory_length = (streams.len() + 1) * 128;
+    let directory_start = chain(&mut fat, directory_length.div_ceil(512));
+    let mut starts = Vec::new();
+    for (_, content) in streams.iter().filter(|(_, content)| content.len() < 4096 && !content.is_empty()) {
+        starts.push(chain(&mut mini_fat, content.len().div_ceil(64)));
+        mini.extend(padded(content, 64));
+    }
+    let mini_table: Vec<u8> = mini_fat.iter().flat_map(|next| next.to_le_bytes()).collect();
+    let (mut mini_fat_start, mut root_start) = (END, END);
+    if !mini.is_empty() {
+        mini_fat_start = chain(&mut fat, mini_table.len().div_ceil(512));
+        root_start = chain(&mut fat, mini.len().div_ceil(512));
+    }
+    let mut small = starts.into_iter();
+    let entry = |name: &str, kind: u8, start: u32, size: usize| {
+        let mut entry = [0_u8; 128];
+        let letters: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        entry[..letters.len()].copy_from_slice(&letters);
+        entry[64] = u8::try_from(letters.len() + 2).unwrap();
+        entry[66] = kind;
+        entry[116..120].copy_from_slice(&start.to_le_bytes());
+        entry[120..124].copy_from_slice(&u32::try_from(size).unwrap().to_le_bytes());
+        entry
+    };
+    let mut directory = entry("Root Entry", 5, root_start, mini.len()).to_vec();
+    for (name, content) in streams {
+        let start = if content.len() >= 4096 {
+            big.extend(padded(content, 512));
+            chain(&mut fat, content.len().div_ceil(512))
+        } else if content.is_empty() {
+            END
+        } else {
+            small.next().unwrap()
+        };
+        directory.extend(entry(name, 2, start, content.len()));
+    }
+    let mut table: Vec<u8> = fat.iter().flat_map(|next| next.to_le_bytes()).collect();
+    assert!(table.len() <= 512, "one sector of the table is enough here");
+    table.resize(512, 0xff);
+    let mut head = vec![0_u8; 512];
+    head[..8].copy_from_slice(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1");
+    head[30] = 9;
+    for (at, number) in [(48, directory_start), (60, mini_fat_start), (68, END), (76, 0)] {
+        head[at..at + 4].copy_from_slice(&number.to_le_bytes());
+    }
+    head[80..512].fill(0xff);
+    [head, table, padded(&directory, 512), padded(&mini_table, 512), padded(&mini, 512), big].concat()
+}
+
+/// What Windows writes for a file that is put into a document.
+fn package(name: &str, content: &[u8]) -> Vec<u8> {
+    let path = format!("C:\\Temp\\{name}\0");
+    let mut object = [b"\x02\0".as_slice(), name.as_bytes(), b"\0", path.as_bytes(), b"\0\0\x03\0"].concat();
+    object.extend(u32::try_from(path.len()).unwrap().to_le_bytes());
+    object.extend(path.as_bytes());
+    object.extend(u32::try_from(content.len()).unwrap().to_le_bytes());
+    object.extend(content);
+    [u32::try_from(object.len()).unwrap().to_le_bytes().as_slice(), &object].concat()
+}
+
+fn mail(name: &str, content: &[u8]) -> Vec<u8> {
+    let base64 = String::from_utf8(encode_base64(content)).unwrap();
+    format!(
+        "X-First: x\nFrom: a@example.org\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nHello\n--b\n\
+         Content-Type: application/octet-stream; name=\"{name}\"\nContent-Transfer-Encoding: base64\n\n{}\n--b--\n",
+        base64.replace("\r\n", "\n").trim_end()
+    )
+    .into_bytes()
+}
+
+fn in_base64(before: &str, content: &[u8], behind: &str) -> Vec<u8> {
+    let base64: String =
+        encode_base64(content).into_iter().map(char::from).filter(|letter| !letter.is_whitespace()).collect();
+    format!("{before}{base64}{behind}").into_bytes()
+}
+
 #[test]
 fn what_is_packed_is_found_and_its_name_is_known() {
     let boxed = zip(&[("docs/note.js", WORDS)]);
@@ -117,6 +209,42 @@ fn what_is_packed_is_found_and_its_name_is_known() {
         ("zstd", decode_base64(ZSTD.as_bytes()), ""),
         ("7z", decode_base64(SEVEN.as_bytes()), "note.txt"),
         ("rar, stored", rar("note.js", 0, WORDS), "note.js"),
+        ("zip at the end of a tar", tar(&[("a", b'0', b"x"), ("b.zip", b'0', &boxed)]), "note.js"),
+        ("zip at the end of a compound file", compound(&[("Package", &boxed)]), "note.js"),
+        ("compound file", compound(&[("Contents", WORDS)]), ""),
+        ("compound file with a large stream", compound(&[("x", &WORDS.repeat(100))]), ""),
+        (
+            "file put into a document",
+            compound(&[("\u{1}Ole10Native", &package("note.js", WORDS))]),
+            "note.js",
+        ),
+        (
+            "archive put into a document in an archive",
+            zip(&[
+                ("[Content_Types].xml", b"<Types/>"),
+                ("word/embeddings/o.bin", &compound(&[("\u{1}Ole10Native", &package("a.zip", &boxed))])),
+            ]),
+            "note.js",
+        ),
+        (
+            "attachment of Outlook's file",
+            compound(&[("__substg1.0_3707001F", b"n\0o\0t\0e\0.\0j\0s\0"), ("__substg1.0_37010102", WORDS)]),
+            "note.js",
+        ),
+        ("mail", mail("note.js", WORDS), "note.js"),
+        ("archive in a mail in an archive", zip(&[("a.eml", &mail("a.zip", &boxed))]), "note.js"),
+        (
+            "calendar",
+            in_base64(
+                "BEGIN:VCALENDAR\r\nATTACH;ENCODING=BASE64;VALUE=BINARY;X-FILENAME=\"note.js\":\r\n ",
+                WORDS,
+                "\r\nEND:VCALENDAR\r\n",
+            ),
+            "note.js",
+        ),
+        ("address card", in_base64("BEGIN:VCARD\r\nKEY;ENCODING=b;TYPE=x:", WORDS, "\r\nEND:VCARD\r\n"), ""),
+        ("address", in_base64("<a href=\"data:application/zip;base64,", WORDS, "\">x</a>"), ""),
+        ("address of an archive", in_base64("<img src='DATA:x;charset=y;base64,", &boxed, "'>"), "note.js"),
     ] {
         let inside = opened(&octets);
         assert_eq!(inside.finding.statuses, StatusSet::EMPTY, "{what}: {inside:?}");
@@ -128,6 +256,22 @@ fn what_is_packed_is_found_and_its_name_is_known() {
         );
     }
     assert_eq!(opened(b"no container at all"), Inside::default());
+}
+
+#[test]
+fn the_name_in_unicode_of_either_header_is_known() {
+    // 0x7075: a version, a checksum, the name; in front of the member alone.
+    let honest = zip(&[("a.txt", b"one")]);
+    let field = [b"\x75\x70\x0c\0\x01\0\0\0\0note.js".as_slice()].concat();
+    let mut lying = honest[..35].to_vec();
+    lying[28] = u8::try_from(field.len()).unwrap();
+    lying.extend(&field);
+    lying.extend(&honest[35..]);
+    let end = lying.len() - 22;
+    let directory = u32::try_from(memchr::memmem::find(&lying, b"PK\x01\x02").unwrap()).unwrap();
+    lying[end + 16..end + 20].copy_from_slice(&directory.to_le_bytes());
+    let inside = opened(&lying);
+    assert!(inside.finding.statuses.is_empty() && inside.names.contains(&"note.js".to_owned()), "{inside:?}");
 }
 
 #[test]
@@ -144,6 +288,10 @@ fn what_needs_a_key_is_encrypted() {
             "pdf",
             b"%PDF-1.6\n1 0 obj\n<<>>\nendobj\ntrailer\n<</Size 4/Encrypt 3 0 R>>\nstartxref\n9\n%%EOF"
                 .to_vec(),
+        ),
+        (
+            "pdf whose name of it is escaped",
+            b"%PDF-1.6\ntrailer\n<</Size 4/#45ncr#79pt%x\n\x00 3 0 R>>\nstartxref\n9\n%%EOF".to_vec(),
         ),
         ("rar with its names", [b"Rar!\x1a\x07\x01\0".to_vec(), block(4, 0, &[0, 0], None)].concat()),
     ] {
@@ -218,6 +366,25 @@ fn other_containers_that_lie_are_malformed() {
         ("tar with two sizes", tar(&[("x", b'x', b"12 size=100\n"), ("a", b'0', WORDS)])),
         ("rar and more", [rar("a", 0, WORDS), b"more".to_vec()].concat()),
         ("rar cut off", rar("a", 0, WORDS)[..40].to_vec()),
+        ("rar behind a picture", [b"GIF89a\x01\0\x01\0\0\0\0".as_slice(), &rar("a", 0, WORDS)].concat()),
+        ("rar behind a text", [b"Some words.\r\n".as_slice(), &rar("a", 0, WORDS)].concat()),
+        ("7z behind a program", [b"MZ\x90\0\x03\0\0\0".as_slice(), &seven].concat()),
+        ("zip behind a document", [compound(&[("x", b"y")]), zip(&[("a", WORDS)])].concat()),
+        ("zip behind a picture, its end in long numbers", {
+            let zip = zip(&[("a", WORDS)]);
+            let (members, end) = zip.split_at(zip.len() - 22);
+            [b"GIF89a", members, b"PK\x06\x06", &[0; 52], b"PK\x06\x07", &[0; 16], end].concat()
+        }),
+        ("tar of old with a sum of signed octets", {
+            let mut tar = tar(&[("\u{e9}\u{e9}", b'0', WORDS)]);
+            tar[257..263].fill(0);
+            let sum: i64 = (0..512)
+                .map(|at| if (148..156).contains(&at) { 32 } else { i64::from(tar[at].cast_signed()) })
+                .sum();
+            tar[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+            tar.truncate(1000);
+            tar
+        }),
         ("a document that is none", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 and no more".to_vec()),
     ] {
         let found = statuses(&octets);
@@ -246,9 +413,12 @@ fn too_much_is_a_limit_and_never_a_pass() {
 
 #[test]
 fn what_cannot_be_opened_is_said() {
-    for (what, octets) in
-        [("rar, packed", rar("a.exe", 3, WORDS)), ("cabinet", b"MSCF\0\0\0\0\x40\0\0\0\0\0\0\0".to_vec())]
-    {
+    for (what, octets) in [
+        ("rar, packed", rar("a.exe", 3, WORDS)),
+        ("cabinet", b"MSCF\0\0\0\0\x40\0\0\0\0\0\0\0".to_vec()),
+        ("notebook", b"\xe4\x52\x5c\x7b\x8c\xd8\xa7\x4d\xae\xb1\x53\x78\xd0\x29\x96\xd3".to_vec()),
+        ("disk", [vec![0; 4096], b"conectix".to_vec(), vec![0; 504]].concat()),
+    ] {
         let inside = opened(&octets);
         assert!(inside.closed && inside.finding == Finding::nothing(), "{what}: {inside:?}");
         assert_eq!(inside.found(true).statuses, StatusSet::of(Status::Limit));
@@ -269,9 +439,44 @@ fn documents_with_macros_are_known_and_their_parts_are_no_documents() {
     let mut parts = plain.to_vec();
     parts.push(("word/vbaProject.bin", b"macro"));
     assert!(opened(&zip(&parts)).macros);
+    // Whoever calls an archive a document hides no program in it.
+    parts.push(("setup.dat", b"MZ\x90\0\x03\0\0\0\x04\0\0\0\xff\xff\0\0"));
+    assert!(opened(&zip(&parts)).types.iter().any(|(_, name)| name.ends_with("portable-executable")));
     let archive = opened(&zip(&[("setup.dat", b"MZ\x90\0\x03\0\0\0\x04\0\0\0\xff\xff\0\0")]));
     let program = "application/vnd.microsoft.portable-executable";
     assert!(archive.types.contains(&(TypeSource::Magic, program.into())), "{archive:?}");
+}
+
+#[test]
+fn macros_are_known_wherever_an_office_keeps_them() {
+    let project = compound(&[("VBA", b"x")]);
+    let mut packer = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    packer.write_all(&project).unwrap();
+    let packed =
+        [u32::try_from(project.len()).unwrap().to_le_bytes().to_vec(), packer.finish().unwrap()].concat();
+    let record = |head: u16, content: &[u8]| {
+        let length = u32::try_from(content.len()).unwrap().to_le_bytes();
+        [&head.to_le_bytes(), b"\x11\x10".as_slice(), &length, content].concat()
+    };
+    let slides = |record: Vec<u8>| [b"\x0f\0\xe8\x03\x02\0\0\0xx".to_vec(), record].concat();
+    let sheet =
+        |kind: u8| [b"\x09\x08\x02\0\0\x06\x85\0\x08\0\0\0\0\0\0".as_slice(), &[kind], b"\x01\0A"].concat();
+    for (what, octets, expected) in [
+        ("Word", compound(&[("vba", b"x")]), true),
+        ("PowerPoint, packed", compound(&[("PowerPoint Document", &slides(record(0x10, &packed)))]), true),
+        ("PowerPoint", compound(&[("PowerPoint Document", &slides(record(0, &project)))]), true),
+        ("PowerPoint without", compound(&[("PowerPoint Document", &slides(Vec::new()))]), false),
+        ("Excel's sheets of macros", compound(&[("Workbook", &sheet(1))]), true),
+        ("Excel without", compound(&[("Workbook", &sheet(0))]), false),
+        ("OpenDocument", zip(&[("mimetype", b"application/vnd.oasis.opendocument.text"), ("Basic/Standard/M.xml", b"<x/>")]), true),
+        ("OpenDocument without", zip(&[("mimetype", b"application/vnd.oasis.opendocument.text"), ("content.xml", b"<x/>")]), false),
+        ("a project under another name", zip(&[("[Content_Types].xml", b"<Types/>"), ("word/x.dat", &project)]), true),
+        ("web archive", mail("editdata.mso", b"ActiveMime\0\0\x01\xf0"), true),
+        ("one file of XML", b"<?xml version=\"1.0\"?><?mso-application progid=\"Word.Document\"?><w:d w:macrosPresent=\"yes\"/>".to_vec(), true),
+    ] {
+        let inside = opened(&octets);
+        assert_eq!((inside.macros, inside.finding.statuses), (expected, StatusSet::EMPTY), "{what}: {inside:?}");
+    }
 }
 
 #[test]
@@ -285,6 +490,10 @@ fn no_octets_make_a_reader_panic() {
         decode_base64(ZSTD.as_bytes()),
         bzip2(WORDS),
         rar("a.txt", 0, WORDS),
+        compound(&[
+            ("\u{1}Ole10Native", &package("a", b"b")),
+            ("PowerPoint Document", b"\x10\0\x11\x10\x02\0\0\0ab"),
+        ]),
     ];
     for sample in &samples {
         let _ = encode_base64(sample);

@@ -62,11 +62,12 @@ pub(super) fn open(zip: &[u8], members: &mut Members<'_, '_, '_>) -> Result<(), 
     let end = directory.start;
     let entries = entries(zip, directory, count)?;
     let mut seen = HashSet::new();
-    members.of_office = entries.iter().any(|entry| entry.name == b"[Content_Types].xml")
+    members.of_office = entries.iter().any(|entry| entry.name.eq_ignore_ascii_case(b"[Content_Types].xml"))
         || entries.first().is_some_and(|entry| entry.name == b"mimetype");
+    members.of_document = members.of_office;
     for entry in &entries {
         members.name(&String::from_utf8_lossy(entry.name))?;
-        if let Some(name) = entry.unicode {
+        for name in [entry.unicode, local_unicode(zip, entry)].into_iter().flatten() {
             members.name(&String::from_utf8_lossy(name))?;
         }
         if !seen.insert(entry.name.to_ascii_lowercase()) {
@@ -338,6 +339,14 @@ fn field(extra: &[u8], wanted: u16) -> Option<&[u8]> {
         rest = rest.get(end..)?;
     }
     None
+}
+
+/// The name in Unicode that a member's own header gives it.
+fn local_unicode<'z>(zip: &'z [u8], entry: &Entry<'_>) -> Option<&'z [u8]> {
+    let head = zip.get(entry.local..)?;
+    let extra_at = LOCAL_LENGTH + usize::from(u16_at(head, 26)?);
+    let extra = head.get(extra_at..extra_at + usize::from(u16_at(head, 28)?))?;
+    field(extra, UNICODE_PATH)?.get(5..)
 }
 
 fn check_name(name: &[u8]) -> Result<(), Fault> {

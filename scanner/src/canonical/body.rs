@@ -91,9 +91,13 @@ impl Reader<'_> {
         let disposition = header.first("content-disposition").map(Structured::read).unwrap_or_default();
         self.note(Offence::Ambiguous, disposition.doubtful);
         let mut names = disposition.names("filename");
-        names.extend(
-            declared.names("name").into_iter().filter(|name| !disposition.names("filename").contains(name)),
-        );
+        // Where they belong first, then where some readers look for them too.
+        let more = [declared.names("name"), disposition.names("name"), declared.names("filename")];
+        for name in more.into_iter().flatten() {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
         let name = usable(&names);
         let is_text = declared.kind() == "text";
         // A file that says nothing of itself is one to be saved; a picture or a text is one to be shown.

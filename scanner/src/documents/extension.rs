@@ -123,7 +123,7 @@ const TABLE: &[(&str, &str)] = &[
     ("application/epub+zip", "epub"),
     // Text.
     ("text/plain", "txt text log ini cfg conf"),
-    ("text/html", "html htm xhtml shtml"),
+    ("text/html", "html htm xhtml xht shtml shtm"),
     ("text/xml", "xml xsl xslt"),
     ("text/css", "css"),
     ("text/csv", "csv tsv"),
@@ -137,7 +137,7 @@ const TABLE: &[(&str, &str)] = &[
     ("image/webp", "webp"),
     ("image/bmp", "bmp"),
     ("image/tiff", "tif tiff"),
-    ("image/svg+xml", "svg"),
+    ("image/svg+xml", "svg svgz"),
     ("image/heic", "heic heif"),
     ("image/vnd.microsoft.icon", "ico"),
     ("audio/mpeg", "mp3"),

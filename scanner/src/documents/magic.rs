@@ -9,6 +9,8 @@ use policy::model::ExtraType;
 pub const UNKNOWN: &str = "application/octet-stream";
 const TEXT: &str = "text/plain";
 const PROGRAM: &str = "application/vnd.microsoft.portable-executable";
+pub(crate) const RAR: &str = "application/vnd.rar";
+pub(crate) const SEVEN: &str = "application/x-7z-compressed";
 /// How far into a text its kind is looked for.
 const HEAD: usize = 4096;
 /// Documents with macros bear this type besides their own.
@@ -73,10 +75,17 @@ fn main(octets: &[u8]) -> String {
         }),
         // Too short for its own header, and a program to whoever starts it.
         None if guessed == UNKNOWN && octets.starts_with(b"MZ") => PROGRAM,
+        None if guessed == UNKNOWN && ends_as_disk(octets) => "application/x-vhd",
         None if guessed == UNKNOWN => MARKS.iter().find(marked).map_or(UNKNOWN, |(_, _, name)| name),
         None => guessed,
     };
     name.to_owned()
+}
+
+/// A disk of fixed size (VHD) is known by its last sector alone.
+fn ends_as_disk(octets: &[u8]) -> bool {
+    let sector = |length: usize| octets.len().checked_sub(length).and_then(|at| octets.get(at..));
+    [512, 511].into_iter().any(|length| sector(length).is_some_and(|end| end.starts_with(b"conectix")))
 }
 
 fn is_textual(guessed: &str) -> bool {
@@ -119,7 +128,7 @@ fn kind_of_text(head: &str) -> Option<&'static str> {
     if holds(&["<hta:application"]) {
         return Some("application/hta");
     }
-    if begins(&["<svg"]) || (xml && holds(&["<svg"])) {
+    if begins(&["<svg"]) || (xml && holds(&["<svg", "<!doctype svg"])) {
         return Some("image/svg+xml");
     }
     if holds(&["<job", "<package", "<component"]) && holds(&["<script"]) && !holds(&["<html", "<body"]) {
@@ -148,6 +157,14 @@ fn kind_of_text(head: &str) -> Option<&'static str> {
     ];
     if begins(&html) || (xml && holds(&["<html", "<!doctype html"])) {
         return Some("text/html");
+    }
+    // Under whatever prefix their elements stand, a browser runs what is in them.
+    if holds(&["=\"http://www.w3.org/1999/xhtml", "='http://www.w3.org/1999/xhtml"]) && start.starts_with('<')
+    {
+        return Some("application/xhtml+xml");
+    }
+    if holds(&["=\"http://www.w3.org/2000/svg", "='http://www.w3.org/2000/svg"]) && start.starts_with('<') {
+        return Some("image/svg+xml");
     }
     if begins(&["[internetshortcut]"]) {
         return Some("application/x-mswinurl");
@@ -208,10 +225,11 @@ fn others(octets: &[u8], main: &str) -> Vec<&'static str> {
     if is_flat && ends_as_zip(octets) {
         others.push("application/zip");
     }
-    if is_media || is_program {
+    // Their readers look for the beginning anywhere.
+    if is_flat {
         for (mark, name) in [
-            (b"Rar!\x1a\x07".as_slice(), "application/vnd.rar"),
-            (b"7z\xbc\xaf\x27\x1c", "application/x-7z-compressed"),
+            (b"Rar!\x1a\x07".as_slice(), RAR),
+            (b"7z\xbc\xaf\x27\x1c", SEVEN),
             (b"MSCF\0\0\0\0", "application/vnd.ms-cab-compressed"),
         ] {
             if memmem::find(octets, mark).is_some() {
@@ -264,16 +282,20 @@ pub(crate) fn ends_as_zip(octets: &[u8]) -> bool {
     if memmem::find(tail, mark).is_none() {
         return false;
     }
+    let begins = |at: usize, mark: &[u8]| octets.get(at..).is_some_and(|rest| rest.starts_with(mark));
     memmem::rfind_iter(tail, mark).take(8).any(|at| {
         let end = from + at;
         let number = |offset: usize| {
             let octets = octets.get(end + offset..end + offset + 4)?.try_into().ok()?;
             usize::try_from(u32::from_le_bytes(octets)).ok()
         };
-        let (Some(size), Some(_)) = (number(12), number(16)) else { return false };
-        // The directory stands right before its end, whatever was glued in front.
-        let start = end.checked_sub(size);
-        start.and_then(|start| octets.get(start..)).is_some_and(|rest| rest.starts_with(b"PK\x01\x02"))
+        let (Some(size), Some(offset)) = (number(12), number(16)) else { return false };
+        // The directory stands right before its end, whatever was glued in front; or where it is said to; or another end,
+        // with longer numbers, stands before this one.
+        let before = |length: usize| end.checked_sub(length);
+        before(size).is_some_and(|at| begins(at, b"PK\x01\x02"))
+            || (offset < end && begins(offset, b"PK\x01\x02"))
+            || before(20).is_some_and(|at| begins(at, b"PK\x06\x07"))
     })
 }
 
@@ -312,6 +334,11 @@ mod tests {
             (b"Windows Registry Editor Version 5.00\r\n", "text/x-ms-regedit"),
             (b"WEB\r\n1\r\nhttp://example.org/\r\n", "text/x-ms-iqy"),
             (b"<?xml version=\"1.0\"?><svg xmlns=\"x\"/>", "image/svg+xml"),
+            (
+                b"<?xml version=\"1.0\"?><a xmlns:x='http://www.w3.org/1999/xhtml'><x:script/></a>",
+                "application/xhtml+xml",
+            ),
+            (b"<x:svg xmlns:x=\"http://www.w3.org/2000/svg\"/>", "image/svg+xml"),
             (b"MIME-Version: 1.0\r\nContent-Type: multipart/related\r\n\r\n", "application/x-mimearchive"),
             (b"L\0\0\0\x01\x14\x02\0\0\0\0\0\xc0\0\0\0\0\0\0F", "application/x-ms-shortcut"),
             (b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0>\0", "application/x-executable"),

@@ -55,6 +55,11 @@ pub fn describe(leaf: &Leaf<'_>, inside: &Inside, header: &[u8], extra: &[ExtraT
     }
 }
 
+/// Every name of a leaf: `given`, and what else its header says.
+pub(crate) fn names_of(given: &[String], header: &[u8]) -> Vec<String> {
+    names::all(given, header)
+}
+
 /// Every form of a name.
 pub(crate) fn forms(name: &str) -> Vec<String> {
     names::forms(name)

@@ -1,6 +1,9 @@
 //! Every form of every name that a leaf bears. Programs differ in which field they take, in undoing encodings, and in
 //! what a file system makes of the rest: a rule about names meets a leaf by any of them.
+use crate::readings::percent_decoded;
 use mail_parser::{HeaderValue, MessageParser};
+use mime::header_fields::Fields;
+use mime::parameters;
 use unicode_normalization::UnicodeNormalization;
 
 /// Octets of a name that are looked at, and names of one leaf: more of either is no name of a file.
@@ -10,7 +13,7 @@ const MAX_NAMES: usize = 64;
 /// The names of a leaf: `given` by its parameters, and what else its header says.
 pub(super) fn all(given: &[String], header: &[u8]) -> Vec<String> {
     let mut names = Vec::new();
-    for name in given.iter().cloned().chain(location(header)) {
+    for name in given.iter().cloned().chain(of_header(header)) {
         for form in forms(&name) {
             if names.len() < MAX_NAMES && !names.contains(&form) {
                 names.push(form);
@@ -39,18 +42,63 @@ pub(super) fn forms(name: &str) -> Vec<String> {
     forms
 }
 
-/// Content-Location (RFC 2557): some programs take its last segment for the name.
-fn location(header: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(header);
-    let mut lines = text.split("\r\n").skip_while(|line| {
-        !line.get(..17).is_some_and(|name| name.eq_ignore_ascii_case("content-location:"))
-    });
-    let mut value = lines.next()?.get(17..)?.trim().to_owned();
-    for more in lines.take_while(|line| line.starts_with([' ', '\t'])) {
-        value.push_str(more.trim());
+/// Names by what some program reads besides `name` of Content-Type and `filename` of Content-Disposition: either parameter in the
+/// other field, fields older than these, what describes the part, and the last segment of Content-Location (RFC 2557).
+fn of_header(header: &[u8]) -> Vec<String> {
+    let mut names = Vec::new();
+    for field in Fields::of(header) {
+        let value = header.get(field.value).unwrap_or_default();
+        let text = || unfolded(value);
+        match header.get(field.name).unwrap_or_default().to_ascii_lowercase().as_slice() {
+            b"content-type" => names.extend(by_parameters(parameters::content_type(value).1)),
+            b"content-disposition" => names.extend(by_parameters(parameters::disposition(value).1)),
+            b"content-name" | b"x-sun-data-name" => names.push(text()),
+            b"content-description" => names.extend(Some(text()).filter(|text| ends_like_a_name(text))),
+            b"content-location" => {
+                let address: String = text().split_whitespace().collect();
+                let path = address.split(['?', '#']).next().unwrap_or_default();
+                names.extend(path.rsplit('/').next().filter(|name| !name.is_empty()).map(str::to_owned));
+            }
+            _ => {}
+        }
     }
-    let path = value.split(['?', '#']).next()?;
-    path.rsplit('/').next().filter(|name| !name.is_empty()).map(str::to_owned)
+    names
+}
+
+/// A description is a name where it ends in an extension.
+fn ends_like_a_name(text: &str) -> bool {
+    text.rsplit_once('.').is_some_and(|(_, extension)| {
+        (1..=12).contains(&extension.len())
+            && extension.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
+    })
+}
+
+/// `name` and `filename`: as they stand, and with RFC 2231's percent signs undone; the sections of one behind one another.
+fn by_parameters(parameters: parameters::Parameters) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut joined: Vec<u8> = Vec::new();
+    for (name, value) in parameters {
+        let name = name.to_ascii_lowercase();
+        let Some(form) = name.strip_prefix(b"file").unwrap_or(&name).strip_prefix(b"name") else { continue };
+        match form {
+            [] => names.push(value),
+            [b'*', ..] if form.ends_with(b"*") => joined.extend(percent_decoded(&value)),
+            [b'*', ..] => joined.extend(value),
+            _ => {}
+        }
+    }
+    names.push(joined);
+    names
+        .into_iter()
+        .map(|name| String::from_utf8_lossy(&name).into_owned())
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+/// A value whose folds are gone.
+fn unfolded(value: &[u8]) -> String {
+    let text = String::from_utf8_lossy(value);
+    text.lines().map(str::trim).collect::<Vec<_>>().join(" ").trim().to_owned()
 }
 
 /// What a reader makes of it that undoes encoded words where RFC 2047 forbids them.
@@ -141,6 +189,22 @@ mod tests {
         let header =
             b"Content-Type: image/png\r\nContent-LOCATION: http://example.org/a/\r\n run.js?x=1\r\n\r\n";
         assert_eq!(all(&["logo.png".into()], header), ["logo.png", "run.js"]);
+    }
+
+    #[test]
+    fn a_name_is_met_in_whatever_field_some_program_looks_for_it() {
+        for field in [
+            "Content-Type: image/png; filename=\"run.js\"",
+            "Content-Disposition: attachment; name=run.js",
+            "Content-Disposition: attachment;\r\n name*=utf-8''run%2Ejs",
+            "Content-Type: image/png; filename*0=ru; filename*1*=n%2Ejs",
+            "content-name: run.js",
+            "X-Sun-Data-Name:\r\n run.js",
+            "Content-Description: run.js",
+        ] {
+            let names = all(&["logo.png".into()], format!("{field}\r\n\r\n").as_bytes());
+            assert!(names.iter().any(|name| name == "run.js"), "{field}: {names:?}");
+        }
     }
 
     #[test]

@@ -20,9 +20,10 @@ const RASTER: [&str; 8] = [
 /// Where an address leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Into the same mail: `cid:`, `mid:`, `#place`, a name.
+    /// Into the same mail: `cid:`, `mid:`, `#place`.
     Within,
-    /// To another machine, when it is followed.
+    /// To another machine, when it is followed. A name alone too: fields like Content-Base and Content-Location say from
+    /// where, to the readers that know them.
     Elsewhere,
     /// It is the content: `data:`, an image of dots.
     Image,
@@ -49,7 +50,7 @@ fn kind(address: &str) -> Kind {
         return match slashes {
             // `\\server\share` sends the user's password away, and `//server` is whatever the reader makes of it.
             _ if address.contains('\\') => Kind::Forbidden,
-            0 | 1 => Kind::Within,
+            0 if address.is_empty() || address.starts_with('#') => Kind::Within,
             _ => Kind::Elsewhere,
         };
     };
@@ -77,13 +78,24 @@ fn scheme(address: &str) -> Option<(String, &str)> {
 
 /// What is shown behind a link: the machine it leads to, or the whole of an address of another kind.
 pub(super) fn destination(address: &str) -> Option<String> {
-    let (scheme, rest) = scheme(address)?;
+    let Some((scheme, rest)) = scheme(address) else {
+        return match address.strip_prefix("//") {
+            Some(_) => host(address),
+            None if address.is_empty() || address.starts_with('#') => None,
+            None => Some(address.chars().take(100).collect()),
+        };
+    };
     if !matches!(scheme.as_str(), "http" | "https" | "ftp") {
         return match scheme.as_str() {
             "cid" | "mid" => None,
             _ => Some(address.chars().take(100).collect()),
         };
     }
+    host(rest)
+}
+
+/// The machine, from the slashes on.
+fn host(rest: &str) -> Option<String> {
     let rest = rest.trim_start_matches('/');
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
@@ -116,11 +128,12 @@ mod tests {
     }
 
     #[test]
-    fn shares_are_forbidden_and_names_stay_within() {
+    fn shares_are_forbidden_and_what_names_no_machine_may_lead_to_one() {
         assert_eq!(read(r"\\host\share").1, Kind::Forbidden);
         assert_eq!(read(r"http:\\host").1, Kind::Forbidden);
         assert_eq!(read("//host/a.png").1, Kind::Elsewhere);
-        assert_eq!(read("image001.png").1, Kind::Within);
+        assert_eq!(read("image001.png").1, Kind::Elsewhere);
+        assert_eq!(read("").1, Kind::Within);
         assert_eq!(read("#top").1, Kind::Within);
         assert_eq!(read("cid:part1@example.net").1, Kind::Within);
     }

@@ -165,7 +165,8 @@ impl Sheet<'_> {
     }
 
     fn write_string(&mut self, text: &str) {
-        let leads_away = text.contains("//") || text.contains('\\');
+        let names_one = matches!(address::read(text), (_, Kind::Elsewhere)) && text.contains(':');
+        let leads_away = names_one || text.contains("//") || text.contains('\\');
         if leads_away && !Of::RemoteImages.is_kept(self.rules) {
             Of::RemoteImages.count(self.removed);
             return self.out.push_str("\"\"");
@@ -296,6 +297,8 @@ mod tests {
             "background:url(http://a.example/b.png)",
             "background:u\\72 l( 'http://a.example/b.png' )",
             "background:image-set(\"http://a.example/b.png\" 1x)",
+            "background:image-set(\"http:a.example/b.png\" 1x)",
+            "background:url(a.example/b.png)",
             "@import \"http://a.example/b.css\";",
             "@\\69mport url(//a.example/b.css);",
             "src:url(//a.example/font.woff)",

@@ -226,6 +226,25 @@ fn links_show_where_they_lead_once() {
         safe("<table><tr><td><a href=\"https://a.example/x\"><img src=\"cid:y\"></a></td></tr></table>"),
         "<table><tbody><tr><td><a href=\"https://a.example/x\"><img src=\"cid:y\"></a> [a.example]</td></tr></tbody></table>"
     );
+    // What can hide the text, or stand in its place, leaves it unsaid where the link leads.
+    for hidden in [
+        "<span style=\"font-size:0\">evil.example</span><img src=\"cid:bank\">",
+        "<span style=\"font-size:0\">evil.example</span>",
+        "evil.example<img src=\"cid:bank\">",
+    ] {
+        let link = format!("<a href=\"https://evil.example/\">{hidden}</a>");
+        assert_eq!(safe(&link), format!("{link} [evil.example]"));
+    }
+    let plain = "<a href=\"https://evil.example/\"><b>evil.example</b></a>";
+    assert_eq!(safe(plain), plain);
+    // Header fields can say where an address without a machine leads.
+    for (address, shown) in [("login.php", "login.php"), ("//evil.example/x", "evil.example"), ("/x", "/x")] {
+        let link = format!("<a href=\"{address}\">bank</a>");
+        assert_eq!(safe(&link), format!("{link} [{shown}]"));
+    }
+    assert_eq!(safe("<a href=\"#top\">up</a>"), "<a href=\"#top\">up</a>");
+    let (text, removed) = filtered("<p><img src=\"pixel.gif\">x</p>", &all_removed());
+    assert_eq!((text.as_str(), removed.remote_images), ("<p><img>x</p>", 1));
     let (text, removed) = filtered("<p><a href=\"https://a.example/\">x</a></p>", &all_removed());
     assert_eq!((text.as_str(), removed.links), ("<p>x</p>", 1));
 }

@@ -171,11 +171,12 @@ impl Writer<'_> {
             && let Some(destination) = address::destination(&href)
         {
             let mut text = String::new();
-            self.text_of(id, &mut text);
+            let is_plain = self.plain_text_of(id, &mut text);
             let text = text.trim().trim_end_matches('/');
             let same = [destination.as_str(), href.as_str().trim_end_matches('/')];
-            let is_shown = same.iter().any(|same| same.eq_ignore_ascii_case(text))
-                || href.split_once(':').is_some_and(|(_, rest)| rest == text);
+            let is_shown = is_plain
+                && (same.iter().any(|same| same.eq_ignore_ascii_case(text))
+                    || href.split_once(':').is_some_and(|(_, rest)| rest == text));
             self.destination = (!is_shown).then(|| format!(" [{destination}]"));
         }
     }
@@ -324,17 +325,19 @@ impl Writer<'_> {
         None
     }
 
-    /// The beginning of the text within an element.
-    fn text_of(&self, id: Id, text: &mut String) {
-        for child in self.tree.children(id) {
-            if text.len() > MAX_LINK_TEXT {
-                return;
+    /// The beginning of the text within an element; whether there is nothing else in it that could be shown instead, or
+    /// hide it.
+    fn plain_text_of(&self, id: Id, text: &mut String) -> bool {
+        self.tree.children(id).into_iter().all(|child| match &*self.tree.data(child) {
+            Data::Text(more) => {
+                text.push_str(more);
+                text.len() <= MAX_LINK_TEXT
             }
-            match &*self.tree.data(child) {
-                Data::Text(more) => text.push_str(more),
-                Data::Element { .. } | Data::Document | Data::Nothing => self.text_of(child, text),
+            Data::Element { name, attributes, .. } => {
+                attributes.is_empty() && !elements::is_void(&name.local) && self.plain_text_of(child, text)
             }
-        }
+            Data::Document | Data::Nothing => true,
+        })
     }
 
     /// The text of an element that has nothing else.

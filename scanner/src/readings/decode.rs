@@ -125,6 +125,7 @@ fn loose_quoted_printable(body: &[u8]) -> Vec<u8> {
 }
 
 pub(crate) fn hex(digits: &[u8]) -> Option<u8> {
+    // A sign is no digit, though `from_str_radix` takes one.
     let text = std::str::from_utf8(digits).ok().filter(|text| !text.starts_with('+'))?;
     u8::from_str_radix(text, 16).ok()
 }

@@ -19,10 +19,11 @@ mod segments;
 mod tnef;
 
 pub(crate) use cms::{is_enveloped, is_opaque};
-pub(crate) use decode::{percent_decoded, word_decoded};
+pub(crate) use decode::{hex, percent_decoded, word_decoded};
 pub use older::{Older, blocks as older_blocks};
 pub use tnef::{Tnef, is_tnef, unpack as unpack_tnef};
 
+pub(crate) use segments::looks_like_a_mail;
 use segments::{Segment, bodies};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
@@ -130,8 +131,10 @@ impl Union {
 
     /// What a leaf holds by itself, whatever it was declared to be.
     fn inside(&mut self, leaf: &[u8], depth: usize) {
-        for block in older::blocks(leaf) {
-            self.leaf(block.content, depth);
+        let files = older::blocks(leaf);
+        self.readings.over |= files.len() >= older::MAX_BLOCKS;
+        for file in files.into_iter().map(|block| block.content).chain(older::loose(leaf)) {
+            self.leaf(file, depth);
         }
         for fork in apple::forks(leaf) {
             self.leaf(fork.to_vec(), depth);
@@ -152,7 +155,7 @@ impl Union {
             Some(cms::Content::Plain(_) | cms::Content::TooMuch) => self.readings.over = true,
             None => {}
         }
-        if segments::looks_like_a_mail(leaf) {
+        if looks_like_a_mail(leaf) {
             self.mail(leaf, depth);
         }
     }

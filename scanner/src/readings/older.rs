@@ -1,13 +1,15 @@
 //! Encodings older than MIME, inside texts: uuencode (and its base64 and xx forms), yEnc, BinHex 4.0. Readers that know
 //! them take the files out; others show the lines as text.
 use memchr::memmem;
+use mime::recogniser::begins_uuencode;
 use mime::transfer_encoding::decode_base64;
 use std::ops::Range;
 
 /// Blocks of one text; whoever writes more is not read to the end, and says so by the text that remains.
-const MAX_BLOCKS: usize = 1000;
+pub(super) const MAX_BLOCKS: usize = 1000;
 /// Octets of a name.
 const MAX_NAME: usize = 255;
+const YENC: &[u8] = b"=ybegin ";
 const BINHEX: &[u8] = b"(This file must be converted with BinHex";
 const BINHEX_ALPHABET: &[u8; 64] = b"!\"#$%&'()*+,-012345689@ABCDEFGHIJKLMNPQRSTUVXYZ[`abcdefhijklmpqr";
 const XX_ALPHABET: &[u8; 64] = b"+-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -25,21 +27,22 @@ pub struct Older {
     pub ended: bool,
 }
 
-/// Every such file, in order.
+/// Every such file, in order. One that does not end hides none of those behind it.
 pub fn blocks(text: &[u8]) -> Vec<Older> {
-    let mut found = Vec::new();
+    let mut found: Vec<Older> = Vec::new();
     let mut from = 0;
-    // One search for each first word, so that a text without them is read four times and not once for each line.
-    while let Some(at) = next_begin(text, from) {
+    for at in beginnings(text) {
+        if at < from {
+            continue;
+        }
         let rest = text.get(at..).unwrap_or_default();
         let block = uu(rest).or_else(|| yenc(rest)).or_else(|| binhex(rest));
-        from = match block {
-            Some(Block { length, name, content, ended }) => {
-                found.push(Older { range: at..at + length, name, content, ended });
-                at + length.max(1)
+        if let Some(Block { length, name, content, ended }) = block {
+            if ended {
+                from = at + length;
             }
-            None => at + 1,
-        };
+            found.push(Older { range: at..at + length, name, content, ended });
+        }
         if found.len() >= MAX_BLOCKS {
             break;
         }
@@ -47,15 +50,32 @@ pub fn blocks(text: &[u8]) -> Vec<Older> {
     found
 }
 
-fn next_begin(text: &[u8], from: usize) -> Option<usize> {
-    let rest = text.get(from..)?;
-    let starts = |at: &usize| {
-        from + at == 0
-            || matches!(text.get((from + at).wrapping_sub(1)), Some(b'\n' | b'\r'))
-            || rest.get(*at) == Some(&b'(')
+/// What readers find that take any line of data behind such a beginning, whatever stands between them, up to the next
+/// beginning: for the engines only.
+pub(super) fn loose(text: &[u8]) -> Vec<Vec<u8>> {
+    let begins: Vec<usize> =
+        beginnings(text).into_iter().filter(|at| text.get(*at..).is_some_and(begins_uuencode)).collect();
+    let ends = begins.iter().copied().skip(1).chain([text.len()]);
+    let content = |(begin, end): (&usize, usize)| -> Vec<u8> {
+        let lines = text.get(*begin..end).unwrap_or_default().split(|octet| *octet == b'\n').skip(1);
+        let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let file = lines.take_while(|line| !line.trim_ascii_end().eq_ignore_ascii_case(b"end"));
+        file.filter_map(uu_line).flatten().collect()
     };
-    let first = |needle: &[u8]| memmem::find_iter(rest, needle).find(starts);
-    [first(b"begin"), first(b"=ybegin "), first(BINHEX)].into_iter().flatten().min().map(|at| from + at)
+    begins.iter().zip(ends).take(MAX_BLOCKS).map(content).filter(|content| !content.is_empty()).collect()
+}
+
+/// Where one could begin, found in one pass for each first word.
+fn beginnings(text: &[u8]) -> Vec<usize> {
+    let begins = |at: &usize| {
+        let rest = text.get(*at..).unwrap_or_default();
+        begins_uuencode(rest) || rest.starts_with(b"begin-base64 ") || rest.starts_with(YENC)
+    };
+    let lines = std::iter::once(0).chain(memchr::memchr2_iter(b'\n', b'\r', text).map(|at| at + 1));
+    let mut all: Vec<usize> = lines.filter(begins).collect();
+    all.extend(memmem::find_iter(text, BINHEX));
+    all.sort_unstable();
+    all
 }
 
 struct Block {
@@ -84,11 +104,11 @@ fn uu(text: &[u8]) -> Option<Block> {
     let (first, mut at) = line(text, 0)?;
     let (rest, base64) = match first.strip_prefix(b"begin-base64 ") {
         Some(rest) => (rest, true),
-        None => (first.strip_prefix(b"begin ")?, false),
+        None => (first.get(b"begin".len()..).filter(|_| begins_uuencode(first))?, false),
     };
     let rest = rest.trim_ascii_start();
-    let digits = rest.iter().take_while(|octet| (b'0'..=b'7').contains(octet)).count();
-    if !(3..=6).contains(&digits) {
+    let digits = rest.iter().take_while(|octet| matches!(octet, b'0'..=b'7' | b'+' | b'-')).count();
+    if digits == 0 {
         return None;
     }
     let name = name(rest.get(digits..)?);
@@ -96,6 +116,10 @@ fn uu(text: &[u8]) -> Option<Block> {
     if base64 {
         let mut data = Vec::new();
         while let Some((text, behind)) = line(text, at) {
+            // No line of data has a blank: another begins.
+            if text.starts_with(b"begin-base64 ") {
+                break;
+            }
             at = behind;
             if text.starts_with(b"====") {
                 ended = true;
@@ -171,7 +195,7 @@ fn groups_of_four(values: impl Iterator<Item = u8>) -> Vec<u8> {
 /// `=ybegin ... name=x`, perhaps `=ypart`, data, `=yend`.
 fn yenc(text: &[u8]) -> Option<Block> {
     let (first, mut at) = line(text, 0)?;
-    let attributes = first.strip_prefix(b"=ybegin ")?;
+    let attributes = first.strip_prefix(YENC)?;
     let name = memmem::find(attributes, b"name=")
         .and_then(|at| attributes.get(at + 5..))
         .map(name)
@@ -179,6 +203,10 @@ fn yenc(text: &[u8]) -> Option<Block> {
     let mut content = Vec::new();
     let mut ended = false;
     while let Some((text, behind)) = line(text, at) {
+        // One without an end lasts to the next.
+        if text.starts_with(YENC) {
+            break;
+        }
         at = behind;
         if text.starts_with(b"=yend") {
             ended = true;
@@ -205,6 +233,9 @@ fn binhex(text: &[u8]) -> Option<Block> {
     if !text.starts_with(BINHEX) {
         return None;
     }
+    // One without an end lasts to the next.
+    let behind = memmem::find(text.get(BINHEX.len()..)?, BINHEX).map(|at| at + BINHEX.len());
+    let text = text.get(..behind.unwrap_or(text.len()))?;
     let start = memchr::memchr(b'\n', text)?;
     let open = start + memchr::memchr(b':', text.get(start..)?)? + 1;
     let close = memchr::memchr(b':', text.get(open..)?).map_or(text.len(), |close| open + close);
@@ -251,6 +282,26 @@ mod tests {
         assert_eq!(names, [b"a.txt", b"b.txt", b"c.txt"]);
         assert!(found.iter().all(|block| block.content == b"Cat"), "{found:?}");
         assert!(text[found[0].range.clone()].ends_with(b"end\r\n"));
+    }
+
+    #[test]
+    fn one_that_never_ends_hides_none_behind_it_and_lines_that_are_none_of_it_hide_none_of_its() {
+        for first in [
+            "=ybegin size=3 name=x\nabc\n",
+            "begin-base64 644 x\nQUJD\n",
+            "begin 644 x\n",
+            "(This file must be converted with BinHex 4.0)\n:abc\n",
+        ] {
+            let text = format!("{first}begin 644 a.txt\n#0V%T\nend\n");
+            assert!(
+                blocks(text.as_bytes()).iter().any(|block| block.content == b"Cat" && block.ended),
+                "{first}"
+            );
+        }
+        for begin in ["BEGIN\t7", "Begin  100644 a", "begin -644a"] {
+            let text = format!("{begin}\nno line of it\n\n#0V%T\nEND\n");
+            assert_eq!(loose(text.as_bytes()), [b"Cat"], "{begin}");
+        }
     }
 
     #[test]

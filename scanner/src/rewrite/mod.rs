@@ -13,6 +13,8 @@ pub mod words;
 use crate::html;
 use crate::inspection::Inspection;
 use crate::rules::{Change, Instead};
+use mime::header_fields::Fields;
+use mime::parameters;
 use policy::names::Language;
 use policy::notice::{Notice, Shipped};
 use std::ops::Range;
@@ -98,13 +100,14 @@ fn edit(mail: &[u8], inspection: &Inspection<'_>, change: &Change, about: &About
     }
 }
 
-/// The charset that a header block declares, if it declares one; quoted or not.
+/// The charset that the Content-Type of a header block declares, if it declares one.
 fn charset(header: &[u8]) -> Option<String> {
-    const NAME: &str = "charset=";
-    let text = String::from_utf8_lossy(header).to_ascii_lowercase();
-    let value = text.get(text.find(NAME)? + NAME.len()..)?.trim_start_matches(['"', ' ']);
-    let end = value.find(['"', ';', ' ', '\r', '\t']).unwrap_or(value.len());
-    value.get(..end).filter(|value| !value.is_empty()).map(str::to_owned)
+    let mut fields = Fields::of(header);
+    let is_type = |name: &[u8]| name.eq_ignore_ascii_case(b"content-type");
+    let field = fields.find(|field| header.get(field.name.clone()).is_some_and(is_type))?;
+    let (_, parameters) = parameters::content_type(header.get(field.value)?);
+    let (_, value) = parameters.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(b"charset"))?;
+    Some(String::from_utf8_lossy(&value).trim().to_ascii_lowercase()).filter(|value| !value.is_empty())
 }
 
 /// The mail with the edits made. `None`: they overlap or lie outside it.
@@ -125,6 +128,18 @@ pub fn apply(mail: &[u8], mut edits: Vec<Edit>) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_charset_is_that_of_the_type_and_of_no_other_field() {
+        for (header, expected) in [
+            ("Content-Type: text/html; charset=utf-8\r\n\r\n", Some("utf-8")),
+            ("X-A: charset=utf-16\r\nContent-Type: text/html;\r\n charset=\"UTF-8\"\r\n\r\n", Some("utf-8")),
+            ("Content-Type: text/html; name=\"charset=utf-7\"; charset=koi8-r\r\n\r\n", Some("koi8-r")),
+            ("Content-Type: text/html\r\nSubject: charset=utf-7\r\n\r\n", None),
+        ] {
+            assert_eq!(charset(header.as_bytes()).as_deref(), expected, "{header}");
+        }
+    }
 
     #[test]
     fn edits_are_made_in_the_order_of_the_mail_and_never_overlap() {

@@ -1,11 +1,12 @@
-//! A seeded generator of evasive mails: for each of forty classes of ambiguity, variants without end. What they carry is
+//! A seeded generator of evasive mails: for each of forty-four classes of ambiguity, variants without end. What they carry is
 //! given by the caller.
 mod bodies;
 mod content;
 mod headers;
+mod plausible;
 
 /// Every class, by its number.
-pub(crate) const CLASSES: std::ops::RangeInclusive<u8> = 1..=40;
+pub(crate) const CLASSES: std::ops::RangeInclusive<u8> = 1..=44;
 
 /// What a mail is made from: splitmix64, so that a seed gives the same mails everywhere.
 pub(crate) struct Rng(u64);
@@ -41,7 +42,8 @@ pub(crate) fn mail(class: u8, rng: &mut Rng, payload: &[u8]) -> Vec<u8> {
     match class {
         1..=13 => headers::mail(class, rng, payload),
         14..=31 => bodies::mail(class, rng, payload),
-        _ => content::mail(class, rng, payload),
+        32..=40 => content::mail(class, rng, payload),
+        _ => plausible::mail(class, rng, payload),
     }
 }
 

@@ -8,6 +8,9 @@ use std::collections::HashSet;
 const STEPS_EACH: u64 = 64;
 const STEPS_FLOOR: u64 = 1 << 22;
 
+/// Patterns that one signature may be, where its alternatives have several lengths.
+const MAX_PATTERNS: usize = 64;
+
 /// Bits of the sieve for each signature: of a hundred windows that are no anchor three get through.
 const BITS_EACH: usize = 32;
 /// Bits of the sieve, as powers of two: from what is next to nothing to what stays near the processor.
@@ -20,6 +23,8 @@ pub(super) struct Bodies {
     /// Of each, by itself: this is what is searched.
     anchors: Vec<Anchor>,
     sieve: Sieve,
+    /// Lines: some of them are several bodies.
+    lines: usize,
 }
 
 /// Whether four octets may be an anchor: a set of hashes, as bits.
@@ -46,9 +51,12 @@ enum Kind {
     Any,
     Program,
     Office,
+    Picture,
     Elf,
     MachO,
     Pdf,
+    Flash,
+    Java,
 }
 
 /// Where a signature may begin.
@@ -69,12 +77,17 @@ impl Bodies {
     pub(super) fn add(&mut self, line: &str) -> Result<(), Refusal> {
         const FORM: Refusal = "not name:kind:place:octets";
         let mut fields = line.split(':');
-        let name = name(fields.next().ok_or(FORM)?).ok_or(NOT_A_NAME)?.into();
+        let name = name(fields.next().ok_or(FORM)?).ok_or(NOT_A_NAME)?;
         let kind = Kind::parse(fields.next().ok_or(FORM)?)?;
         let place = Place::parse(fields.next().ok_or(FORM)?)?;
-        let pattern = Pattern::parse(fields.next().ok_or(FORM)?)?;
-        let (anchor, anchor_at) = pattern.anchor().ok_or("not four octets side by side")?;
-        self.bodies.push(Body { anchor, anchor_at, kind, place, name, pattern });
+        let texts = of_one_length(fields.next().ok_or(FORM)?)?;
+        let body = |text: &String| {
+            let pattern = Pattern::parse(text)?;
+            let (anchor, anchor_at) = pattern.anchor().ok_or("not four octets side by side")?;
+            Ok(Body { anchor, anchor_at, kind, place, name: name.into(), pattern })
+        };
+        self.bodies.extend(texts.iter().map(body).collect::<Result<Vec<_>, Refusal>>()?);
+        self.lines += 1;
         Ok(())
     }
 
@@ -84,7 +97,7 @@ impl Bodies {
         self.bodies.shrink_to_fit();
         self.anchors = self.bodies.iter().map(|body| body.anchor).collect();
         self.sieve = Sieve::of(&self.anchors);
-        self.bodies.len()
+        self.lines
     }
 
     /// The signatures that match, each once, by name.
@@ -114,6 +127,37 @@ impl Bodies {
         }
         Ok(())
     }
+}
+
+/// The pattern once for each of its alternatives, where these have several lengths.
+fn of_one_length(text: &str) -> Result<Vec<String>, Refusal> {
+    let mut done = Vec::new();
+    let mut open = vec![(String::new(), text)];
+    while let Some((mut read, rest)) = open.pop() {
+        let choice = rest.split_once('(').and_then(|(before, behind)| {
+            let (inside, after) = behind.split_once(')')?;
+            Some((before, inside, after))
+        });
+        let Some((before, inside, after)) = choice else {
+            read.push_str(rest);
+            done.push(read);
+            continue;
+        };
+        read.push_str(before);
+        let mut lengths = inside.split('|').map(str::len);
+        let first = lengths.next();
+        if lengths.all(|length| Some(length) == first) {
+            open.push((format!("{read}({inside})"), after));
+        } else if before.ends_with('!') {
+            return Err("octets of several lengths that must not stand there");
+        } else {
+            open.extend(inside.split('|').map(|one| (format!("{read}{one}"), after)));
+        }
+        if open.len() + done.len() > MAX_PATTERNS {
+            return Err("too many alternatives of several lengths");
+        }
+    }
+    Ok(done)
 }
 
 impl Sieve {
@@ -173,11 +217,14 @@ impl Kind {
             "0" => Ok(Self::Any),
             "1" => Ok(Self::Program),
             "2" => Ok(Self::Office),
+            "5" => Ok(Self::Picture),
             "6" => Ok(Self::Elf),
             "9" => Ok(Self::MachO),
             "10" => Ok(Self::Pdf),
+            "11" => Ok(Self::Flash),
+            "12" => Ok(Self::Java),
             "3" | "7" => Err("a kind of file that ClamAV rewrites before it looks"),
-            "4" | "5" | "8" | "11" | "12" | "13" => Err("a kind of file that is not told apart here"),
+            "4" | "8" | "13" => Err("a kind of file that is not told apart here"),
             _ => Err("not a kind of file"),
         }
     }
@@ -188,6 +235,18 @@ impl Kind {
             Self::Any => true,
             Self::Program => begins(&[b"MZ"]),
             Self::Office => begins(&[b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"]),
+            Self::Picture => begins(&[
+                b"\xff\xd8\xff",
+                b"\x89PNG\r\n\x1a\n",
+                b"GIF87a",
+                b"GIF89a",
+                b"BM",
+                b"II*\0",
+                b"MM\0*",
+                b"RIFF",
+            ]),
+            Self::Flash => begins(&[b"FWS", b"CWS", b"ZWS"]),
+            Self::Java => begins(&[b"\xca\xfe\xba\xbe"]),
             Self::Elf => begins(&[b"\x7fELF"]),
             Self::MachO => begins(&[
                 b"\xfe\xed\xfa\xce",

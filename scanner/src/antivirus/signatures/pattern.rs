@@ -39,6 +39,18 @@ struct Piece {
     octets: Box<[u8]>,
     /// The bits of each octet that count; empty: all.
     mask: Box<[u8]>,
+    /// What must stand, or must not, where no bit counts.
+    choices: Box<[Choice]>,
+}
+
+/// `(aa|bb)` or `!(aa|bb)`: octets of one length, one of which stands there, or none of which does.
+#[derive(Debug)]
+struct Choice {
+    at: usize,
+    not: bool,
+    length: usize,
+    /// One behind the other.
+    octets: Box<[u8]>,
 }
 
 /// Least and most; without a most, anything.
@@ -46,6 +58,13 @@ struct Piece {
 struct Gap {
     least: u32,
     most: Option<u32>,
+}
+
+impl Default for Gap {
+    /// None.
+    fn default() -> Self {
+        Self { least: 0, most: Some(0) }
+    }
 }
 
 /// Where the first piece may begin: both bounds included.
@@ -67,44 +86,49 @@ impl Steps {
 }
 
 impl Pattern {
-    /// ClamAV's notation: `aabb??a?{2-8}cc*dd`.
+    /// ClamAV's notation: `aabb??a?{2-8}cc*dd[2-4](ee|ff)!(00|01)`.
     ///
     /// # Errors
     /// Why it cannot be used.
     pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
         const HEX: Refusal = "octets that are not hexadecimal";
-        let (mut pieces, mut octets, mut mask) = (Vec::new(), Vec::new(), Vec::new());
-        let mut gap = Gap { least: 0, most: Some(0) };
+        let mut pieces = Vec::new();
+        let mut piece = Open::default();
         let mut rest = text;
         while let Some(first) = rest.chars().next() {
-            let next = match first {
+            let gap = match first {
                 '*' => Some((Gap { least: 0, most: None }, rest.get(1..).unwrap_or_default())),
-                '{' => {
-                    let (inside, behind) =
-                        rest.get(1..).and_then(|rest| rest.split_once('}')).ok_or("a gap without an end")?;
+                '{' | '[' => {
+                    let close = if first == '{' { '}' } else { ']' };
+                    let (inside, behind) = rest
+                        .get(1..)
+                        .and_then(|rest| rest.split_once(close))
+                        .ok_or("a gap without an end")?;
                     Some((Gap::parse(inside).ok_or("a gap that is none")?, behind))
                 }
-                '(' | '!' | ')' | '|' => return Err("alternatives"),
-                '[' => return Err("gaps in brackets"),
                 _ => None,
             };
-            match next {
-                Some((behind, after)) => {
-                    pieces.push(Piece::new(gap, &octets, &mask));
-                    octets.clear();
-                    mask.clear();
-                    (gap, rest) = (behind, after);
-                }
-                None => {
-                    let (pair, after) = rest.split_at_checked(2).ok_or(HEX)?;
-                    let (octet, bits) = parse_octet(pair).ok_or(HEX)?;
-                    octets.push(octet);
-                    mask.push(bits);
-                    rest = after;
-                }
+            if let Some((gap, behind)) = gap {
+                pieces.push(std::mem::replace(&mut piece, Open { gap, ..Open::default() }).close());
+                rest = behind;
+                continue;
             }
+            if matches!(first, '(' | '!') {
+                let not = first == '!';
+                let choice = rest.strip_prefix('!').unwrap_or(rest).strip_prefix('(');
+                let (inside, behind) =
+                    choice.and_then(|rest| rest.split_once(')')).ok_or("alternatives without an end")?;
+                piece.choose(inside, not)?;
+                rest = behind;
+                continue;
+            }
+            let (pair, after) = rest.split_at_checked(2).ok_or(HEX)?;
+            let (octet, bits) = parse_octet(pair).ok_or(HEX)?;
+            piece.octets.push(octet);
+            piece.mask.push(bits);
+            rest = after;
         }
-        pieces.push(Piece::new(gap, &octets, &mask));
+        pieces.push(piece.close());
         if pieces.iter().any(|piece| piece.octets.is_empty()) {
             return Err("a gap with nothing before or behind it");
         }
@@ -137,7 +161,7 @@ impl Pattern {
     ) -> Result<Option<usize>, TooMuch> {
         let piece = self.pieces.get(usize::from(anchor.piece));
         let (Some(piece), Some(start)) = (piece, hit.checked_sub(size(anchor.at))) else { return Ok(None) };
-        steps.pay(1 + piece.octets.len())?;
+        steps.pay(1 + piece.cost())?;
         Ok(piece.is_at(octets, start).then_some(start))
     }
 
@@ -199,10 +223,55 @@ impl Pattern {
     }
 }
 
+/// A piece while it is read.
+#[derive(Default)]
+struct Open {
+    gap: Gap,
+    octets: Vec<u8>,
+    mask: Vec<u8>,
+    choices: Vec<Choice>,
+}
+
+impl Open {
+    /// Adds what stands between parentheses.
+    fn choose(&mut self, alternatives: &str, not: bool) -> Result<(), Refusal> {
+        const NONE: Refusal = "alternatives that are none of octets";
+        let read = |text: &str| {
+            let pairs =
+                text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok().and_then(parse_octet));
+            let exact =
+                |pair: Option<(u8, u8)>| pair.filter(|(_, bits)| *bits == u8::MAX).map(|(octet, _)| octet);
+            pairs.map(exact).collect::<Option<Vec<u8>>>().filter(|octets| !octets.is_empty())
+        };
+        let read = alternatives.split('|').map(read).collect::<Option<Vec<_>>>().ok_or(NONE)?;
+        let length = read.first().map_or(0, Vec::len);
+        if read.iter().any(|octets| octets.len() != length) {
+            return Err("alternatives of several lengths");
+        }
+        self.choices.push(Choice { at: self.octets.len(), not, length, octets: read.concat().into() });
+        self.octets.resize(self.octets.len() + length, 0);
+        self.mask.resize(self.octets.len(), 0);
+        Ok(())
+    }
+
+    fn close(self) -> Piece {
+        let whole = self.mask.iter().all(|bits| *bits == u8::MAX);
+        let mask = if whole { Box::default() } else { self.mask.into() };
+        Piece { gap: self.gap, octets: self.octets.into(), mask, choices: self.choices.into() }
+    }
+}
+
+impl Choice {
+    fn is_met(&self, octets: &[u8]) -> bool {
+        let there = octets.get(self.at..self.at + self.length).unwrap_or_default();
+        self.octets.chunks(self.length).any(|one| one == there) != self.not
+    }
+}
+
 impl Piece {
-    fn new(gap: Gap, octets: &[u8], mask: &[u8]) -> Self {
-        let whole = mask.iter().all(|bits| *bits == u8::MAX);
-        Self { gap, octets: octets.into(), mask: if whole { Box::default() } else { mask.into() } }
+    /// Steps of one comparison.
+    fn cost(&self) -> usize {
+        self.octets.len() + self.choices.iter().map(|choice| choice.octets.len()).sum::<usize>()
     }
 
     fn is_at(&self, octets: &[u8], at: usize) -> bool {
@@ -213,6 +282,7 @@ impl Piece {
         }
         let wanted = self.octets.iter().zip(&self.mask);
         there.iter().zip(wanted).all(|(octet, (wanted, bits))| octet & bits == *wanted)
+            && self.choices.iter().all(|choice| choice.is_met(there))
     }
 
     /// What finds it: its longest run of octets that are given whole, and where that stands in it.
@@ -269,7 +339,7 @@ impl Search<'_> {
                 }
                 None => at,
             };
-            steps.pay(EACH + (next - at) / FAST + length)?;
+            steps.pay(EACH + (next - at) / FAST + self.piece.cost())?;
             if self.piece.is_at(octets, next) {
                 return Ok(Some(next));
             }

@@ -48,6 +48,16 @@ fn body_signatures_match_as_they_are_written() {
         ("0:*:717569636b{-6}666f78", false),
         ("0:*:717569636b{8-}666f78", false),
         ("0:*:717569636b{3-}666f78{-99}646f67", true),
+        ("0:*:20717569(63|78)6b", true),
+        ("0:*:20717569(64|78)6b", false),
+        ("0:*:(7175|6669|646f)69636b20", true),
+        ("0:*:71756963!(6b|6c)20", false),
+        ("0:*:71756963!(6a|6c)20", true),
+        ("0:*:71756963(6b20|6b|6c6c6c)62726f776e", true),
+        ("0:*:71756963(6b21|6b2121|6c6c6c)62726f776e", false),
+        ("0:*:717569636b[1-3](62|63)72", true),
+        ("0:*:717569636b[2-3]62726f", false),
+        ("0:*:(61|62|71)(74|75)(68|69)(62|63)6b2062726f776e", true),
         ("0:4:717569636b", true),
         ("0:5:717569636b", false),
         ("0:2,2:717569636b", true),
@@ -70,6 +80,11 @@ fn body_signatures_match_as_they_are_written() {
     assert_eq!(signatures.scan(b"MZ\x90\0"), infected("Lab.Program"));
     assert_eq!(signatures.scan(b"%PDF-1.7 /JS ()"), infected("Lab.Pdf"));
     assert_eq!(signatures.scan(b"/JS in a text"), Verdict::Clean);
+    let (signatures, _) =
+        with("a.ndb", "Lab.Picture:5:*:6c617a79\nLab.Flash:11:*:6c617a79\nLab.Java:12:*:6c617a79\n");
+    assert_eq!(signatures.scan(b"GIF89a lazy"), infected("Lab.Picture"));
+    assert_eq!(signatures.scan(b"CWS lazy"), infected("Lab.Flash"));
+    assert_eq!(signatures.scan(b"\xca\xfe\xba\xbe lazy"), infected("Lab.Java"));
 }
 
 #[test]
@@ -86,9 +101,9 @@ fn of_many_signatures_with_the_same_beginning_each_is_found() {
 
 #[test]
 fn lines_that_cannot_be_used_are_counted_and_said_and_the_rest_is_in_force() {
-    let text = "Lab.A:0:*:717569636b\nLab.B:0:EP+0:717569636b\nLab.C:0:SL+0:717569636b\nLab.D:0:*:(aa|bb)71756963\n\
-                Lab.E:3:*:717569636b\nLab.F:5:*:717569636b\nLab.G:0:*:7?6?\nLab.H:0:*:xx\nLab.I\nLab J:0:*:717569636b\n\
-                Lab.K:0:*:7175{9\nLab.L:0:*:7175{9-2}7175\nLab.M:0:*:*7175\nLab.N:0:*:71[2-3]75\nLab.O:0:x:7175\n";
+    let text = "Lab.A:0:*:717569636b\nLab.B:0:EP+0:717569636b\nLab.C:0:SL+0:717569636b\nLab.D:0:*:(aa|b)71756963\n\
+                Lab.E:3:*:717569636b\nLab.F:4:*:717569636b\nLab.G:0:*:7?6?\nLab.H:0:*:xx\nLab.I\nLab J:0:*:717569636b\n\
+                Lab.K:0:*:7175{9\nLab.L:0:*:7175{9-2}7175\nLab.M:0:*:*7175\nLab.N:0:*:71!(75|7575)75\nLab.O:0:x:7175\n";
     let (signatures, faults) = with("daily.ndb", text);
     assert_eq!(signatures.count(), 1);
     assert_eq!(signatures.scan(OCTETS), infected("Lab.A"));
@@ -126,6 +141,8 @@ fn who_writes_octets_to_make_the_search_slow_ends_it_undecided() {
 enum Token {
     Octet(u8),
     Any,
+    /// One of these, or none of them.
+    Choice(Vec<[u8; 2]>, bool),
     Gap(usize, Option<usize>),
 }
 
@@ -134,6 +151,10 @@ impl Token {
         match self {
             Self::Octet(octet) => format!("{octet:02x}"),
             Self::Any => "??".into(),
+            Self::Choice(all, not) => {
+                let all: Vec<String> = all.iter().map(|[one, two]| format!("{one:02x}{two:02x}")).collect();
+                format!("{}({})", if *not { "!" } else { "" }, all.join("|"))
+            }
             Self::Gap(0, None) => "*".into(),
             Self::Gap(least, None) => format!("{{{least}-}}"),
             Self::Gap(least, Some(most)) => format!("{{{least}-{most}}}"),
@@ -148,16 +169,22 @@ fn matches_here(tokens: &[Token], octets: &[u8]) -> bool {
             wanted == octet && matches_here(rest, behind)
         }
         ([Token::Any, rest @ ..], [_, behind @ ..]) => matches_here(rest, behind),
+        ([Token::Choice(all, not), rest @ ..], [one, two, behind @ ..]) => {
+            all.contains(&[*one, *two]) != *not && matches_here(rest, behind)
+        }
         ([Token::Gap(least, most), rest @ ..], octets) => {
             let most = most.unwrap_or(octets.len()).min(octets.len());
             (*least..=most).any(|length| matches_here(rest, &octets[length..]))
         }
-        ([Token::Octet(_) | Token::Any, ..], []) => false,
+        ([Token::Octet(_) | Token::Any, ..], []) | ([Token::Choice(..), ..], [] | [_]) => false,
     }
 }
 
 fn piece() -> impl Strategy<Value = Vec<Token>> {
-    let octet = prop_oneof![3 => prop::sample::select(vec![b'a', b'b']).prop_map(Token::Octet), 1 => Just(Token::Any)];
+    let two = proptest::array::uniform2(prop::sample::select(vec![b'a', b'b']));
+    let choice =
+        (proptest::collection::vec(two, 1..3), any::<bool>()).prop_map(|(all, not)| Token::Choice(all, not));
+    let octet = prop_oneof![1 => choice, 3 => prop::sample::select(vec![b'a', b'b']).prop_map(Token::Octet), 1 => Just(Token::Any)];
     proptest::collection::vec(octet, 1..4)
 }
 
@@ -189,7 +216,7 @@ proptest! {
     }
 
     #[test]
-    fn no_line_and_no_octets_break_anything(line in "[0-9a-f?*{}\\-,:EOFS()!]{0,60}", octets in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn no_line_and_no_octets_break_anything(line in "[0-9a-f?*{}\\-,:EOFS()!|\\[\\]]{0,60}", octets in proptest::collection::vec(any::<u8>(), 0..200)) {
         let (signatures, _) = with("a.ndb", &format!("Lab:0:*:{line}\nLab:{line}\n"));
         let _ = signatures.scan(&octets);
         let (signatures, _) = with("a.hsb", &line);

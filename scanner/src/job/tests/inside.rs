@@ -82,7 +82,11 @@ fn what_an_opaque_signature_wraps_is_shown_to_the_engines() {
     assert_eq!(judged.verdict.statuses, StatusSet::of(Status::Infected), "{:?}", judged.verdict);
     assert!(!String::from_utf8_lossy(judged.copy()).contains("smime.p7m"), "the body is gone");
     let other = self::judged("", &mail("application/pkcs7-mime", "smime.p7m", &signed(5)));
-    assert!(other.verdict.statuses.is_clean(), "of no kind that is known, it is not opened");
+    assert_eq!(
+        other.verdict.statuses,
+        StatusSet::of(Status::Infected),
+        "of no kind that is known, but it names an encoding"
+    );
 }
 
 #[test]
