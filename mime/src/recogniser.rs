@@ -48,7 +48,8 @@ pub struct Leaf {
     pub encoding: Encoding,
     /// Lower-case type/subtype.
     pub content_type: String,
-    /// Every file name that it bears: as written, and with RFC 2231 undone.
+    /// Every file name that it bears: as written, and with RFC 2231 undone. Then the names of the messages that it is in, where they
+    /// say that these are something else: whoever saves such a message has a file of that name.
     pub names: Vec<String>,
 }
 
@@ -145,6 +146,12 @@ pub fn decode(mail: &[u8], leaf: &Leaf) -> Vec<u8> {
     }
 }
 
+/// A name that a message may have.
+fn is_of_a_message(name: &str) -> bool {
+    let end = name.len().saturating_sub(4);
+    name.get(end..).is_some_and(|end| end.eq_ignore_ascii_case(".eml"))
+}
+
 /// The walk through one mail, outermost part first.
 struct Walk<'a> {
     mail: &'a [u8],
@@ -152,6 +159,8 @@ struct Walk<'a> {
     parts: usize,
     /// Boundaries of the multiparts that are open, outermost first.
     boundaries: Vec<&'a [u8]>,
+    /// Names of the messages that are open.
+    outer_names: Vec<String>,
     leaves: Vec<Leaf>,
     /// Every part, if that is asked for.
     nodes: Option<Vec<Node>>,
@@ -159,7 +168,15 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     const fn new(mail: &'a [u8], limits: &'a Limits) -> Self {
-        Self { mail, limits, parts: 0, boundaries: Vec::new(), leaves: Vec::new(), nodes: None }
+        Self {
+            mail,
+            limits,
+            parts: 0,
+            boundaries: Vec::new(),
+            outer_names: Vec::new(),
+            leaves: Vec::new(),
+            nodes: None,
+        }
     }
 
     fn whole(&mut self) -> Result<(), Refused> {
@@ -232,7 +249,12 @@ impl<'a> Walk<'a> {
             if encoding.changes_octets() {
                 return Err(Refused::of(Offence::BadEncoding, range.start, "an encoded message"));
             }
-            return self.message(body, depth + 1);
+            let open = self.outer_names.len();
+            let names = content_type.names.into_iter().chain(disposition_names);
+            self.outer_names.extend(names.filter(|name| !is_of_a_message(name)));
+            self.message(body, depth + 1)?;
+            self.outer_names.truncate(open);
+            return Ok(());
         }
         field::check_leaf_type(&content_type)?;
         let reading = if content_type.is("text") {
@@ -247,7 +269,7 @@ impl<'a> Walk<'a> {
         };
         body::check(self.mail, body.clone(), encoding, reading)?;
         let mut names = content_type.names;
-        for name in disposition_names {
+        for name in disposition_names.into_iter().chain(self.outer_names.iter().cloned()) {
             if !names.contains(&name) {
                 names.push(name);
             }

@@ -189,6 +189,17 @@ fn every_form_of_a_file_name_that_a_reader_may_show_is_reported() {
 }
 
 #[test]
+fn what_stands_in_a_message_bears_the_name_of_the_message_too_unless_that_is_one_of_a_message() {
+    for (name, expected) in [("Fwd: hello.EML", &[][..]), ("run.hta", &["run.hta"])] {
+        let mail = format!(
+            "From: a@example.org\r\nMIME-Version: 1.0\r\nContent-Type: message/rfc822; name=\"{name}\"\r\n\r\nSubject: x\r\n\r\n<script>\r\n"
+        );
+        let accepted = recognise(mail.as_bytes(), &Limits::default()).unwrap();
+        assert_eq!(accepted.leaves[0].names, expected);
+    }
+}
+
+#[test]
 fn a_header_over_its_limit_is_refused_without_being_read_to_its_end() {
     let mail = [b"a:\r\n".repeat(100_000), b"\r\n".to_vec()].concat();
     let refused = recognise(&mail, &Limits::default()).unwrap_err();
