@@ -33,6 +33,7 @@ mod answers;
 mod backoff;
 mod boot;
 pub mod changed;
+mod child_life;
 mod children;
 mod client_names;
 pub mod clock;

@@ -2,8 +2,11 @@
 //! the swap nothing has changed, so whatever is wrong changes nothing.
 //!
 //! Mail rules, engines and limits apply from the next mail of every session. The rules of the first two phases are asked
-//! again about each session; one that they deny now is ended in its protocol.
-use crate::admission::{self, Admission, Admitted};
+//! again about each session (`sessions.rs`).
+mod sessions;
+
+pub(crate) use sessions::scanned_otherwise;
+
 use crate::boot;
 use crate::children::{ChildId, GroupPlan, Phase};
 use crate::clock::settle_zone;
@@ -13,7 +16,6 @@ use crate::journal::Journal;
 use crate::records::Writer;
 use crate::slices::Slices;
 use ipc::boot::Role;
-use ipc::ids::SessionId;
 use ipc::log::{self, Level};
 use ipc::supervisor_scanner::ToScanner;
 use policy::model::{Listener, Policy, Service};
@@ -218,131 +220,12 @@ impl Supervisor {
             self.children.kill(id);
         }
     }
-
-    /// Asks the rules about every session again.
-    fn renew_sessions(&mut self, former: &Policy, keep: bool) -> (usize, usize) {
-        self.admission = Admission::default();
-        let all: Vec<SessionId> = self.sessions.live.keys().copied().collect();
-        let (mut kept, mut ended) = (0, 0);
-        for id in all {
-            if self.renew_session(id, former, keep) {
-                kept += 1;
-            } else {
-                ended += 1;
-            }
-        }
-        (kept, ended)
-    }
-
-    /// Whether the session goes on.
-    fn renew_session(&mut self, id: SessionId, former: &Policy, keep: bool) -> bool {
-        let policy = Rc::clone(&self.policy);
-        let Some(session) = self.sessions.live.get(&id) else { return false };
-        let Some(listener) = policy.listeners.get(usize::from(session.listener)) else { return false };
-        let (client, old_rule, learnt) = (session.client, session.rule, session.learnt.is_some());
-        let (index, destination) = (session.listener, session.destination);
-        let (name, tenant) = (session.client_name.clone(), session.tenant);
-        let facts = self.facts(listener, index, client, name.as_deref(), destination);
-        let former_rule = session.session_rule;
-        // What lookup is being asked is asked again: the rule meanwhile only stands for the one that it will name.
-        let settled = session.deciding.is_none();
-        let named = old_rule
-            .filter(|_| keep && settled)
-            .and_then(|old| same_names(former, &policy, former_rule, old));
-        let decided = named.map_or_else(|| admission::decide(&policy, &facts), Ok);
-        let going_on = match decided {
-            Err(refusal) => {
-                self.refused(Some(id), &facts, &listener.name, refusal);
-                None
-            }
-            Ok(admitted) => self.goes_on(id, former, old_rule, learnt, admitted),
-        };
-        // One that ends counts for its client until it has ended, and for no rule.
-        let session_rule = going_on.map_or(u16::MAX, |admitted| admitted.session_rule);
-        self.admission.count(tenant, client.ip(), session_rule);
-        let Some(session) = self.sessions.live.get_mut(&id) else { return false };
-        session.session_rule = session_rule;
-        session.deciding = None;
-        let Some(Admitted { command_rule, late, .. }) = going_on else {
-            self.kick(id);
-            return false;
-        };
-        if session.late && session.learnt.is_none() {
-            // Its client has not logged in yet: the rules of that time decide.
-            return true;
-        }
-        if session.rule.is_none() && session.worker.is_none() {
-            session.late = late;
-        }
-        match command_rule {
-            Some(rule) => self.put_under(id, rule),
-            None => {
-                // Until lookup knows better the worker is left with the former rule; here the one of its name stands for it.
-                session.rule = old_rule.and_then(|old| same_rule(former, &policy, old));
-                self.decide_again(id);
-            }
-        }
-        true
-    }
-
-    /// What a session that the rules let in goes on under, if it can.
-    fn goes_on(
-        &mut self,
-        id: SessionId,
-        former: &Policy,
-        old_rule: Option<u16>,
-        learnt: bool,
-        admitted: Admitted,
-    ) -> Option<Admitted> {
-        let why = match (old_rule, admitted.command_rule) {
-            (None, _) => return Some(admitted),
-            (Some(old), Some(rule)) => scanned_otherwise(former, old, &self.policy, rule),
-            // The rules ask now for what nobody wrote down when the session began.
-            (Some(_), None) if !learnt => Some("the rules ask for the client's certificate or name now"),
-            (Some(old), None) => match same_rule(former, &self.policy, old) {
-                Some(rule) => scanned_otherwise(former, old, &self.policy, rule),
-                None => Some("its rule is gone"),
-            },
-        };
-        let Some(why) = why else { return Some(admitted) };
-        let fields = [("session", id.to_string()), ("why", why.to_owned())];
-        self.journal.note(Level::Info, "session ends: it cannot go on under the new rules", &fields);
-        None
-    }
-}
-
-/// A maildrop that was not followed from the login on cannot be scanned from the middle on.
-pub(crate) fn scanned_otherwise(
-    former: &Policy,
-    old: u16,
-    policy: &Policy,
-    rule: u16,
-) -> Option<&'static str> {
-    let scans = |policy: &Policy, rule: u16| {
-        policy.command_acls.get(usize::from(rule)).map(|rule| rule.session.download.scan)
-    };
-    (scans(former, old) != scans(policy, rule)).then_some("mail is scanned otherwise now")
 }
 
 /// What the loader drew, without the drawing.
 fn one_line(drawn: &str) -> String {
     let words = |line: &&str| !line.starts_with(|first: char| first == '|' || first.is_ascii_digit());
     drawn.lines().map(str::trim).filter(words).collect::<Vec<_>>().join(" ")
-}
-
-/// The rules of the same names, where both are there.
-fn same_names(former: &Policy, policy: &Policy, session_rule: u16, command_rule: u16) -> Option<Admitted> {
-    let session = &former.session_acls.get(usize::from(session_rule))?.name;
-    let index = policy.session_acls.iter().position(|rule| rule.name == *session)?;
-    let command_rule = same_rule(former, policy, command_rule)?;
-    Some(Admitted { session_rule: u16::try_from(index).ok()?, command_rule: Some(command_rule), late: false })
-}
-
-/// The command-acl of the same name.
-fn same_rule(former: &Policy, policy: &Policy, rule: u16) -> Option<u16> {
-    let name = &former.command_acls.get(usize::from(rule))?.session.name;
-    let index = policy.command_acls.iter().position(|rule| rule.session.name == *name)?;
-    u16::try_from(index).ok()
 }
 
 /// What differs and was given to the kernel or to children once, in the operator's words.
@@ -420,17 +303,5 @@ mod tests {
         policy.tenants.push("other".to_owned());
         let listener = format!("[[listener]] {}", former.listeners[0].name);
         assert_eq!(needs_restart(&former, &policy), [&listener, "[[tenant]]", "`state-dir` in [service]"]);
-    }
-
-    #[test]
-    fn rules_are_found_again_by_name_wherever_they_stand() {
-        let former = fixtures::policy(1);
-        let mut policy = former.clone();
-        policy.session_acls.insert(0, former.session_acls[0].clone());
-        policy.session_acls[0].name = "first".to_owned();
-        let found = same_names(&former, &policy, 0, 0);
-        assert_eq!(found, Some(Admitted { session_rule: 1, command_rule: Some(0), late: false }));
-        policy.command_acls.clear();
-        assert_eq!(same_names(&former, &policy, 0, 0), None);
     }
 }
