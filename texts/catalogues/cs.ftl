@@ -8,6 +8,7 @@ server-closed = poštovní server uzavřel spojení
 ended-by-administrator = spojení ukončil správce
 over-octets = spojení překročilo povolené množství dat
 mail-too-large = zpráva je větší, než se propouští
+too-many-mails = příliš mnoho zpráv najednou
 over-time = spojení překročilo povolenou dobu
 login-too-long = přihlášení trvalo příliš dlouho
 idle-too-long = příliš dlouhá nečinnost

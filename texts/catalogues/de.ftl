@@ -8,6 +8,7 @@ server-closed = der Mailserver hat die Verbindung geschlossen
 ended-by-administrator = diese Sitzung wurde vom Administrator beendet
 over-octets = diese Sitzung hat ihre Datenmenge überschritten
 mail-too-large = die Mail ist größer als erlaubt
+too-many-mails = zu viele Mails auf einmal
 over-time = diese Sitzung hat ihre Dauer überschritten
 login-too-long = die Anmeldung hat zu lange gedauert
 idle-too-long = zu lange untätig

@@ -10,6 +10,7 @@ server-closed = the mail server closed the connection
 ended-by-administrator = this session was ended by the administrator
 over-octets = this session is over its limit of octets
 mail-too-large = the mail is larger than what is let through
+too-many-mails = too many mails at once
 over-time = this session is over its time
 login-too-long = login took too long
 idle-too-long = idle for too long

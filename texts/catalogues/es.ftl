@@ -8,6 +8,7 @@ server-closed = el servidor de correo cerró la conexión
 ended-by-administrator = el administrador terminó esta sesión
 over-octets = esta sesión superó su límite de datos
 mail-too-large = el mensaje supera el tamaño permitido
+too-many-mails = demasiados mensajes a la vez
 over-time = esta sesión superó su tiempo
 login-too-long = el inicio de sesión tardó demasiado
 idle-too-long = demasiado tiempo sin actividad

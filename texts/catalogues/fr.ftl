@@ -8,6 +8,7 @@ server-closed = le serveur de messagerie a fermé la connexion
 ended-by-administrator = cette session a été terminée par l'administrateur
 over-octets = cette session a dépassé son volume de données
 mail-too-large = le message dépasse la taille autorisée
+too-many-mails = trop de messages à la fois
 over-time = cette session a dépassé sa durée
 login-too-long = la connexion a pris trop de temps
 idle-too-long = inactivité trop longue

@@ -42,6 +42,8 @@ ids! {
         OverOctets = "over-octets",
         /// An upload over `max-mail`.
         MailTooLarge = "mail-too-large",
+        /// One upload of more mails than may come at once.
+        TooManyMails = "too-many-mails",
         /// `max-time`.
         OverTime = "over-time",
         /// `[login] deadline`.

@@ -58,6 +58,7 @@ const fn word(answer: Answer) -> Word {
         | Answer::EndedByAdministrator
         | Answer::OverOctets
         | Answer::MailTooLarge
+        | Answer::TooManyMails
         | Answer::OverTime
         | Answer::LoginTooLong
         | Answer::IdleTooLong
@@ -92,7 +93,11 @@ const fn code(answer: Answer) -> &'static str {
         Answer::NotPermitted | Answer::DeleteReplaced | Answer::MailboxReplaced | Answer::DeleteUnknown => {
             "[CANNOT] "
         }
-        Answer::OverOctets | Answer::MailTooLarge | Answer::OverTime | Answer::LineTooLong => "[LIMIT] ",
+        Answer::OverOctets
+        | Answer::MailTooLarge
+        | Answer::TooManyMails
+        | Answer::OverTime
+        | Answer::LineTooLong => "[LIMIT] ",
         Answer::TlsFirst => "[PRIVACYREQUIRED] ",
         Answer::LoginFailed => "[AUTHENTICATIONFAILED] ",
         Answer::SessionDenied

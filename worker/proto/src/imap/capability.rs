@@ -258,6 +258,11 @@ pub fn may_enable(name: &[u8], permitted: CapabilitySet) -> bool {
     Capability::announced_by(name).is_some_and(|known| enabled.contains(&known) && permitted.contains(known))
 }
 
+/// Whether names and strings may be in UTF-8 once it is enabled (RFC 6855; RFC 9051 section 5.1: rev2 has that in itself).
+pub fn changes_syntax(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"UTF8=ACCEPT") || name.eq_ignore_ascii_case(b"IMAP4rev2")
+}
+
 fn is_relayed(word: &[u8]) -> bool {
     word.get("AUTH=".len()..).is_some_and(|mechanism| Mechanism::named(mechanism).is_some())
 }

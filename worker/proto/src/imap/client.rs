@@ -21,6 +21,8 @@ pub(super) enum Refused {
     TooLong,
     /// A mail over `max-mail`.
     TooLarge,
+    /// More mails than one command may bring.
+    TooMany,
     /// Ours: not permitted.
     Not(Answer),
     /// The server answered it before it was complete.
@@ -69,6 +71,14 @@ impl Core {
             return Ok(if synchronising { self.give_up_command(&head, out) } else { Decision::Skip });
         }
         if !head.announces_message(self.common.utf8) {
+            // Nobody is asked for a password, or more of anything, that would be refused.
+            if synchronising
+                && !self.must_wait(head.verb)
+                && let Some(why) = self.objection_to(head.verb)
+            {
+                self.refuse_command(Some(head.tag), head.name, why, out);
+                return Ok(Decision::Abandon);
+            }
             return Ok(Decision::Keep { synchronising });
         }
         if !self.is_receiving_upload() {
@@ -120,6 +130,7 @@ impl Core {
         match self.refused.take() {
             Some(Refused::TooLong) => self.common_say(Some(tag), Answer::LineTooLong, out),
             Some(Refused::TooLarge) => self.say_too_large(tag, out),
+            Some(Refused::TooMany) => self.common_say(Some(tag), Answer::TooManyMails, out),
             Some(Refused::Not(why)) => self.refuse_command(Some(tag), name, why, out),
             // The server said it.
             Some(Refused::Answered) | None => {}
@@ -151,6 +162,7 @@ impl Core {
                     if let Some(name) = sasl::user(exchange.mechanism, first, frame.text) {
                         *user = name;
                     }
+                    exchange.cancelled = frame.text == b"*";
                     if !is_sasl_line(frame.text) {
                         return Err(Broken::client("no base64 in a SASL exchange"));
                     }

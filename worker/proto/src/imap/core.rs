@@ -207,7 +207,7 @@ impl Core {
         let drained = outbox.drain(&self.common, out, |pending| {
             let marks_seen = pending.marks_seen();
             if marks_seen {
-                marks.add(SEEN, pending.uid);
+                marks.add(SEEN, pending.uid, pending.now.filter(|_| !pending.job.by_uid));
             }
             *octets = octets.saturating_sub(pending.octets);
             marks_seen && may_mark

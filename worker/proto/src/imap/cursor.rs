@@ -290,11 +290,24 @@ impl<'f> Cursor<'f> {
         }
     }
 
-    /// `string`, or `literal8` where that is allowed by its place.
+    /// `string`. Of a server a `literal8` is taken for one too; of a client it is not, for the server would not: it may go on
+    /// reading behind the announcement, where the octets are the client's.
     ///
     /// # Errors
     /// [`Wrong`].
     pub fn string(&mut self) -> Parsed<Str<'f>> {
+        let string = self.string8()?;
+        if self.peer == Side::Client && matches!(string, Str::Literal { binary: true, .. }) {
+            return Err(self.wrong("`~{` stands where it may not"));
+        }
+        Ok(string)
+    }
+
+    /// `string`, or `literal8`.
+    ///
+    /// # Errors
+    /// [`Wrong`].
+    pub fn string8(&mut self) -> Parsed<Str<'f>> {
         match self.peek() {
             Some(b'"') => self.quoted().map(Str::Quoted),
             Some(b'{' | b'~') => match self.literal()? {
@@ -313,6 +326,14 @@ impl<'f> Cursor<'f> {
     /// [`Wrong`].
     pub fn nstring(&mut self) -> Parsed<Option<Str<'f>>> {
         if self.eat_word("NIL") { Ok(None) } else { self.string().map(Some) }
+    }
+
+    /// `nstring`, or `literal8`.
+    ///
+    /// # Errors
+    /// [`Wrong`].
+    pub fn nstring8(&mut self) -> Parsed<Option<Str<'f>>> {
+        if self.eat_word("NIL") { Ok(None) } else { self.string8().map(Some) }
     }
 
     /// What a content item is followed by: `nstring`, or `literal8`, or NIL.

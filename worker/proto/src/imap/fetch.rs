@@ -6,6 +6,7 @@ use super::common::Common;
 use super::content::{self, Answer, Refusal};
 use super::fetch_item::{FetchItem, Section};
 use super::marks::{SEEN, has_flag, with_flag};
+use super::numbers::behind;
 use super::response::fetch::Fetch as Response;
 use super::sequence_set::SequenceSet;
 use super::write::Writer;
@@ -27,7 +28,9 @@ pub(super) struct Job {
     pub(super) items: Vec<FetchItem<'static>>,
     /// Which messages; `by_uid`: by UIDs.
     set: SequenceSet<'static>,
-    by_uid: bool,
+    pub(super) by_uid: bool,
+    /// It asks for what changed since a MODSEQ, and so for MODSEQ.
+    pub(super) since: bool,
     /// It is a UID FETCH, or asks for UID.
     pub(super) uid: bool,
     /// It asks for content, so that everything that tells about content comes from copies too.
@@ -48,8 +51,8 @@ pub(super) struct Job {
     pub(super) failed: Cell<Option<&'static str>>,
     /// UIDs of the mails whose content came for it, as ranges in order.
     given: RefCell<Vec<(u32, u32)>>,
-    /// Mails that are served changed and whose metadata was left out: their copies are still to come.
-    pub(super) pulls: RefCell<Vec<u32>>,
+    /// Mails that were left out, since their copies are still to come: UIDs, and numbers while they are certain.
+    pub(super) pulls: RefCell<Vec<(u32, Option<u32>)>>,
 }
 
 impl Job {
@@ -60,6 +63,7 @@ impl Job {
             items: items.iter().cloned().map(FetchItem::into_owned).collect(),
             set: set.clone().into_owned(),
             by_uid: uid,
+            since: false,
             uid: uid || items.contains(&FetchItem::Uid),
             content,
             passes: false,
@@ -113,6 +117,13 @@ impl Job {
         self.set.is_saved_result() || self.set.contains(wanted, wanted)
     }
 
+    /// Whether the copy that should answer it is of another message than the one with this number.
+    pub(super) fn meant_another(&self, number: u32, uid: u32) -> bool {
+        !self.by_uid
+            && self.set.single() == Some(number)
+            && self.cached.borrow().as_ref().is_some_and(|(cached, ..)| *cached != uid)
+    }
+
     /// Whether this mail's content came for it.
     pub(super) fn was_given(&self, uid: u32) -> bool {
         let given = self.given.borrow();
@@ -131,6 +142,11 @@ impl Job {
             Some((_, last)) if last.checked_add(1) == Some(uid) => *last = uid,
             Some(_) | None => given.insert(behind, (uid, uid)),
         }
+    }
+
+    /// Messages are gone ([`Core::renumber`](super::core::Core::renumber)).
+    pub(super) fn renumber(&self, gone: Option<u32>) {
+        self.pulls.borrow_mut().iter_mut().for_each(|(_uid, number)| *number = behind(*number, gone));
     }
 
     /// Whether the client asked for what a response brings.
@@ -184,8 +200,10 @@ pub(super) fn tells_of_content(item: &FetchItem<'_>) -> bool {
 /// A FETCH response of which a part comes from a copy.
 #[derive(Debug)]
 pub(super) struct Pending {
-    /// Message number.
+    /// Message number, as the client counts when it hears of it.
     pub(super) number: u32,
+    /// As the server counts by now, while that is certain.
+    pub(super) now: Option<u32>,
     pub(super) uid: u32,
     /// The mail, by the machine's number; 0 where the copy was there already.
     pub(super) mail: u32,

@@ -4,7 +4,7 @@ use super::core::Core;
 use super::fetch::Job;
 use super::fetch_item::FetchItem;
 use super::outstanding::{Pull, Purpose};
-use super::sequence_set::uid_set;
+use super::sequence_set::number_set;
 use super::verb::Verb;
 use super::write::Writer;
 use crate::machine::Output;
@@ -24,6 +24,7 @@ impl Core {
             Job::passing(&fetch.items, &fetch.set, command.verb == Verb::UidFetch)
         };
         job.marks = rules.download.scan && self.marks_keywords();
+        job.since = fetch.changed_since.is_some();
         let job = Rc::new(job);
         let plain = fetch.changed_since.is_none() && !fetch.vanished && fetch.page.is_none();
         if job.content
@@ -47,32 +48,45 @@ impl Core {
         self.sent(number, command.tag, command.verb, Purpose::Fetch(job));
     }
 
-    /// Asks for mails whose metadata was left out of an answer, since they are served changed.
+    /// Asks for mails that were left out of an answer, of which the client knows the copy or will. By their numbers where the
+    /// client asked so, that it hears of no renumbering before its answer is complete.
     pub(super) fn pull(&mut self, out: &mut Output) {
         if self.upstream.is_waiting() || self.sending.is_some() {
             return;
         }
-        let Some(Pull { tag, verb, job, words }) = self.pulls.pop_front() else { return };
-        let mut uids = std::mem::take(&mut *job.pulls.borrow_mut());
-        uids.sort_unstable();
-        *job.pulls.borrow_mut() = uids.split_off(uids.len().min(PULLED));
-        let set = uid_set(&uids);
+        let Some(Pull { tag, job, words }) = self.pulls.pop_front() else { return };
+        let mut mails = std::mem::take(&mut *job.pulls.borrow_mut());
+        mails.sort_unstable();
+        *job.pulls.borrow_mut() = mails.split_off(mails.len().min(PULLED));
+        let uids: Vec<u32> = mails.iter().map(|(uid, _)| *uid).collect();
+        let numbers: Option<Vec<u32>> = mails.iter().map(|(_, number)| *number).collect();
+        let numbers = numbers.filter(|_| !job.by_uid && !self.outstanding.may_expunge());
+        let (verb, set) = match numbers {
+            Some(numbers) => (Verb::Fetch, number_set(&numbers)),
+            None => (Verb::UidFetch, number_set(&uids)),
+        };
         let number = self.upstream.next_number();
         let mut stops = Vec::new();
         let mut writer = Writer::to_server(&mut out.server, &mut stops, self.common.literals, false);
         writer.raw(&super::upstream::tag(number));
-        writer.word(" UID FETCH ");
+        writer.space();
+        verb.write(&mut writer);
+        writer.space();
         writer.raw(&set);
         writer.word(" (UID");
         for item in job.server_items() {
             writer.space();
             item.write(&mut writer);
         }
-        if job.marks && !job.items.contains(&FetchItem::Flags) {
-            writer.word(" FLAGS");
+        for (wanted, item) in [(job.marks || job.sets_seen, FetchItem::Flags), (job.since, FetchItem::ModSeq)]
+        {
+            if wanted && !job.items.contains(&item) {
+                writer.space();
+                item.write(&mut writer);
+            }
         }
         writer.word(" BODY.PEEK[])");
         writer.end();
-        self.sent(number, &tag, verb, Purpose::Pull { job, words });
+        self.sent(number, &tag, verb, Purpose::Pull { job, uids, words });
     }
 }

@@ -4,7 +4,7 @@ use super::command::search::Key;
 use super::command::{Body, Command};
 use super::core::Core;
 use super::outstanding::Purpose;
-use super::sequence_set::uid_set;
+use super::sequence_set::number_set;
 use super::upstream::tag;
 use super::verb::Verb;
 use super::write::Writer;
@@ -36,7 +36,7 @@ impl Core {
             if changed.len() > ASKED {
                 return Guarded::Refused;
             }
-            Guarded::Ask([keys, b" UID ", &uid_set(&changed)].concat())
+            Guarded::Ask([keys, b" UID ", &number_set(&changed)].concat())
         };
         match (&command.body, command.verb) {
             (Body::UidExpunge(set), _) if set.is_saved_result() => asked(b"DELETED $"),
@@ -70,7 +70,8 @@ impl Core {
         self.common.settings.rules.imap.refuse_content_search && keys.iter().any(searches_content)
     }
 
-    /// Asks the server which of them the command means; the command waits.
+    /// Asks the server whether the command means one of them; the command waits. Not by UID SEARCH, during which the server may
+    /// renumber messages: the command would then name others than the client meant.
     pub(super) fn ask(&mut self, command: &Command<'_>, keys: &[u8], out: &mut Output) {
         let mut text = Zeroizing::new(Vec::new());
         let mut stops = Vec::new();
@@ -84,7 +85,7 @@ impl Core {
         }
         let number = self.upstream.next_number();
         out.server.extend_from_slice(&tag(number));
-        out.server.extend_from_slice(b" UID SEARCH ");
+        out.server.extend_from_slice(b" SEARCH ");
         out.server.extend_from_slice(keys);
         out.server.extend_from_slice(b"\r\n");
         self.sent(number, command.tag, command.verb, Purpose::Ask { command: text, found: false });

@@ -11,6 +11,8 @@ pub(super) struct PutOff {
     /// By the machine's number.
     mail: u32,
     uid: u32,
+    /// While it is certain.
+    pub(super) number: Option<u32>,
     /// As the server told them with it.
     flags: Option<Vec<u8>>,
 }
@@ -30,7 +32,12 @@ impl Core {
         };
         if let Some(pending) = self.outbox.pending(mail) {
             pending.outcome = outcome;
-            self.put_off.push(PutOff { mail, uid: pending.uid, flags: pending.flags.clone() });
+            self.put_off.push(PutOff {
+                mail,
+                uid: pending.uid,
+                number: pending.now,
+                flags: pending.flags.clone(),
+            });
             if self.put_off.len() > MAILS {
                 self.put_off.remove(0);
             }
@@ -57,12 +64,13 @@ impl Core {
         let known = self
             .outbox
             .pending(mail)
-            .map(|pending| (pending.uid, Some(pending.number), pending.flags.clone()));
-        let Some((uid, number, flags)) = known.or(late.map(|late| (late.uid, None, late.flags))) else {
+            .map(|pending| (pending.uid, pending.now, pending.job.by_uid, pending.flags.clone()));
+        let known = known.or(late.map(|late| (late.uid, late.number, false, late.flags)));
+        let Some((uid, number, by_uid, flags)) = known else {
             out.events.push(Event::Forgotten { number: mail });
             return;
         };
-        let marked = self.mark(uid, flags.as_deref(), keywords);
+        let marked = self.mark(uid, number.filter(|_| !by_uid), flags.as_deref(), keywords);
         if let Some(pending) = self.outbox.pending(mail) {
             pending.marked = marked;
         }
@@ -104,14 +112,14 @@ impl Core {
     /// The index of changed mails holds it, or cannot.
     pub(super) fn recorded(&mut self, mail: u32, safe: bool) {
         let Some(pending) = self.outbox.pending(mail) else { return };
-        let (uid, number) = (pending.uid, pending.number);
+        let (uid, number) = (pending.uid, pending.now);
         if let Outcome::Recording(copy) = &pending.outcome {
             let copy = Rc::clone(copy);
             if safe {
                 pending.outcome = Outcome::Ready(Rc::clone(&copy));
                 if let Some(selected) = &mut self.selected {
                     selected.replaced(uid, copy.length());
-                    selected.keep(uid, Some(number), copy, true, self.common.settings.copy_cache);
+                    selected.keep(uid, number, copy, true, self.common.settings.copy_cache);
                 }
             } else {
                 pending.outcome = Outcome::Deferred { case: None };

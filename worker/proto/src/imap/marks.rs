@@ -1,8 +1,9 @@
 //! Flags that we set ourselves: \Seen of what was served, and the keywords that a rule gives a mail. Both go in the pipeline of the
 //! client's commands, and the mail's answer tells of them already.
 use super::core::Core;
+use super::numbers::behind;
 use super::outstanding::Purpose;
-use super::sequence_set::uid_set;
+use super::sequence_set::number_set;
 use super::verb::Verb;
 use crate::machine::{Event, Output};
 use std::collections::BTreeMap;
@@ -15,14 +16,21 @@ const OPPOSITES: [(&[&str], &[&str]); 2] = [(JUNK, NO_JUNK), (NO_JUNK, JUNK)];
 const JUNK: &[&str] = &["$Junk", "Junk"];
 const NO_JUNK: &[&str] = &["$NotJunk", "NonJunk", "NotJunk"];
 
-/// What is to be set: UIDs by their flags.
+/// What is to be set: mails by their flags. A mail is known by its UID, and by its number where that shall name it, while it is
+/// certain.
 #[derive(Debug, Default)]
-pub(super) struct Marks(BTreeMap<String, Vec<u32>>);
+pub(super) struct Marks(BTreeMap<String, Vec<(u32, Option<u32>)>>);
 
 impl Marks {
     /// This mail gets these flags, with blanks between.
-    pub(super) fn add(&mut self, flags: &str, uid: u32) {
-        self.0.entry(flags.to_owned()).or_default().push(uid);
+    pub(super) fn add(&mut self, flags: &str, uid: u32, number: Option<u32>) {
+        self.0.entry(flags.to_owned()).or_default().push((uid, number));
+    }
+
+    /// Messages are gone ([`Core::renumber`]).
+    pub(super) fn renumber(&mut self, gone: Option<u32>) {
+        let mails = self.0.values_mut().flatten();
+        mails.for_each(|(_uid, number)| *number = behind(*number, gone));
     }
 }
 
@@ -35,13 +43,19 @@ impl Core {
     }
 
     /// Gives a mail the keywords of a rule, as far as it may have them and has them not: which.
-    pub(super) fn mark(&mut self, uid: u32, flags: Option<&[u8]>, keywords: &[String]) -> Vec<String> {
+    pub(super) fn mark(
+        &mut self,
+        uid: u32,
+        number: Option<u32>,
+        flags: Option<&[u8]>,
+        keywords: &[String],
+    ) -> Vec<String> {
         let (Some(selected), Some(flags)) = (&self.selected, flags) else { return Vec::new() };
         let lacks = |keyword: &&String| !has_flag(flags, keyword) && !is_contradicted(flags, keyword);
         let wanted = keywords.iter().filter(|keyword| selected.takes(keyword));
         let marked: Vec<String> = wanted.filter(lacks).cloned().collect();
         if !marked.is_empty() {
-            self.marks.add(&marked.join(" "), uid);
+            self.marks.add(&marked.join(" "), uid, number);
         }
         marked
     }
@@ -56,21 +70,38 @@ impl Core {
         self.outstanding.is_marking() || (!self.marks.0.is_empty() && self.may_mark())
     }
 
-    /// Sets what is to be set.
+    /// Sets what is to be set. A mail that the client asked for by its number, or not at all any more, is named by its number: the
+    /// server may renumber messages while it answers UID STORE, but not while it answers STORE, and the client is not to hear of it
+    /// in the midst of its FETCH, or out of nowhere.
     pub(super) fn set_marks(&mut self, out: &mut Output) {
         if !self.may_mark() {
             return;
         }
-        for (flags, uids) in std::mem::take(&mut self.marks).0 {
-            let number = self.upstream.next_number();
-            out.server.extend_from_slice(&super::upstream::tag(number));
-            out.server.extend_from_slice(b" UID STORE ");
-            out.server.extend_from_slice(&uid_set(&uids));
-            out.server.extend_from_slice(b" +FLAGS.SILENT (");
-            out.server.extend_from_slice(flags.as_bytes());
-            out.server.extend_from_slice(b")\r\n");
-            self.sent(number, b"", Verb::UidStore, Purpose::Mark(flags.into()));
+        let certain = !self.outstanding.may_expunge();
+        for (flags, mails) in std::mem::take(&mut self.marks).0 {
+            let (numbered, by_uid): (Vec<_>, Vec<_>) =
+                mails.into_iter().partition(|(_, number)| certain && number.is_some());
+            let numbers: Vec<u32> = numbered.into_iter().filter_map(|(_, number)| number).collect();
+            let uids: Vec<u32> = by_uid.into_iter().map(|(uid, _)| uid).collect();
+            for (verb, mails) in [(Verb::Store, numbers), (Verb::UidStore, uids)] {
+                if !mails.is_empty() {
+                    self.set_mark(verb, &mails, &flags, out);
+                }
+            }
         }
+    }
+
+    fn set_mark(&mut self, verb: Verb, mails: &[u32], flags: &str, out: &mut Output) {
+        let number = self.upstream.next_number();
+        out.server.extend_from_slice(&super::upstream::tag(number));
+        out.server.push(b' ');
+        out.server.extend_from_slice(verb.name().replace('-', " ").as_bytes());
+        out.server.push(b' ');
+        out.server.extend_from_slice(&number_set(mails));
+        out.server.extend_from_slice(b" +FLAGS.SILENT (");
+        out.server.extend_from_slice(flags.as_bytes());
+        out.server.extend_from_slice(b")\r\n");
+        self.sent(number, b"", verb, Purpose::Mark(flags.into()));
     }
 
     /// The server answered. What it does not take is not set, and the mail is served all the same.

@@ -22,6 +22,7 @@ mod machine;
 pub mod mailbox;
 mod mailbox_guard;
 mod marks;
+mod numbers;
 mod outbox;
 mod outstanding;
 mod permission;

@@ -3,6 +3,7 @@
 use super::answer::say_text;
 use super::common::Common;
 use super::fetch::{Job, PIECE, Pending, Serving};
+use super::numbers::behind;
 use crate::machine::{CopyFault, Output};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -110,6 +111,15 @@ impl Outbox {
             Entry::Pending(pending) if pending.mail == mail && mail != 0 => Some(&mut **pending),
             Entry::Pending(_) | Entry::Octets(_) | Entry::End { .. } => None,
         })
+    }
+
+    /// Messages are gone ([`Core::renumber`](super::core::Core::renumber)).
+    pub(super) fn renumber(&mut self, gone: Option<u32>) {
+        for entry in &mut self.queue {
+            if let Entry::Pending(pending) = entry {
+                pending.now = behind(pending.now, gone);
+            }
+        }
     }
 
     /// Answers that wait.

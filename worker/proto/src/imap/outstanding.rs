@@ -2,7 +2,7 @@
 //! asked for does not reach the client.
 use super::fetch::Job;
 use super::response::data::Kind as Data;
-use super::selected::Permanent;
+use super::selected::{Permanent, Selected};
 use super::verb::Verb;
 use crate::capability::Mechanism;
 use std::collections::VecDeque;
@@ -28,7 +28,14 @@ pub(super) enum Purpose {
     /// A login; the name, and the SASL exchange if it is one.
     Login { user: Vec<u8>, sasl: Option<Exchange> },
     /// SELECT, EXAMINE: what was learnt of the mailbox so far.
-    Select { mailbox: Vec<u8>, uid_validity: u32, read_write: bool, permanent: Permanent },
+    Select {
+        mailbox: Vec<u8>,
+        uid_validity: u32,
+        read_write: bool,
+        permanent: Permanent,
+        /// The one that was open.
+        before: Option<Box<Selected>>,
+    },
     /// The mailbox is closed.
     Close,
     /// IDLE.
@@ -37,8 +44,9 @@ pub(super) enum Purpose {
     Enable { utf8: bool },
     /// FETCH.
     Fetch(Rc<Job>),
-    /// Ours: mails whose metadata was left out of an answer are asked for. With the words of the end that waits for it.
-    Pull { job: Rc<Job>, words: Vec<u8> },
+    /// Ours: mails with these UIDs, ascending, were left out of an answer and are asked for. With the words of the end that waits
+    /// for it.
+    Pull { job: Rc<Job>, uids: Vec<u32>, words: Vec<u8> },
     /// Ours: these flags are set.
     Mark(Box<str>),
     /// Ours: which of the mails that were served changed would this command remove?
@@ -59,6 +67,8 @@ pub(super) struct Exchange {
     pub(super) first: bool,
     /// The server asked, and the client has not answered.
     pub(super) challenged: bool,
+    /// The client broke it off.
+    pub(super) cancelled: bool,
 }
 
 /// How far IDLE is.
@@ -107,11 +117,10 @@ impl Purpose {
     }
 }
 
-/// Mails whose metadata was left out of the answer to a FETCH, until they can be asked for.
+/// Mails that were left out of the answer to a FETCH, until they can be asked for.
 #[derive(Debug)]
 pub(super) struct Pull {
     pub(super) tag: Box<[u8]>,
-    pub(super) verb: Verb,
     pub(super) job: Rc<Job>,
     /// The server's words at its end.
     pub(super) words: Vec<u8>,
@@ -160,23 +169,30 @@ impl Outstanding {
 
     /// Whether content comes from the server now.
     pub(super) fn pulls(&self) -> bool {
-        self.pulling().next().is_some()
+        self.pulling(|_job| true, |_uids| true).next().is_some()
     }
 
     /// The FETCH for which this message's content came: the oldest that asked for it and did not get it yet. Servers may answer out
     /// of order, and dovecot ends commands that come at once only when it has answered all of them.
     pub(super) fn pulled(&self, number: u32, uid: u32) -> Option<&Rc<Job>> {
-        let meant = || self.pulling().filter(|job| job.may_mean(number, uid));
+        let meant = || self.pulling(|job| job.may_mean(number, uid), |uids| uids.binary_search(&uid).is_ok());
         let job = meant().find(|job| !job.was_given(uid)).or_else(|| meant().next())?;
         job.give(uid);
         Some(job)
     }
 
-    fn pulling(&self) -> impl Iterator<Item = &Rc<Job>> {
-        self.0.iter().filter_map(|sent| match &sent.purpose {
-            Purpose::Fetch(job) if job.content && job.cached.borrow().is_none() => Some(job),
-            Purpose::Pull { job, .. } => Some(job),
+    fn pulling(
+        &self,
+        by_client: impl Fn(&Job) -> bool,
+        by_us: impl Fn(&[u32]) -> bool,
+    ) -> impl Iterator<Item = &Rc<Job>> {
+        self.0.iter().filter_map(move |sent| match &sent.purpose {
+            Purpose::Fetch(job) if job.content && job.cached.borrow().is_none() && by_client(job) => {
+                Some(job)
+            }
+            Purpose::Pull { job, uids, .. } if by_us(uids) => Some(job),
             Purpose::Fetch(_)
+            | Purpose::Pull { .. }
             | Purpose::Relay
             | Purpose::Login { .. }
             | Purpose::Select { .. }
@@ -194,6 +210,21 @@ impl Outstanding {
     /// The oldest FETCH that asks for no content.
     pub(super) fn metadata(&self) -> Option<&Rc<Job>> {
         self.fetches().find(|job| !job.content)
+    }
+
+    /// Whether the server may tell of messages that are gone (RFC 9051 section 7.5.1): not while it answers FETCH, STORE or SEARCH by
+    /// numbers, and not while it answers nothing.
+    pub(super) fn may_expunge(&self) -> bool {
+        self.0.iter().any(|sent| !matches!(sent.verb, Verb::Fetch | Verb::Store | Verb::Search))
+    }
+
+    /// Every FETCH of the client, and those that we sent for one.
+    pub(super) fn jobs(&self) -> impl Iterator<Item = &Rc<Job>> {
+        let ours = self
+            .0
+            .iter()
+            .filter_map(|sent| if let Purpose::Pull { job, .. } = &sent.purpose { Some(job) } else { None });
+        self.fetches().chain(ours)
     }
 
     /// Every FETCH of the client.

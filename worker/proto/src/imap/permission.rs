@@ -76,12 +76,24 @@ impl Core {
     }
 
     /// Why a well-formed command is not sent on.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "all others need a login and no more")]
     pub(super) fn objection(&self, command: &Command<'_>) -> Option<Answer> {
-        let verb = command.verb;
         // What is hidden is refused too.
+        let usable = self.common.usable(self.phase != Phase::Before);
+        let hidden = command.uses().beyond(usable).is_some() || self.refuses_search(command);
+        let mechanism = matches!(&command.body, Body::Authenticate { mechanism, .. } if !may_authenticate(mechanism, self.common.viewer(false)));
+        // What it would remove is known of the open mailbox alone, should a server take another one for open.
+        let blind = self.selected.is_none() && removes_mails(command.verb);
+        self.objection_to(command.verb)
+            .or(hidden.then_some(Answer::NotPermitted))
+            .or(mechanism.then_some(Answer::MechanismNotAvailable))
+            .or(blind.then_some(Answer::NotNow))
+    }
+
+    /// Why no command with this name is sent on, whatever follows it.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all others need a login and no more")]
+    pub(super) fn objection_to(&self, verb: Verb) -> Option<Answer> {
         let before = self.phase == Phase::Before;
-        if !self.common.verbs.contains(verb) || command.uses().beyond(self.common.usable(!before)).is_some() {
+        if !self.common.verbs.contains(verb) {
             return Some(Answer::NotPermitted);
         }
         match verb {
@@ -98,14 +110,22 @@ impl Core {
             Verb::Login | Verb::Authenticate if self.common.security == Security::Required => {
                 Some(Answer::TlsFirst)
             }
-            Verb::Login => None,
-            Verb::Authenticate => {
-                let viewer = self.common.viewer(false);
-                let hidden = matches!(&command.body, Body::Authenticate { mechanism, .. } if !may_authenticate(mechanism, viewer));
-                hidden.then_some(Answer::MechanismNotAvailable)
-            }
+            Verb::Login | Verb::Authenticate => None,
             _of_mailboxes if before => Some(Answer::LogInFirst),
-            _of_mailboxes => self.refuses_search(command).then_some(Answer::NotPermitted),
+            _of_mailboxes => None,
         }
     }
+}
+
+const fn removes_mails(verb: Verb) -> bool {
+    matches!(
+        verb,
+        Verb::Expunge
+            | Verb::UidExpunge
+            | Verb::Close
+            | Verb::Move
+            | Verb::UidMove
+            | Verb::Replace
+            | Verb::UidReplace
+    )
 }

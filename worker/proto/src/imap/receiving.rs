@@ -246,7 +246,15 @@ impl Core {
         }
         if pull && let (Some(uid), Some(asking), None) = (uid, self.outstanding.metadata(), &job) {
             // Its answer comes whole, once the copy is there: of two halves some clients (mutt) believe one.
-            asking.pulls.borrow_mut().push(uid);
+            asking.pulls.borrow_mut().push((uid, Some(fetch.number)));
+            return Ok(());
+        }
+        if let (Some(uid), None) = (uid, &job)
+            && let Some(asking) = self.outstanding.fetches().find(|job| job.meant_another(fetch.number, uid))
+        {
+            // The message whose copy is there was the client's to name no more: this one is fetched.
+            asking.cached.borrow_mut().take();
+            asking.pulls.borrow_mut().push((uid, Some(fetch.number)));
             return Ok(());
         }
         let Some(job) = job else {
@@ -267,6 +275,7 @@ impl Core {
         let sets_seen = job.sets_seen && self.selected.as_ref().is_some_and(|selected| selected.read_write);
         let mut pending = Pending {
             number: fetch.number,
+            now: Some(fetch.number),
             uid,
             mail: 0,
             octets: 0,
@@ -324,7 +333,7 @@ impl Core {
         };
         Ok(match item {
             FetchData::Uid(_) => {
-                let mut fetches = self.outstanding.fetches().peekable();
+                let mut fetches = self.outstanding.jobs().peekable();
                 if fetches.peek().is_none() || fetches.any(|job| job.uid) {
                     Admitted::Pass
                 } else {

@@ -1,5 +1,5 @@
 //! Commands that are sent on anew, and what their answers lead to.
-use super::capability::may_enable;
+use super::capability::{changes_syntax, may_enable};
 use super::command::{Body, Command};
 use super::core::Core;
 use super::guard::Guarded;
@@ -22,15 +22,17 @@ impl Core {
                 let Some(mechanism) = Mechanism::named(mechanism) else { return };
                 let initial = initial.as_ref().map(|initial| initial.0);
                 let user = initial.and_then(|line| sasl::user(mechanism, true, line)).unwrap_or_default();
-                let exchange = Exchange { mechanism, first: initial.is_none(), challenged: false };
+                let exchange =
+                    Exchange { mechanism, first: initial.is_none(), challenged: false, cancelled: false };
                 Purpose::Login { user, sasl: Some(exchange) }
             }
             Body::Select(select) => {
+                let before = self.selected.take();
                 self.no_mailbox();
                 let mailbox = if select.mailbox.is_inbox() { b"INBOX" } else { select.mailbox.bytes() };
                 let read_write = command.verb == Verb::Select;
                 let permanent = Permanent::default();
-                Purpose::Select { mailbox: mailbox.to_vec(), uid_validity: 0, read_write, permanent }
+                Purpose::Select { mailbox: mailbox.to_vec(), uid_validity: 0, read_write, permanent, before }
             }
             Body::Id(fields) => return self.id(command, fields.as_ref(), out),
             Body::Enable(names) => return self.enable(command, names, out),
@@ -83,10 +85,7 @@ impl Core {
                 octets.extend_from_slice(b" OK nothing to enable\r\n");
             });
         }
-        // RFC 9051 section 5.1: rev2 has UTF-8 in itself.
-        let utf8 = names
-            .iter()
-            .any(|name| name.eq_ignore_ascii_case(b"UTF8=ACCEPT") || name.eq_ignore_ascii_case(b"IMAP4rev2"));
+        let utf8 = names.iter().any(|name| changes_syntax(name));
         let command = Command { tag: command.tag, verb: command.verb, body: Body::Enable(names) };
         self.send(&command, Purpose::Enable { utf8 }, out);
     }

@@ -194,10 +194,16 @@ impl<'f> Status<'f> {
         if !cursor.is_at_end() {
             cursor.space()?;
         }
-        if cursor.peek() == Some(b'[') {
-            status.code = code::parse(&mut cursor)?;
-            if status.code.is_some() && !cursor.is_at_end() {
+        while cursor.peek() == Some(b'[') {
+            let code = code::parse(&mut cursor)?;
+            if code.is_some() && !cursor.is_at_end() {
                 let _ = cursor.eat_space();
+            }
+            // A referral is left out, and what stands behind it then stands in its place.
+            let left_out = code == Some(Code::Referral);
+            status.code = code.or(status.code);
+            if !left_out {
+                break;
             }
         }
         status.text = cursor.rest();

@@ -1,6 +1,7 @@
 //! The mailbox that is open: which of its mails were served changed, and the scanned copies that the session keeps.
 use super::fetch::Known;
 use super::marks::has_flag;
+use super::numbers::behind;
 use super::response::data::Value;
 use crate::machine::{Changed, ScannedCopy};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -142,16 +143,11 @@ impl Selected {
         self.copies = VecDeque::new();
     }
 
-    /// A message is gone, those behind it move up (RFC 9051 section 7.5.1).
-    pub(super) fn expunged(&mut self, number: u32) {
-        self.copies.retain(|kept| kept.number != Some(number));
+    /// Messages are gone ([`Core::renumber`](super::core::Core::renumber)).
+    pub(super) fn renumber(&mut self, gone: Option<u32>) {
+        self.copies.retain(|kept| gone.is_none() || kept.number != gone);
         for kept in &mut self.copies {
-            kept.number = kept.number.map(|at| if at > number { at - 1 } else { at });
+            kept.number = behind(kept.number, gone);
         }
-    }
-
-    /// Messages are gone, nobody says which numbers they had (RFC 7162 section 3.2.10).
-    pub(super) fn vanished(&mut self) {
-        self.copies.iter_mut().for_each(|kept| kept.number = None);
     }
 }

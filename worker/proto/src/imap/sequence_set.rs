@@ -81,22 +81,23 @@ impl<'f> SequenceSet<'f> {
     }
 }
 
-/// UIDs as a set: neighbours as ranges.
-pub(super) fn uid_set(uids: &[u32]) -> Vec<u8> {
-    let mut uids = uids.to_vec();
-    uids.sort_unstable();
-    uids.dedup();
+/// Numbers, or UIDs, as a set: neighbours as ranges.
+pub(super) fn number_set(numbers: &[u32]) -> Vec<u8> {
+    let mut numbers = numbers.to_vec();
+    numbers.sort_unstable();
+    numbers.dedup();
     let mut set = String::new();
-    let mut rest = uids.as_slice();
+    let mut rest = numbers.as_slice();
     while let Some((first, _)) = rest.split_first() {
-        let run = rest.iter().zip(*first..).take_while(|(uid, expected)| *uid == expected).count();
+        let neighbours = |pair: &&[u32]| matches!(pair, [one, next] if one.checked_add(1) == Some(*next));
+        let run = 1 + rest.windows(2).take_while(neighbours).count();
         if !set.is_empty() {
             set.push(',');
         }
         set.push_str(&first.to_string());
-        if run > 1 {
+        if let Some(last) = rest.get(run - 1).filter(|last| *last > first) {
             set.push(':');
-            set.push_str(&(first + u32::try_from(run - 1).unwrap_or(0)).to_string());
+            set.push_str(&last.to_string());
         }
         rest = rest.get(run..).unwrap_or_default();
     }

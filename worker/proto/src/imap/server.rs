@@ -1,10 +1,11 @@
 //! What a server says: each response is parsed, held against what was asked, and passed on anew, or ends the session.
 //!
 //! Reads bytes chosen by a server.
+use super::capability::{changes_syntax, may_enable};
 use super::common::Broken;
 use super::core::{Core, Phase};
 use super::frame::{Announced, Frame};
-use super::outstanding::{Idle, Pull, Purpose, Sent};
+use super::outstanding::{Exchange, Idle, Pull, Purpose, Sent};
 use super::response::code::Code;
 use super::response::data::Kind;
 use super::response::fetch::announces_content;
@@ -13,6 +14,7 @@ use super::selected::{Permanent, Selected};
 use super::upstream;
 use super::write::{Literals, Writer};
 use crate::machine::{Close, Event, Greeted, Output};
+use texts::Answer;
 
 impl Core {
     /// Our own greeting, in place of one that came in clear text.
@@ -134,7 +136,9 @@ impl Core {
                 self.pass_status(None, status, out);
                 if !self.outstanding.is_logging_out() {
                     self.core_drained(out);
-                    self.close(Close::ServerClosed, None, out);
+                    // What waits for a judgement is lost, and with it the server's words that are behind it.
+                    let lost = !self.outbox.is_empty();
+                    self.close(Close::ServerClosed, lost.then_some(Answer::ServerClosed), out);
                 }
                 return Ok(());
             }
@@ -152,6 +156,12 @@ impl Core {
         } else if let (Some(Code::PermanentFlags(flags)), Some(selected)) = (&status.code, &mut self.selected)
         {
             selected.permanent = Permanent::of(flags);
+        } else if let (Some(Code::UidValidity(number)), Some(selected)) = (&status.code, &self.selected)
+            && selected.name.1 != 0
+            && selected.name.1 != *number
+        {
+            // UIDs would mean other mails than those that the client, the index and the copies know by them.
+            return Err(Broken::server("another UIDVALIDITY of the mailbox that is open"));
         }
         // Before the login, text of the server is nobody's to see but the greeting's.
         if self.phase == Phase::Before && !matches!(status.code, Some(Code::Alert | Code::Capability(_))) {
@@ -174,8 +184,11 @@ impl Core {
                 self.marked(&flags, ok, out);
                 return Ok(());
             }
+            Purpose::Login { sasl: Some(Exchange { cancelled: true, .. }), .. } if ok => {
+                return Err(Broken::server("a login that the client had cancelled"));
+            }
             Purpose::Login { user, .. } => return self.login_answered(&tag, user, status, out),
-            Purpose::Select { mailbox, uid_validity, read_write, permanent } if ok => {
+            Purpose::Select { mailbox, uid_validity, read_write, permanent, .. } if ok => {
                 let read_only = matches!(status.code, Some(Code::ReadOnly));
                 let name = (mailbox.clone(), uid_validity);
                 let selected = Selected::new(name, read_write && !read_only, permanent);
@@ -189,12 +202,17 @@ impl Core {
                 }
                 return Ok(());
             }
+            // It did not come to closing the one that was open.
+            Purpose::Select { before, .. } if status.kind == StatusKind::Bad => {
+                self.selected = before;
+                self.renumber(None);
+            }
             Purpose::Close if ok => self.no_mailbox(),
             Purpose::Enable { utf8 } if ok => self.common.utf8 |= utf8 && self.utf8_enabled,
             Purpose::Fetch(job) if !job.pulls.borrow().is_empty() => {
                 let words = self.status_octets(None, status);
                 let words = words.get(2..).unwrap_or_default().to_vec();
-                self.pulls.push_back(Pull { tag, verb, job, words });
+                self.pulls.push_back(Pull { tag, job, words });
                 self.pull(out);
                 return Ok(());
             }
@@ -203,11 +221,11 @@ impl Core {
                 self.outbox.push_end(tag, words.get(2..).unwrap_or_default().to_vec(), job);
                 return Ok(());
             }
-            Purpose::Pull { job, words } if !job.pulls.borrow().is_empty() => {
-                self.pulls.push_front(Pull { tag, verb, job, words });
+            Purpose::Pull { job, words, .. } if !job.pulls.borrow().is_empty() => {
+                self.pulls.push_front(Pull { tag, job, words });
                 return Ok(());
             }
-            Purpose::Pull { job, words } => {
+            Purpose::Pull { job, words, .. } => {
                 self.outbox.push_end(tag, words, job);
                 return Ok(());
             }
@@ -218,7 +236,7 @@ impl Core {
             }
             Purpose::Ask { command, found } => {
                 if found || !ok {
-                    self.common_say(Some(&tag), texts::Answer::DeleteReplaced, out);
+                    self.common_say(Some(&tag), Answer::DeleteReplaced, out);
                     return Ok(());
                 }
                 let number = self.upstream.next_number();
@@ -269,22 +287,16 @@ impl Core {
             Data::Other(value) if value.kind() == Kind::Id && self.outstanding.tells_hops() => return Ok(()),
             Data::Other(value) if value.kind() == Kind::Id && self.outstanding.brings(Kind::Id) => {}
             _any if self.phase == Phase::Before => return Err(Broken::server("data before the login")),
-            Data::Enabled(words) => {
-                self.utf8_enabled |= words.contains("UTF8=ACCEPT") || words.contains("IMAP4rev2");
-            }
+            Data::Enabled(words) => return self.pass_enabled(*words, out),
             Data::Exists(_) | Data::Recent(_) => self.must_be_open()?,
             Data::Expunge(number) => {
                 self.must_be_open()?;
-                if let Some(selected) = &mut self.selected {
-                    selected.expunged(*number);
-                }
+                self.renumber(Some(*number));
             }
             Data::Vanished { earlier, .. } => {
                 self.must_be_open()?;
-                if let Some(selected) = &mut self.selected
-                    && !*earlier
-                {
-                    selected.vanished();
+                if !*earlier {
+                    self.renumber(None);
                 }
             }
             Data::Fetch(fetch) => {
@@ -305,6 +317,25 @@ impl Core {
         let utf8 = self.common.utf8;
         self.outbox.tell(out, |octets| {
             Response::Data(data).write(&mut Writer::to_client(octets, utf8));
+        });
+        Ok(())
+    }
+
+    /// What was enabled: nothing that is hidden, and nothing that changes the syntax without that the client asked for it.
+    fn pass_enabled(&mut self, words: Words<'_>, out: &mut Output) -> Result<(), Broken> {
+        let Some(Purpose::Enable { utf8 }) = self.outstanding.alone().map(|sent| &sent.purpose) else {
+            return Err(Broken::server("data that no command asked for"));
+        };
+        let (utf8, capabilities) = (*utf8, self.common.capabilities);
+        let enabled: Vec<&[u8]> = words
+            .iter()
+            .filter(|word| may_enable(word, capabilities) && (utf8 || !changes_syntax(word)))
+            .collect();
+        self.utf8_enabled |= enabled.iter().any(|word| changes_syntax(word));
+        self.outbox.tell(out, |octets| {
+            let mut writer = Writer::to_client(octets, false);
+            writer.words([&b"* ENABLED"[..]].into_iter().chain(enabled));
+            writer.end();
         });
         Ok(())
     }

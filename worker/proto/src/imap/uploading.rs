@@ -10,6 +10,10 @@ use super::receiving::Spool;
 use super::upload::{Passing, Scanned, Sending};
 use crate::machine::{Event, Output, Verdict};
 use policy::names::Direction;
+use texts::Answer;
+
+/// Mails of one APPEND (RFC 3502 leaves the bound to servers): each costs a descriptor or two until the command is complete.
+const AT_ONCE: usize = 32;
 
 impl Core {
     /// A mail of an upload is announced; the command is permitted and it is its turn.
@@ -38,6 +42,15 @@ impl Core {
         if !rules.scan {
             return self.pass_announced(frame, head, size, synchronising, out);
         }
+        if self.upload.as_ref().is_some_and(|upload| upload.mails.len() >= AT_ONCE) {
+            self.upload_forgotten(out);
+            if synchronising {
+                self.common_say(Some(head.tag), Answer::TooManyMails, out);
+                return Ok(Decision::Abandon);
+            }
+            self.refused = Some(Refused::TooMany);
+            return Ok(Decision::Skip);
+        }
         self.mails += 1;
         let number = self.mails;
         let upload = self.upload.get_or_insert_default();
@@ -52,7 +65,7 @@ impl Core {
     }
 
     pub(super) fn say_too_large(&mut self, tag: &[u8], out: &mut Output) {
-        let text = texts::answer(self.common.language, texts::Answer::MailTooLarge, self.common.utf8);
+        let text = texts::answer(self.common.language, Answer::MailTooLarge, self.common.utf8);
         self.outbox.say(out, |octets| say_text(Some(tag), "NO [LIMIT] ", text, octets));
     }
 
@@ -82,7 +95,7 @@ impl Core {
             if begun {
                 return Err(Broken::client("a malformed APPEND"));
             }
-            let why = texts::Answer::MalformedArgument;
+            let why = Answer::MalformedArgument;
             if synchronising {
                 self.refuse_command(Some(head.tag), head.name, why, out);
                 return Ok(Decision::Abandon);
@@ -150,7 +163,7 @@ impl Core {
         if !well_formed || objection.is_some() {
             let tag = self.upload.as_ref().map(|upload| upload.tag.clone());
             self.upload_forgotten(out);
-            let why = objection.unwrap_or(texts::Answer::MalformedArgument);
+            let why = objection.unwrap_or(Answer::MalformedArgument);
             self.refuse_command(tag.as_deref(), b"APPEND", why, out);
             return Ok(Decision::Nothing);
         }
@@ -212,7 +225,7 @@ impl Core {
                 self.sent(number, &upload.tag, verb, Purpose::Upload);
                 self.sending = Some(Box::new(sending));
             }
-            None => self.common_say(Some(&upload.tag), texts::Answer::InternalError, out),
+            None => self.common_say(Some(&upload.tag), Answer::InternalError, out),
         }
     }
 

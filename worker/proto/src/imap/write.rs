@@ -173,7 +173,8 @@ impl<'o> Writer<'o> {
         self.number(size);
         let waits = match self.reader {
             Reader::Client => None,
-            Reader::Server(literals) => Some(literals.waits(size)),
+            // LITERAL+ alone does not promise `~{n+}` (RFC 7888 section 6): whoever does not know it reads on behind the line.
+            Reader::Server(literals) => Some(binary || literals.waits(size)),
         };
         self.raw(if waits == Some(false) { b"+}\r\n" } else { b"}\r\n" });
         if let (Some(true), Some(out), Some(stops)) = (waits, &self.out, &mut self.stops) {

@@ -34,9 +34,11 @@ const fn code(answer: Answer) -> &'static [u8] {
         | Answer::DeleteDeferred => b"[SYS/TEMP] ",
         // RFC 3206 section 4.
         Answer::LoginFailed => b"[AUTH] ",
-        Answer::SessionDenied | Answer::OverOctets | Answer::MailTooLarge | Answer::OverTime => {
-            b"[SYS/PERM] "
-        }
+        Answer::SessionDenied
+        | Answer::OverOctets
+        | Answer::MailTooLarge
+        | Answer::TooManyMails
+        | Answer::OverTime => b"[SYS/PERM] ",
         Answer::UnknownCommand
         | Answer::NoTlsHere
         | Answer::MalformedPassword

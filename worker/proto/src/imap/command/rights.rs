@@ -184,7 +184,7 @@ impl<'f> SetMetadata<'f> {
         cursor.list(|cursor| {
             match name.take() {
                 None => name = Some(cursor.astring()?),
-                Some(name) => entries.push((name, cursor.nstring()?)),
+                Some(name) => entries.push((name, cursor.nstring8()?)),
             }
             Ok(())
         })?;
