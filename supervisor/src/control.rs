@@ -7,6 +7,7 @@ use policy::model::Control;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, Permissions};
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener as Listening, UnixStream as Stream};
 use std::path::{Path, PathBuf};
@@ -62,6 +63,56 @@ pub enum Request {
         #[serde(default)]
         tenant: Option<String>,
     },
+    /// Which sessions there are.
+    Sessions(WhichSessions),
+    /// These sessions shall end.
+    Kick(WhichSessions),
+}
+
+/// Sessions of which all of this is true.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WhichSessions {
+    /// They have one of these numbers; none: whatever it is.
+    pub sessions: Vec<u64>,
+    /// Their client logged in by this name.
+    pub user: Option<String>,
+    /// They are of this tenant.
+    pub tenant: Option<String>,
+    /// Their client has an address of this network, or a confirmed name of this pattern.
+    pub client: Option<String>,
+}
+
+impl WhichSessions {
+    /// Whether it leaves no session out.
+    pub const fn is_everything(&self) -> bool {
+        self.sessions.is_empty() && self.user.is_none() && self.tenant.is_none() && self.client.is_none()
+    }
+}
+
+/// A session that is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveSession {
+    /// Its number, as the log has it.
+    pub session: u64,
+    /// For how long.
+    pub seconds: u64,
+    /// Whose.
+    pub tenant: String,
+    /// Where it came in.
+    pub listener: String,
+    /// The client.
+    pub client: SocketAddr,
+    /// Its confirmed name, where rules ask for one.
+    pub client_name: Option<String>,
+    /// By which name it logged in; empty before that.
+    pub user: String,
+    /// Its server, once there is one.
+    pub server: Option<SocketAddr>,
+    /// Its `[[command-acl]]`; empty until that is decided.
+    pub command_rule: String,
+    /// It was told to end.
+    pub ending: bool,
 }
 
 /// A mail of a tenant.
@@ -136,6 +187,18 @@ pub enum Answer {
         viruses: Vec<AllowedVirus>,
         /// Lists that cannot be read, and allow nothing.
         faults: Vec<String>,
+    },
+    /// The sessions that are there.
+    Sessions {
+        /// Oldest first.
+        sessions: Vec<LiveSession>,
+    },
+    /// These sessions end now.
+    Kicked {
+        /// Their numbers.
+        sessions: Vec<u64>,
+        /// Numbers that no session has.
+        missing: Vec<u64>,
     },
     /// Nothing was done.
     Refused {
@@ -257,6 +320,8 @@ impl Supervisor {
             Request::Allow { mail, viruses, seconds } => self.allow(uid, &mail, &viruses, seconds),
             Request::AllowNoMore { mail, viruses } => self.allow_no_more(uid, &mail, &viruses),
             Request::AllowedList { tenant } => self.list_allowed(tenant.as_deref()),
+            Request::Sessions(which) => self.list_sessions(&which),
+            Request::Kick(which) => self.kick_sessions(uid, &which),
             Request::Reload { keep_sessions } => match self.reload(&format!("uid {uid}"), keep_sessions) {
                 Ok(done) => Answer::Reloaded {
                     generation: done.generation,

@@ -271,6 +271,7 @@ impl Supervisor {
         self.lookups_overdue();
         self.names_overdue();
         self.leases_overdue();
+        self.kicks_overdue();
         self.keep_redirection();
         self.start_probes();
         self.shrink_pools();

@@ -5,6 +5,7 @@ use crate::changed::Mailbox;
 use crate::children::ChildId;
 use crate::dial::Dialled;
 use crate::event_loop::Supervisor;
+use crate::kick::Kicked;
 use crate::listener::Accepted;
 use crate::original_dst::{Ends, OriginalDst, canonical};
 use crate::records::{Acl, SessionStart};
@@ -52,6 +53,8 @@ pub(crate) struct Session {
     pub(crate) destination: OriginalDst,
     /// Both ends of the client's connection, before any redirection.
     pub(crate) ends: Ends,
+    /// Our end of it as the kernel has it.
+    pub(crate) local: SocketAddr,
     pub(crate) at_ns: u64,
     /// The worker that has it.
     pub(crate) worker: Option<ChildId>,
@@ -61,7 +64,7 @@ pub(crate) struct Session {
     /// Its server was dialled once more, to be relayed unseen.
     pub(crate) again: bool,
     pub(crate) dialling: Option<AbortHandle>,
-    /// Its worker reported its login; where no mail is scanned it does not.
+    /// Its worker reported its login; of one that is relayed unseen it does not.
     pub(crate) logged_in: bool,
     /// The mailbox that is open, and its number.
     pub(crate) mailbox: Option<(Selection, Mailbox)>,
@@ -72,6 +75,8 @@ pub(crate) struct Session {
     pub(crate) dialled: Option<Ends>,
     pub(crate) user: String,
     pub(crate) started: Instant,
+    /// It shall end.
+    pub(crate) kicked: Option<Kicked>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -150,6 +155,7 @@ impl Supervisor {
             client_name,
             destination,
             ends,
+            local: accepted.local,
             at_ns: accepted.at_ns,
             worker: None,
             socket: Some(accepted.socket),
@@ -163,6 +169,7 @@ impl Supervisor {
             dialled: None,
             user: String::new(),
             started: Instant::now(),
+            kicked: None,
             _place: accepted.permit,
         };
         self.sessions.accepted.insert(ends);

@@ -17,6 +17,7 @@
 //! requests.rs     what workers say of their sessions     late.rs      rules that a client's certificate or name decides
 //! redirect.rs     NAT rules that die with us              lock.rs          one instance for each state-dir
 //! control.rs      the operator's socket -> reload.rs      another policy     renewal.rs   files that are renewed on disk
+//! operator.rs     who is there, and who shall go -> kick.rs -> destroy.rs    the end of a session, by force if need be
 //! records.rs      the log    report.rs  notify.rs         confinement.rs     what root keeps
 //! ```
 //!
@@ -40,6 +41,7 @@ pub mod clock;
 mod confinement;
 pub mod control;
 mod daemons;
+mod destroy;
 mod dial;
 mod durable;
 mod engines;
@@ -51,6 +53,7 @@ mod handover;
 mod identity;
 mod journal;
 mod keys;
+mod kick;
 mod late;
 mod lease;
 mod listener;
@@ -58,6 +61,7 @@ mod lock;
 mod mailboxes;
 mod names;
 mod notify;
+mod operator;
 mod original_dst;
 mod poison;
 mod post;

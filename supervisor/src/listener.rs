@@ -29,6 +29,8 @@ pub(crate) struct Accepted {
     pub(crate) destination: OriginalDst,
     /// Both ends of the connection, before any redirection.
     pub(crate) ends: Ends,
+    /// Our end of it as the kernel has it.
+    pub(crate) local: SocketAddr,
     /// The connection.
     pub(crate) socket: OwnedFd,
     /// `CLOCK_MONOTONIC` in nanoseconds.
@@ -77,10 +79,11 @@ pub(crate) async fn accept(
         // A connection is not registered with this runtime: a worker will have it at once.
         let accepted = listener.async_io(Interest::READABLE, TcpListener::accept).await;
         match accepted.and_then(|(stream, client)| describe(stream, client, transparent)) {
-            Ok((socket, client, destination, ends)) => {
+            Ok((socket, client, destination, ends, local)) => {
                 short = false;
                 let at_ns = monotonic_ns();
-                let accepted = Accepted { listener: index, client, destination, ends, socket, at_ns, permit };
+                let accepted =
+                    Accepted { listener: index, client, destination, ends, local, socket, at_ns, permit };
                 if events.send(Event::Accepted(Box::new(accepted))).await.is_err() {
                     return;
                 }
@@ -103,13 +106,13 @@ fn describe(
     stream: TcpStream,
     client: SocketAddr,
     transparent: bool,
-) -> io::Result<(OwnedFd, SocketAddr, OriginalDst, Ends)> {
+) -> io::Result<(OwnedFd, SocketAddr, OriginalDst, Ends, SocketAddr)> {
     stream.set_nonblocking(true)?;
     let local = stream.local_addr()?;
     let socket = OwnedFd::from(stream);
     let destination = original_dst::of(&socket, client, local, transparent);
     let ends = original_dst::ends(&socket, client, local);
-    Ok((socket, canonical(client), destination, ends))
+    Ok((socket, canonical(client), destination, ends, canonical(local)))
 }
 
 /// What both sides' sockets get before a worker has them: the worker may not set options.

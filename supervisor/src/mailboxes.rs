@@ -30,13 +30,15 @@ impl Supervisor {
         session.logged_in = true;
         user.clone_into(&mut session.user);
         let tenant = policy.tenants.get(usize::from(session.tenant)).map_or("", |name| name);
+        let rule = session.rule.and_then(|rule| policy.command_acls.get(usize::from(rule)));
+        let scans = rule.is_none_or(|rule| rule.session.download.scan);
         match policy.listeners.get(usize::from(session.listener)).map(|listener| listener.protocol) {
-            Some(Protocol::Pop3) => {
+            Some(Protocol::Pop3) if scans => {
                 let maildrop = self.index.maildrop(tenant, &session.server_key, user);
                 self.open(worker, id, MAILDROP, maildrop);
             }
-            // Its mailboxes are opened one by one.
-            Some(Protocol::Imap | Protocol::Sieve) | None => {}
+            // Its mailboxes are opened one by one; and where no mail is scanned none is changed.
+            Some(Protocol::Pop3 | Protocol::Imap | Protocol::Sieve) | None => {}
         }
     }
 
@@ -74,7 +76,7 @@ impl Supervisor {
                 // What was replaced is not known any more, so nothing of this mailbox may be served or deleted.
                 let fields = [("session", id.to_string()), ("error", error.to_string())];
                 self.journal.note(Level::Error, "the index of changed mails cannot be read", &fields);
-                self.children.tell_worker(worker, ToWorker::Kick { session: id }, Vec::new());
+                self.kick(id);
                 return;
             }
         };

@@ -109,21 +109,4 @@ impl Supervisor {
             self.end(id, End::Internal, &Counters::default());
         }
     }
-
-    /// Asks every session to end in its protocol.
-    pub(crate) fn kick_all(&mut self) {
-        let all: Vec<SessionId> = self.sessions.live.keys().copied().collect();
-        all.into_iter().for_each(|session| self.kick(session));
-    }
-
-    /// Asks a session to end in its protocol.
-    pub(crate) fn kick(&mut self, session: SessionId) {
-        match self.sessions.live.get(&session).map(|live| live.worker) {
-            Some(Some(worker)) => {
-                self.children.tell_worker(worker, ToWorker::Kick { session }, Vec::new());
-            }
-            Some(None) => self.end(session, End::Kicked, &Counters::default()),
-            None => {}
-        }
-    }
 }

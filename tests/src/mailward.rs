@@ -154,6 +154,12 @@ impl Mailward {
         command.output().unwrap()
     }
 
+    /// `mailward` with a command that asks the running service.
+    pub fn ask(&self, command: &str, arguments: &[&str]) -> Output {
+        let config = self.directory.path().join("mailward.toml");
+        Command::new(binary()).arg(command).args(arguments).arg("-c").arg(config).output().unwrap()
+    }
+
     /// `mailward allow`.
     pub fn allow(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(binary());

@@ -232,10 +232,13 @@ fn the_socket_answers_its_own_user_only_and_takes_no_other_request() {
         // Where the tests were built other users may not look.
         let tool = mailward.directory().join("tool");
         fs::copy(binary(), &tool).unwrap();
-        let mut stranger = Command::new(&tool);
-        stranger.args(["reload", "--socket"]).arg(&socket).uid(65534).gid(65534);
-        let output = stranger.output().unwrap();
-        assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+        for asked in [&["reload"][..], &["sessions"], &["kick", "1"], &["allow", "list"]] {
+            let mut stranger = Command::new(&tool);
+            stranger.args(asked).arg("--socket").arg(&socket).uid(65534).gid(65534);
+            let output = stranger.output().unwrap();
+            assert_eq!(output.status.code(), Some(3), "{asked:?}: {}", said(&output));
+            assert!(said(&output).contains("Permission denied"), "{asked:?}: {}", said(&output));
+        }
     }
     assert_eq!(mailward.stop(), Some(0));
     assert!(!socket.exists(), "the socket goes with the service");

@@ -301,12 +301,10 @@ impl<M: Machine> Session<M> {
     fn logged_in(&mut self, user: &[u8]) {
         self.user = lossy(user).into();
         self.log_login(self.user.to_string(), true);
-        // IMAP is told again of each mailbox; the supervisor wants to know whose it is. Of the late plan it hears in any case: it
-        // dials no further server then.
-        let late = self.late.take().is_some();
-        if self.settings.rules.download.scan || late {
-            self.worker.tell(FromWorker::LoggedIn { session: self.id, user: self.user.to_string() });
-        }
+        // IMAP is told again of each mailbox; the supervisor wants to know whose it is. In the late plan it dials no further server
+        // then.
+        self.late = None;
+        self.worker.tell(FromWorker::LoggedIn { session: self.id, user: self.user.to_string() });
     }
 
     /// IMAP: a mailbox was opened. A name or a number by which it cannot be known again has no changed mails.

@@ -135,7 +135,9 @@ fn otherwise(answer: Answer) -> Result<ExitCode, Failure> {
         Answer::Reloaded { .. }
         | Answer::Allowed { .. }
         | Answer::AllowedNoMore { .. }
-        | Answer::AllowedList { .. } => Err(Failure::Said(control::answered_otherwise())),
+        | Answer::AllowedList { .. }
+        | Answer::Sessions { .. }
+        | Answer::Kicked { .. } => Err(Failure::Said(control::answered_otherwise())),
     }
 }
 

@@ -17,6 +17,8 @@ Examples:
   mailward run -c mailward.toml         serve until SIGTERM or SIGINT
   mailward reload                       apply a changed configuration
   mailward allow add 4f6e3c2a9d10       let a false positive pass
+  mailward sessions                     who is connected
+  mailward kick 1042                    end a session
 
 Exit status:
   0  all is well
@@ -35,6 +37,16 @@ Examples:
   mailward allow remove 4f6e3c2a9d10
 
 Exit status: 0 done; 1 nothing was changed, and why; 2 the command line is wrong; 3 the service does not answer.";
+
+const KICK_EXAMPLES: &str = "\
+Examples:
+  mailward sessions --user alice@example.net     the numbers of her sessions
+  mailward kick 1042 1043                        end two of them
+  mailward kick --user alice@example.net         end all of them
+  mailward kick --client 192.0.2.0/24 --tenant acme
+
+Exit status: 0 they end; 1 there is no such session, or one of several numbers is none; 2 the command line is wrong;
+3 the service does not answer.";
 
 /// POP3 and IMAP security proxy: nothing reaches a mail client that was not scanned.
 #[derive(Debug, Parser)]
@@ -98,6 +110,18 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Allow,
     },
+    /// The sessions that there are, oldest first.
+    ///
+    /// For each its number (the log has it too), how long it has been there, the client, by which name it logged in, tenant and
+    /// listener, and the server. The running service is asked.
+    Sessions(Sessions),
+    /// End sessions, by number or by what they have in common.
+    ///
+    /// Each ends in its protocol: its client reads `* BYE` or `-ERR`, then the connection closes, and the log says `kicked`. A session
+    /// that has not ended after five seconds has its connections cut by the kernel; a worker that still holds it after five more is
+    /// ended with all of its sessions. Nothing keeps the client from coming back: for that a rule must deny it (mailward reload).
+    #[command(after_help = KICK_EXAMPLES)]
+    Kick(Kick),
     /// Look at TLS of a server.
     Tls {
         #[command(subcommand)]
@@ -150,6 +174,52 @@ pub(crate) enum Allow {
     List(AllowList),
     /// Allow it no more. What passed meanwhile is not called back.
     Remove(AllowRemove),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sessions {
+    #[command(flatten)]
+    pub(crate) which: WhichSessions,
+    /// Where the control socket is named.
+    #[command(flatten)]
+    pub(crate) file: Config,
+    #[command(flatten)]
+    pub(crate) service: Service,
+    /// Print JSON, an object on a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("what").required(true).multiple(true).args(["session", "user", "tenant", "client"])))]
+pub(crate) struct Kick {
+    /// Their numbers, as `mailward sessions` and the log have them.
+    #[arg(value_name = "SESSION", conflicts_with_all = ["user", "tenant", "client"])]
+    pub(crate) session: Vec<u64>,
+    #[command(flatten)]
+    pub(crate) which: WhichSessions,
+    /// Where the control socket is named.
+    #[command(flatten)]
+    pub(crate) file: Config,
+    #[command(flatten)]
+    pub(crate) service: Service,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Sessions of which all of this is true.
+#[derive(Debug, Args)]
+pub(crate) struct WhichSessions {
+    /// Whose client logged in by this name.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// Of this tenant.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tenant: Option<String>,
+    /// Of this client: an address, or a network such as 192.0.2.0/24.
+    #[arg(long, value_name = "ADDRESS|NETWORK")]
+    pub(crate) client: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -19,6 +19,7 @@ mod quarantine;
 mod reload;
 mod role;
 mod run;
+mod sessions;
 mod show;
 mod test;
 
@@ -38,6 +39,8 @@ fn main() -> ExitCode {
         Command::Reload(arguments) => reload::reload(&arguments),
         Command::Quarantine { command } => quarantine::quarantine(&command),
         Command::Allow { command } => allow::allow(&command),
+        Command::Sessions(arguments) => sessions::sessions(&arguments),
+        Command::Kick(arguments) => sessions::kick(&arguments),
         Command::Show(arguments) => show::show(&arguments),
         Command::Test(arguments) => test::test(*arguments),
         Command::Demo { once } => demo::run(demo::Options { once }),

@@ -26,8 +26,10 @@ pub(crate) fn reload(arguments: &args::Reload) -> ExitCode {
             }
             ExitCode::from(1)
         }
-        Answer::Allowed { .. } | Answer::AllowedNoMore { .. } | Answer::AllowedList { .. } => {
-            control::answered_otherwise()
-        }
+        Answer::Allowed { .. }
+        | Answer::AllowedNoMore { .. }
+        | Answer::AllowedList { .. }
+        | Answer::Sessions { .. }
+        | Answer::Kicked { .. } => control::answered_otherwise(),
     }
 }

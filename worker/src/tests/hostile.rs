@@ -5,7 +5,7 @@ use crate::memory::Memory;
 use crate::peer::Peer;
 use ipc::ids::{LeaseId, Selection, Sha256, Viruses};
 use ipc::log::Outcome;
-use ipc::supervisor_worker::{End, ToWorker};
+use ipc::supervisor_worker::{End, FromWorker, ToWorker};
 use ipc::worker_scanner::{Disposition, Judged};
 use nix::sys::uio::pwrite;
 use policy::status::{Status, StatusSet};
@@ -165,8 +165,8 @@ fn a_server_that_breaks_off_a_mail_ends_the_session_without_a_mail() {
             client.says(b"PASS secret\r\n").await;
             server.hears(b"PASS secret\r\n").await;
             server.says(b"+OK\r\n").await;
+            assert!(matches!(lab.hear().await, FromWorker::LoggedIn { .. }));
             if rule == 0 {
-                lab.hear().await;
                 lab.tell(ToWorker::Changed {
                     session: ID,
                     selection: Selection(0),

@@ -189,8 +189,8 @@ impl Lab {
         client.says(b"USER joe\r\n").await;
         client.hears(b"+OK\r\n").await;
         client.says(b"PASS secret\r\n").await;
+        assert_eq!(self.hear().await, FromWorker::LoggedIn { session: ID, user: "joe".into() });
         if rule == 0 {
-            assert_eq!(self.hear().await, FromWorker::LoggedIn { session: ID, user: "joe".into() });
             self.tell(ToWorker::Changed {
                 session: ID,
                 selection: Selection(0),
