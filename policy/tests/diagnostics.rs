@@ -210,3 +210,61 @@ fn colour_marks_the_word_and_the_carets() {
     let wrong = problems.iter().find(|problem| problem.message.contains("reads")).unwrap();
     insta::assert_snapshot!(render(wrong, "version = 2\n", true).escape_debug().to_string());
 }
+
+/// A file with this rule for mails and this listener; what is warned of.
+fn marks(protocol: &str, command: &str, rule: &str) -> String {
+    let file = with_command(command).replace("protocol = \"pop3\"", &format!("protocol = \"{protocol}\""));
+    outcome(
+        &format!("{file}[[mail-acl]]\nname = \"mark\"\nvirus = [\"clean\"]\naction = \"accept\"\n{rule}"),
+        &[],
+    )
+}
+
+#[test]
+fn keywords_that_no_mail_can_have_are_told_and_others_are_not() {
+    let never = "this rule sets keywords, which only mails that are downloaded by IMAP have: it never does";
+    let keyword = "keyword = [\"$Junk\"]\n";
+    assert_eq!(marks("imap", "", keyword), "");
+    assert_eq!(marks("imap", "metadata = \"strict\"", &format!("{keyword}protocol = [\"imap\"]\n")), "");
+    for (protocol, command, more) in [
+        ("pop3", "", ""),
+        ("imap", "", "protocol = [\"pop3\"]\n"),
+        ("imap", "", "direction = [\"upload\"]\n"),
+        ("imap", "protocol = [\"pop3\"]", ""),
+        ("imap", "[command-acl.download]\nno-mail-scanning = true", ""),
+    ] {
+        let told = marks(protocol, command, &format!("{keyword}{more}"));
+        assert!(told.contains(never), "{protocol} {command} {more}: {told}");
+        assert!(told.contains("remove `keyword`, or limit the rule less"), "{told}");
+    }
+    insta::assert_snapshot!(marks("pop3", "", keyword));
+}
+
+#[test]
+fn header_changes_that_clients_of_imap_do_not_see_are_told_and_others_are_not() {
+    let unseen =
+        "this rule changes headers, which a client of IMAP has seen before the mail is judged: under";
+    for change in [
+        "subject-prefix = \"[?] \"\n",
+        "add-header = [{ name = \"X-Checked\", value = \"yes\" }]\n",
+        "replace-header = [{ name = \"X-Checked\", value = \"yes\" }]\n",
+        "remove-header = [\"X-Checked\"]\n",
+    ] {
+        let told = marks("imap", "", change);
+        assert!(told.contains(unseen), "{change}: {told}");
+        assert!(told.contains("write metadata = \"strict\" there, or protocol = [\"pop3\"] here"), "{told}");
+        for (protocol, command, more) in [
+            ("pop3", "", ""),
+            ("imap", "metadata = \"strict\"", ""),
+            ("imap", "", "protocol = [\"pop3\"]\n"),
+            ("imap", "", "direction = [\"upload\"]\n"),
+        ] {
+            assert_eq!(
+                marks(protocol, command, &format!("{change}{more}")),
+                "",
+                "{protocol} {command} {more}"
+            );
+        }
+    }
+    insta::assert_snapshot!(marks("imap", "", "subject-prefix = \"[?] \"\n"));
+}

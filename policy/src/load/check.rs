@@ -169,6 +169,9 @@ fn mail_rules(sink: &Sink<'_>, policy: &Policy, places: &Places) {
     if places.command_acls.iter().chain(&places.mail_acls).any(|place| !place.sound) {
         return;
     }
+    for (rule, Place { at, .. }) in policy.mail_acls.iter().zip(&places.mail_acls) {
+        marks(sink, policy, rule, at);
+    }
     // Command-acls that no mail rule names are all alike here: one of them stands for the others.
     let mentioned: BTreeSet<u16> =
         policy.mail_acls.iter().flat_map(|rule| &rule.when.parents).copied().collect();
@@ -203,9 +206,6 @@ fn mail_rules(sink: &Sink<'_>, policy: &Policy, places: &Places) {
                 "an earlier rule takes everything that it names: move it up, or remove it",
             );
         }
-    }
-    for (rule, Place { at, .. }) in policy.mail_acls.iter().zip(&places.mail_acls) {
-        marks(sink, policy, rule, at);
     }
     if !undecided.is_empty() {
         let names = undecided.iter().map(|status| status.name()).collect::<Vec<_>>().join(", ");

@@ -109,8 +109,8 @@ impl CapabilitySet {
 }
 
 /// A SASL mechanism that can be relayed: no channel binding (`-PLUS` cannot survive a proxy), no security layer
-/// (DIGEST-MD5, GSSAPI and NTLM could turn the rest of the session opaque), and not EXTERNAL, which would vouch for
-/// a certificate that nobody verified.
+/// (DIGEST-MD5, GSSAPI and NTLM could turn the rest of the session opaque), and not EXTERNAL: it stands for a certificate of the
+/// client's, which ends here. A server sees ours, or none, and has no way to be told whose session it is (`docs/session.md`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mechanism {
     /// RFC 4616.
