@@ -27,6 +27,8 @@ const MAX_TAG: usize = 64;
 
 /// RFC 2971 section 3.3.
 const MAX_ID_PAIRS: usize = 30;
+/// Octets of a name or value of a client, likewise: dovecot hangs up at longer ones, on whatever else the session does.
+const MAX_ID_VALUE: usize = 1024;
 
 /// A command that is well formed; it borrows from its frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -337,7 +339,16 @@ pub(super) fn parse_id<'f>(cursor: &mut Cursor<'f>) -> Parsed<Option<Fields<'f>>
             None => name = Some(cursor.string()?),
             Some(name) => pairs.push((name, cursor.nstring()?)),
         }
-        if pairs.len() > MAX_ID_PAIRS { Err(cursor.wrong("more than 30 fields")) } else { Ok(()) }
+        let long =
+            |string: Option<&Str<'_>>| string.is_some_and(|string| string.bytes().len() > MAX_ID_VALUE);
+        let too_long = long(name.as_ref()) || pairs.last().is_some_and(|(_, value)| long(value.as_ref()));
+        if pairs.len() > MAX_ID_PAIRS {
+            Err(cursor.wrong("more than 30 fields"))
+        } else if too_long && cursor.peer() == Side::Client {
+            Err(cursor.wrong("a field of more than 1024 octets"))
+        } else {
+            Ok(())
+        }
     })?;
     if name.is_some() { Err(cursor.wrong("a field without a value")) } else { Ok(Some(pairs)) }
 }

@@ -192,9 +192,17 @@ impl<'o> Writer<'o> {
         }
     }
 
-    /// Text for people, to the end of a line. Control characters become `?`. Some clients take `{5}` at the end of any line for a
-    /// literal (Python's imaplib), so it does not stay at the end.
+    /// Text for people, to the end of a line. Some clients take `{5}` at the end of any line for a literal (Python's imaplib), so it
+    /// does not stay at the end.
     pub fn text(&mut self, text: &[u8]) {
+        self.printable(text);
+        if text.ends_with(b"}") {
+            self.raw(b".");
+        }
+    }
+
+    /// What stands in a line: control characters become `?`.
+    pub fn printable(&mut self, text: &[u8]) {
         for piece in text.split_inclusive(u8::is_ascii_control) {
             match piece.split_last() {
                 Some((last, before)) if last.is_ascii_control() => {
@@ -203,9 +211,6 @@ impl<'o> Writer<'o> {
                 }
                 Some(_) | None => self.raw(piece),
             }
-        }
-        if text.ends_with(b"}") {
-            self.raw(b".");
         }
     }
 

@@ -151,7 +151,7 @@ impl Code<'_> {
                 writer.raw(name);
                 if !arguments.is_empty() {
                     writer.space();
-                    writer.text(arguments);
+                    writer.printable(arguments);
                 }
                 writer.word("] ");
             }
