@@ -73,8 +73,8 @@ pub enum Request {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WhichSessions {
-    /// They have one of these numbers; none: whatever it is.
-    pub sessions: Vec<u64>,
+    /// They have one of these numbers, as the log writes them; none: whatever it is.
+    pub sessions: Vec<String>,
     /// Their client logged in by this name.
     pub user: Option<String>,
     /// They are of this tenant.
@@ -93,8 +93,8 @@ impl WhichSessions {
 /// A session that is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LiveSession {
-    /// Its number, as the log has it.
-    pub session: u64,
+    /// Its number, as the log writes it.
+    pub session: String,
     /// For how long.
     pub seconds: u64,
     /// Whose.
@@ -196,9 +196,9 @@ pub enum Answer {
     /// These sessions end now.
     Kicked {
         /// Their numbers.
-        sessions: Vec<u64>,
+        sessions: Vec<String>,
         /// Numbers that no session has.
-        missing: Vec<u64>,
+        missing: Vec<String>,
     },
     /// Nothing was done.
     Refused {

@@ -41,8 +41,8 @@ impl Supervisor {
         for id in &meant {
             self.kick(*id);
         }
-        let sessions: Vec<u64> = meant.into_iter().map(|id| id.0).collect();
-        let missing = which.sessions.iter().copied().filter(|id| !sessions.contains(id)).collect();
+        let sessions: Vec<String> = meant.iter().map(SessionId::to_string).collect();
+        let missing = which.sessions.iter().filter(|id| !sessions.contains(id)).cloned().collect();
         Answer::Kicked { sessions, missing }
     }
 
@@ -54,7 +54,7 @@ impl Supervisor {
         }
         let clients = which.client.as_deref().map(hosts).transpose()?;
         let is_meant = |id: SessionId, session: &Session| {
-            (which.sessions.is_empty() || which.sessions.contains(&id.0))
+            (which.sessions.is_empty() || which.sessions.contains(&id.to_string()))
                 && which.user.as_ref().is_none_or(|user| *user == session.user)
                 && which.tenant.as_ref().is_none_or(|tenant| **tenant == *self.tenant_of(session))
                 && clients.as_ref().is_none_or(|clients| {
@@ -73,7 +73,7 @@ impl Supervisor {
         let listener = policy.listeners.get(usize::from(session.listener));
         let rule = session.rule.and_then(|rule| policy.command_acls.get(usize::from(rule)));
         LiveSession {
-            session: id.0,
+            session: id.to_string(),
             seconds: session.started.elapsed().as_secs(),
             tenant: self.tenant_of(session).to_owned(),
             listener: listener.map(|listener| listener.name.to_string()).unwrap_or_default(),

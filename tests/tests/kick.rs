@@ -55,7 +55,7 @@ fn sessions_are_listed_and_end_by_number_or_by_what_they_share() {
         assert!(shown.starts_with("SESSION ") && shown.contains("default/lab"), "{shown}");
         assert_eq!(said(&mailward.ask("sessions", &["--user", "other"])), "there are no sessions\n");
 
-        let number = listed[0]["session"].to_string();
+        let number = listed[0]["session"].as_str().unwrap().to_owned();
         let output = mailward.ask("kick", &[&number]);
         assert_eq!((output.status.code(), said(&output)), (Some(0), format!("session {number} ends\n")));
         assert_eq!(first.line(), ENDED);
@@ -108,7 +108,12 @@ fn a_session_whose_worker_does_not_heed_is_cut_and_then_the_worker_goes() {
     assert_eq!(workers.len(), 1);
     // A worker that was taken over would do as little.
     kill(Pid::from_raw(i32::try_from(workers[0]).unwrap()), Signal::SIGSTOP).unwrap();
-    assert!(mailward.ask("kick", &[&session["session"].to_string()]).status.success());
+    assert!(
+        mailward
+            .ask("kick", &[session["session"].as_str().unwrap().trim_start_matches('0')])
+            .status
+            .success()
+    );
     assert_eq!(client.line(), "", "its connection ends without a word");
     let cut = mailward.logged("the connections to be cut", |line| {
         line["message"] == "session does not end: its connections are cut"

@@ -18,7 +18,7 @@ Examples:
   mailward reload                       apply a changed configuration
   mailward allow add 4f6e3c2a9d10       let a false positive pass
   mailward sessions                     who is connected
-  mailward kick 1042                    end a session
+  mailward kick 2a                      end a session
 
 Exit status:
   0  all is well
@@ -41,7 +41,7 @@ Exit status: 0 done; 1 nothing was changed, and why; 2 the command line is wrong
 const KICK_EXAMPLES: &str = "\
 Examples:
   mailward sessions --user alice@example.net     the numbers of her sessions
-  mailward kick 1042 1043                        end two of them
+  mailward kick 0000002a 0000002b                end two of them
   mailward kick --user alice@example.net         end all of them
   mailward kick --client 192.0.2.0/24 --tenant acme
 
@@ -193,9 +193,9 @@ pub(crate) struct Sessions {
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("what").required(true).multiple(true).args(["session", "user", "tenant", "client"])))]
 pub(crate) struct Kick {
-    /// Their numbers, as `mailward sessions` and the log have them.
-    #[arg(value_name = "SESSION", conflicts_with_all = ["user", "tenant", "client"])]
-    pub(crate) session: Vec<u64>,
+    /// Their numbers, as `mailward sessions` and the log have them; leading zeros may be left out.
+    #[arg(value_name = "SESSION", value_parser = number, conflicts_with_all = ["user", "tenant", "client"])]
+    pub(crate) session: Vec<String>,
     #[command(flatten)]
     pub(crate) which: WhichSessions,
     /// Where the control socket is named.
@@ -286,6 +286,12 @@ impl WhichMail {
 fn period(text: &str) -> Result<Duration, String> {
     let period = policy::parse_duration(text).filter(|period| *period >= Duration::from_secs(1));
     period.ok_or_else(|| "a duration such as 90m, 12h or 30d".to_owned())
+}
+
+/// A session's number as the log writes it.
+fn number(text: &str) -> Result<String, String> {
+    let number = u64::from_str_radix(text, 16).ok().filter(|_| !text.starts_with('+'));
+    number.map(|number| format!("{number:08x}")).ok_or_else(|| "a number such as 0000002a".to_owned())
 }
 
 /// The service that is asked.

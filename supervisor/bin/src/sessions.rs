@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use supervisor::control::{Answer, LiveSession, Request, WhichSessions};
 
 /// Numbers in one request, which has at most 4096 octets.
-const AT_ONCE: usize = 150;
+const AT_ONCE: usize = 200;
 
 pub(crate) fn sessions(arguments: &Sessions) -> ExitCode {
     let request = Request::Sessions(which(&arguments.which, &[]));
@@ -47,18 +47,18 @@ pub(crate) fn kick(arguments: &Kick) -> ExitCode {
     }
     match ended.len() {
         0 => {}
-        1 => print::out(&format!("session {} ends\n", list(&ended))),
-        number => print::out(&format!("{number} sessions end: {}\n", list(&ended))),
+        1 => print::out(&format!("session {} ends\n", ended.join(", "))),
+        number => print::out(&format!("{number} sessions end: {}\n", ended.join(", "))),
     }
     if !unknown.is_empty() {
-        config::say(&format!("mailward: there is no session {}\n", list(&unknown)));
+        config::say(&format!("mailward: there is no session {}\n", unknown.join(", ")));
     } else if ended.is_empty() {
         config::say("mailward: there is no such session (mailward sessions)\n");
     }
     status
 }
 
-fn which(which: &args::WhichSessions, sessions: &[u64]) -> WhichSessions {
+fn which(which: &args::WhichSessions, sessions: &[String]) -> WhichSessions {
     let args::WhichSessions { user, tenant, client } = which;
     let (user, tenant, client) = (user.clone(), tenant.clone(), client.clone());
     WhichSessions { sessions: sessions.to_vec(), user, tenant, client }
@@ -77,10 +77,6 @@ fn otherwise(answer: Answer) -> ExitCode {
         | Answer::Sessions { .. }
         | Answer::Kicked { .. } => control::answered_otherwise(),
     }
-}
-
-fn list(numbers: &[u64]) -> String {
-    numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// One line for each, in columns as wide as their widest.
@@ -108,7 +104,7 @@ fn table(sessions: &[LiveSession]) -> String {
 fn row(session: &LiveSession) -> [String; 6] {
     let known = |text: &str| if text.is_empty() { "-".to_owned() } else { printable(text) };
     [
-        session.session.to_string(),
+        session.session.clone(),
         time(session.seconds),
         session.client.to_string(),
         known(&session.user),
@@ -138,7 +134,7 @@ mod tests {
     #[test]
     fn sessions_stand_in_columns_and_no_name_reaches_the_terminal_as_it_came() {
         let alice = LiveSession {
-            session: 7,
+            session: "00000007".to_owned(),
             seconds: 3725,
             tenant: "default".to_owned(),
             listener: "lab".to_owned(),
@@ -151,7 +147,7 @@ mod tests {
         };
         let server = Some("198.51.100.1:110".parse().unwrap());
         let other = LiveSession {
-            session: 1042,
+            session: "0000002a".to_owned(),
             seconds: 61,
             user: String::new(),
             server,
@@ -160,9 +156,9 @@ mod tests {
         };
         assert_eq!(
             table(&[alice, other]),
-            "SESSION  FOR    CLIENT           USER       TENANT/LISTENER  SERVER\n\
-             7        1h02m  192.0.2.7:40000  alice?[2J  default/lab      -\n\
-             1042     1m01s  192.0.2.7:40000  -          default/lab      198.51.100.1:110  (ends)\n"
+            "SESSION   FOR    CLIENT           USER       TENANT/LISTENER  SERVER\n\
+             00000007  1h02m  192.0.2.7:40000  alice?[2J  default/lab      -\n\
+             0000002a  1m01s  192.0.2.7:40000  -          default/lab      198.51.100.1:110  (ends)\n"
         );
         assert_eq!(time(0), "0s");
     }

@@ -13,6 +13,7 @@ use super::write::Writer;
 use crate::machine::{CopyFault, ScannedCopy};
 use policy::names::Language;
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// Octets written in one call.
@@ -52,7 +53,7 @@ pub(super) struct Job {
     /// UIDs of the mails whose content came for it, as ranges in order.
     given: RefCell<Vec<(u32, u32)>>,
     /// Mails that were left out, since their copies are still to come: UIDs, and numbers while they are certain.
-    pub(super) pulls: RefCell<Vec<(u32, Option<u32>)>>,
+    pub(super) pulls: RefCell<BTreeMap<u32, Option<u32>>>,
 }
 
 impl Job {
@@ -146,7 +147,7 @@ impl Job {
 
     /// Messages are gone ([`Core::renumber`](super::core::Core::renumber)).
     pub(super) fn renumber(&self, gone: Option<u32>) {
-        self.pulls.borrow_mut().iter_mut().for_each(|(_uid, number)| *number = behind(*number, gone));
+        self.pulls.borrow_mut().values_mut().for_each(|number| *number = behind(*number, gone));
     }
 
     /// Whether the client asked for what a response brings.

@@ -56,10 +56,11 @@ impl Core {
         }
         let Some(Pull { tag, job, words }) = self.pulls.pop_front() else { return };
         let mut mails = std::mem::take(&mut *job.pulls.borrow_mut());
-        mails.sort_unstable();
-        *job.pulls.borrow_mut() = mails.split_off(mails.len().min(PULLED));
-        let uids: Vec<u32> = mails.iter().map(|(uid, _)| *uid).collect();
-        let numbers: Option<Vec<u32>> = mails.iter().map(|(_, number)| *number).collect();
+        if let Some(first_behind) = mails.keys().nth(PULLED).copied() {
+            *job.pulls.borrow_mut() = mails.split_off(&first_behind);
+        }
+        let uids: Vec<u32> = mails.keys().copied().collect();
+        let numbers: Option<Vec<u32>> = mails.into_values().collect();
         let numbers = numbers.filter(|_| !job.by_uid && !self.outstanding.may_expunge());
         let (verb, set) = match numbers {
             Some(numbers) => (Verb::Fetch, number_set(&numbers)),

@@ -17,6 +17,9 @@ use zeroize::Zeroizing;
 /// Mailboxes that a RENAME may move with the one that it names; above, it is refused.
 const INSPECTED: usize = 100;
 
+/// Octets of a name that is kept meanwhile; no server makes longer ones.
+const MAX_NAME: usize = 4096;
+
 /// A command that waits until its mailboxes were looked at.
 #[derive(Debug)]
 pub(super) struct Inspection {
@@ -109,7 +112,8 @@ impl Core {
         match (&mut inspection.stage, value.kind()) {
             (Stage::Listing, Kind::List) => {
                 // One that cannot be read answers nothing: it ends the session as data that no command asked for.
-                let Some(name) = value.listed().map(|name| name_of(&name)) else { return false };
+                let name = value.listed().map(|name| name_of(&name)).filter(|name| name.len() <= MAX_NAME);
+                let Some(name) = name else { return false };
                 if inspection.names.len() <= INSPECTED && !inspection.names.contains(&name) {
                     inspection.names.push_back(name);
                 }
@@ -129,7 +133,8 @@ impl Core {
         let stage = std::mem::replace(&mut inspection.stage, Stage::LookedUp);
         match (stage, kind) {
             (Stage::Listing, StatusKind::Ok) if inspection.names.len() <= INSPECTED => self.inspect_next(out),
-            (Stage::Asked { name: mailbox, uid_validity: Some(uid_validity) }, StatusKind::Ok) => {
+            (Stage::Asked { name, uid_validity: Some(uid_validity) }, StatusKind::Ok) => {
+                let mailbox = Mailbox::named(&name).canonical(self.common.utf8);
                 out.events.push(Event::Selected { mailbox, uid_validity });
             }
             // Nothing with this name can be opened, so nothing of it was served.
@@ -167,7 +172,7 @@ impl Core {
     }
 }
 
-/// As SELECT names it to the index.
+/// As the server is asked about it.
 fn name_of(mailbox: &Mailbox<'_>) -> Vec<u8> {
     if mailbox.is_inbox() { b"INBOX".to_vec() } else { mailbox.bytes().to_vec() }
 }

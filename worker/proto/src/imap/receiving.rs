@@ -246,7 +246,7 @@ impl Core {
         }
         if pull && let (Some(uid), Some(asking), None) = (uid, self.outstanding.metadata(), &job) {
             // Its answer comes whole, once the copy is there: of two halves some clients (mutt) believe one.
-            asking.pulls.borrow_mut().push((uid, Some(fetch.number)));
+            asking.pulls.borrow_mut().insert(uid, Some(fetch.number));
             return Ok(());
         }
         if let (Some(uid), None) = (uid, &job)
@@ -254,7 +254,7 @@ impl Core {
         {
             // The message whose copy is there was the client's to name no more: this one is fetched.
             asking.cached.borrow_mut().take();
-            asking.pulls.borrow_mut().push((uid, Some(fetch.number)));
+            asking.pulls.borrow_mut().insert(uid, Some(fetch.number));
             return Ok(());
         }
         let Some(job) = job else {

@@ -29,10 +29,10 @@ impl Core {
             Body::Select(select) => {
                 let before = self.selected.take();
                 self.no_mailbox();
-                let mailbox = if select.mailbox.is_inbox() { b"INBOX" } else { select.mailbox.bytes() };
+                let mailbox = select.mailbox.canonical(self.common.utf8);
                 let read_write = command.verb == Verb::Select;
                 let permanent = Permanent::default();
-                Purpose::Select { mailbox: mailbox.to_vec(), uid_validity: 0, read_write, permanent, before }
+                Purpose::Select { mailbox, uid_validity: 0, read_write, permanent, before }
             }
             Body::Id(fields) => return self.id(command, fields.as_ref(), out),
             Body::Enable(names) => return self.enable(command, names, out),
