@@ -221,7 +221,7 @@ impl Core {
                     writer.end();
                 });
                 if mechanism != Mechanism::Plain {
-                    sasl = Some(Exchange { mechanism, first: false, challenged: false });
+                    sasl = Some(Exchange { mechanism, first: false, challenged: false, cancelled: false });
                 }
                 self.late = Some(Box::new(Late::Challenge { mechanism, message: message.clone() }));
                 (number, Verb::Authenticate)
