@@ -171,6 +171,12 @@ pub fn section(place: &str) -> Option<&'static Section> {
     sections().find(|section| section.place == place)
 }
 
+/// Whether this version has nothing of a section: it is read and checked, and `run` refuses it.
+pub fn is_later(place: &str) -> bool {
+    let outermost = place.split('.').next().unwrap_or(place);
+    LATER_SECTIONS.iter().any(|(later, _)| *later == outermost)
+}
+
 /// An item of a place.
 pub fn entry(place: &str, name: &str) -> Option<&'static Entry> {
     section(place)?.entries.iter().find(|entry| entry.name == name)

@@ -147,6 +147,7 @@ fn section_of(line: &str) -> Option<&'static str> {
         ("With type `builtin` for spam", "builtin-spam"),
         ("With type `builtin`", "builtin"),
         ("### The shipped rules", ""),
+        ("## Items of later versions", ""),
         ("## Recipes", ""),
     ];
     STARTS.iter().find(|(start, _)| line.starts_with(start)).map(|(_, section)| *section)
@@ -195,6 +196,34 @@ fn every_example_loads_without_a_warning() {
         examples += 1;
     }
     assert!(examples >= 6);
+}
+
+#[test]
+fn every_item_of_a_later_version_is_said_to_be_one() {
+    use policy::schema::{is_later, sections, title};
+    let (_, told) = MANUAL.split_once("## Items of later versions").unwrap();
+    let (told, _) = told.split_once("## Recipes").unwrap();
+    let named = |name: &str| assert!(told.contains(&format!("`{name}`")), "{name} is of a later version");
+    for section in sections().filter(|section| !section.place.is_empty()) {
+        if is_later(section.place) {
+            if !section.place.contains('.') {
+                named(&title(section.place));
+            }
+        } else {
+            section.entries.iter().filter(|entry| entry.later.is_some()).for_each(|entry| named(entry.name));
+        }
+    }
+    // And nothing else is: a word in backticks that some section has as an item, and no section for later.
+    let words = told
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
+    for word in words.filter(|word| !["run", "reload", "server-conn", "connect-timeout"].contains(word)) {
+        let later =
+            sections().any(|it| it.entries.iter().any(|entry| entry.name == word && entry.later.is_some()));
+        assert!(later, "{word} works in this version");
+    }
 }
 
 #[test]

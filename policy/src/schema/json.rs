@@ -42,9 +42,10 @@ fn table(section: &Section) -> String {
     } else {
         format!("\"required\": [{}], ", required.join(", "))
     };
+    let later = if super::is_later(section.place) { " Not in this version." } else { "" };
     format!(
         "{{\"type\": \"object\", \"description\": {}, {required}\"additionalProperties\": false, \"properties\": {{{}}}}}",
-        quoted(section.doc),
+        quoted(&format!("{}{later}", section.doc)),
         properties.join(", ")
     )
 }

@@ -38,7 +38,8 @@ fn draw(page: &mut Roff, section: &Section) {
         (place, Form::Inner) => schema::title(place).replace('`', ""),
         (place, _) => schema::title(place),
     };
-    page.control("SH", [title.as_str()]).text([roman(section.doc)]);
+    let later = if schema::is_later(section.place) { " Not in this version." } else { "" };
+    page.control("SH", [title.as_str()]).text([roman(section.doc), roman(later)]);
     for entry in section.entries {
         item(page, entry);
     }
