@@ -143,9 +143,9 @@ pub(crate) enum Command {
         /// Which shell.
         shell: Shell,
     },
-    /// Write the man pages into a directory.
+    /// Write the man pages into a directory, by their sections: man1 and man5.
     Man {
-        /// Where; it must exist.
+        /// Where, such as /usr/local/share/man; it must exist.
         directory: PathBuf,
     },
 }

@@ -127,7 +127,8 @@ fn days_left(pair: &Pair, facts: &Facts) -> Result<String, String> {
 
 fn authorities(path: &Path) -> Result<String, String> {
     let count = Chain::from_pem(&read(path)?).map_err(|why| at(path, why))?.len();
-    Ok(format!("{}: {count} authorities", path.display()))
+    let authorities = if count == 1 { "authority" } else { "authorities" };
+    Ok(format!("{}: {count} {authorities}", path.display()))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {

@@ -164,12 +164,18 @@ fn man_pages_are_made_for_every_command_and_hide_what_is_not_for_operators() {
     let folder = directory();
     let output = mailward(&["man", "."], folder.path());
     assert_eq!((output.status.code(), err(&output).as_str()), (Some(0), ""));
-    let main = fs::read_to_string(folder.path().join("mailward.1")).unwrap();
+    let main = fs::read_to_string(folder.path().join("man1/mailward.1")).unwrap();
     assert!(main.contains("Exit status"), "{main}");
     for name in ["mailward-run.1", "mailward-check.1", "mailward-demo.1"] {
-        let page = fs::read_to_string(folder.path().join(name)).unwrap();
+        let page = fs::read_to_string(folder.path().join("man1").join(name)).unwrap();
         assert!(!page.contains("report\\-fd"), "{page}");
     }
-    assert!(!folder.path().join("mailward-role.1").exists());
+    assert!(!folder.path().join("man1/mailward-role.1").exists());
+    assert!(folder.path().join("man5/mailward.toml.5").exists());
+    assert_eq!(
+        mailward(&["man", "."], folder.path()).status.code(),
+        Some(0),
+        "of another version, over them"
+    );
     assert_eq!(mailward(&["man", "nowhere"], folder.path()).status.code(), Some(3));
 }
