@@ -141,7 +141,8 @@ impl Imap {
             Input::NoServer(why) => self.core.no_server(why, out),
             Input::Kick => self.core.close(Close::Kicked, Some(Answer::EndedByAdministrator), out),
             Input::Tick => self.core.tick(out),
-            Input::Room(_) => {}
+            // Somebody took what was said, a piece of a large mail perhaps.
+            Input::Room(_) => self.core.common.active = self.core.common.now,
             // Of machines that keep no copies.
             Input::Pull | Input::Copy(_) => {}
         }
@@ -249,6 +250,7 @@ impl Imap {
                 Step::More => break,
                 Step::Announced(announced) => self.core.client_literal(&announced, out)?,
                 Step::Piece(piece) => {
+                    self.core.common.active = self.core.common.now;
                     self.core.client_piece(piece, out);
                     continue;
                 }

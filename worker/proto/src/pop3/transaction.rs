@@ -38,9 +38,9 @@ enum Expected {
     /// RSET's line.
     Reset,
     /// `LIST n`.
-    Size,
+    Size(MessageNumber),
     /// `UIDL n`.
-    Identifier,
+    Identifier(MessageNumber),
     /// A list, or `-ERR`.
     Listing(Listing),
     /// A mail that is passed on as it comes, or `-ERR` (no-mail-scanning).
@@ -186,9 +186,9 @@ impl Transaction {
             Command::Retr(_) | Command::Top(..) => Expected::Mail,
             Command::Capa => Expected::Listing(Listing::Capabilities { seen: CapabilitySet::default() }),
             Command::List(None) => Expected::Listing(Listing::Sizes),
-            Command::List(Some(_)) => Expected::Size,
+            Command::List(Some(number)) => Expected::Size(*number),
             Command::Uidl(None) => Expected::Listing(Listing::Identifiers),
-            Command::Uidl(Some(_)) => Expected::Identifier,
+            Command::Uidl(Some(number)) => Expected::Identifier(*number),
             Command::Lang(None) => Expected::Listing(Listing::Languages),
             Command::Lang(Some(_)) | Command::Stat | Command::Noop | Command::Last => Expected::Line,
             Command::Rset => Expected::Reset,
@@ -268,8 +268,9 @@ impl Transaction {
                 self.maildrop.reset();
                 reply.write(common.utf8, &mut out.client);
             }
-            (Expected::Size, Status::Ok) => {
-                let (number, octets) = size(reply.text).ok_or(Broken::server("malformed answer to LIST"))?;
+            (Expected::Size(asked), Status::Ok) => {
+                let told = size(reply.text).filter(|(number, _)| *number == asked.get());
+                let (number, octets) = told.ok_or(Broken::server("malformed answer to LIST"))?;
                 let octets = self.maildrop.length(number).unwrap_or(octets);
                 out.client.extend_from_slice(b"+OK ");
                 push_number(&mut out.client, number.into());
@@ -277,8 +278,9 @@ impl Transaction {
                 push_number(&mut out.client, octets);
                 out.client.extend_from_slice(b"\r\n");
             }
-            (Expected::Identifier, Status::Ok) => {
-                identifier(reply.text).ok_or(Broken::server("malformed answer to UIDL"))?;
+            (Expected::Identifier(asked), Status::Ok) => {
+                let told = identifier(reply.text).filter(|(number, _)| *number == asked.get());
+                told.ok_or(Broken::server("malformed answer to UIDL"))?;
                 reply.write(false, &mut out.client);
             }
             (Expected::Line, Status::Ok)
@@ -288,8 +290,8 @@ impl Transaction {
                 | Expected::Utf8
                 | Expected::Delete(_)
                 | Expected::Reset
-                | Expected::Size
-                | Expected::Identifier
+                | Expected::Size(_)
+                | Expected::Identifier(_)
                 | Expected::Line,
                 Status::Err,
             ) => reply.write(common.utf8, &mut out.client),
