@@ -1,4 +1,5 @@
-//! A session that shall end: its worker is asked to end it in its protocol; a worker that does not is not asked again. The
+//! A session that shall end (an operator says so, the rules, `max-time`): its worker is asked to end it in its protocol; a worker that
+//! does not is not asked again. The
 //! connections are cut by the kernel then, and a worker that keeps the session all the same does not live on.
 use crate::destroy::destroy;
 use crate::event_loop::Supervisor;
@@ -44,9 +45,24 @@ impl Supervisor {
         }
     }
 
-    /// Ends by force what did not end in its time.
+    /// Ends by force what did not end in its time, and tells what is over `max-time` to end: its worker should have done that by
+    /// itself.
     pub(crate) fn kicks_overdue(&mut self) {
         let now = Instant::now();
+        let rules = &self.policy.command_acls;
+        let over_time: Vec<SessionId> = self
+            .sessions
+            .live
+            .iter()
+            .filter(|(_, session)| {
+                let rule = session.rule.and_then(|rule| rules.get(usize::from(rule)));
+                let most = rule.and_then(|rule| rule.session.max_time);
+                let over = most.is_some_and(|most| now.duration_since(session.started) >= most + GRACE);
+                over && session.kicked.is_none()
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        over_time.into_iter().for_each(|id| self.kick(id));
         let overdue: Vec<(SessionId, Kicked)> = self
             .sessions
             .live

@@ -100,28 +100,32 @@ fn a_session_whose_worker_does_not_heed_is_cut_and_then_the_worker_goes() {
         return;
     }
     let server = Server::start(vec![mails::plain("a", "b")], &[]);
-    let service = "workers = 1\n".into();
-    let mailward = Mailward::start(&Config { service, ..Config::scanning(server.address()) });
-    let mut client = Client::login(mailward.address());
-    let session = sessions(&mailward, 1).remove(0);
-    let workers = mailward.role("worker");
-    assert_eq!(workers.len(), 1);
-    // A worker that was taken over would do as little.
-    kill(Pid::from_raw(i32::try_from(workers[0]).unwrap()), Signal::SIGSTOP).unwrap();
-    assert!(
-        mailward
-            .ask("kick", &[session["session"].as_str().unwrap().trim_start_matches('0')])
-            .status
-            .success()
-    );
-    assert_eq!(client.line(), "", "its connection ends without a word");
-    let cut = mailward.logged("the connections to be cut", |line| {
-        line["message"] == "session does not end: its connections are cut"
-    });
-    assert!(cut["error"].is_null(), "{cut}");
-    mailward.logged("the worker to go", |line| {
-        line["message"] == "child killed" && line["why"] == "does not end a session that it was told to end"
-    });
-    sessions(&mailward, 0);
-    assert!(Client::login(mailward.address()).command("NOOP").starts_with("+OK"), "another worker is there");
+    // Told by an operator, or over its time.
+    for command in ["", "max-time = \"5s\"\n"] {
+        let mut config = Config::scanning(server.address());
+        config.service = "workers = 1\n".into();
+        config.command.push_str(command);
+        let mailward = Mailward::start(&config);
+        let workers = mailward.role_count("worker", 1);
+        let mut client = Client::login(mailward.address());
+        // A worker that was taken over would do as little.
+        kill(Pid::from_raw(i32::try_from(workers[0]).unwrap()), Signal::SIGSTOP).unwrap();
+        let session = sessions(&mailward, 1).remove(0);
+        if command.is_empty() {
+            let number = session["session"].as_str().unwrap().trim_start_matches('0');
+            assert!(mailward.ask("kick", &[number]).status.success());
+        }
+        assert_eq!(client.line(), "", "its connection ends without a word");
+        let cut = mailward.logged("the connections to be cut", |line| {
+            line["message"] == "session does not end: its connections are cut"
+        });
+        assert!(cut["error"].is_null(), "{cut}");
+        mailward.logged("the worker to go", |line| {
+            line["message"] == "child killed"
+                && line["why"] == "does not end a session that it was told to end"
+        });
+        sessions(&mailward, 0);
+        let mut other = Client::login(mailward.address());
+        assert!(other.command("NOOP").starts_with("+OK"), "another worker is there");
+    }
 }
