@@ -418,3 +418,33 @@ fn a_hundred_commands_at_once_keep_their_order_and_tags() {
         assert_eq!(String::from_utf8(pair.record.client[start.0..].to_vec()).unwrap(), expected);
     }
 }
+
+#[test]
+fn a_command_may_have_64_kib_and_not_an_octet_more() {
+    let set: Vec<String> = (1..12_000).step_by(2).map(|uid| uid.to_string()).collect();
+    let command = format!("a UID FETCH {} (FLAGS)", set.join(","));
+    for cut in [Cut::Whole, Cut::Random(3)] {
+        for fits in [true, false] {
+            let mut conf = settings();
+            conf.rules.imap.cmd_line_len = 64 * 1024;
+            let mut pair = ImapPair::new(conf, Language::En, cut);
+            for (side, line) in
+                [(Side::Server, "* OK"), (Side::Client, "a LOGIN u p"), (Side::Server, "m1 OK")]
+            {
+                pair.send(side, format!("{line}\r\n").as_bytes());
+            }
+            let before = pair.record.server.len();
+            // Blanks at the end of a command count, and say nothing.
+            let length = 64 * 1024 - usize::from(fits) - 1;
+            pair.send(Side::Client, format!("{command:<length$}\r\n").as_bytes());
+            let sent = &pair.record.server[before..];
+            if fits {
+                assert_eq!(sent, format!("m2{}\r\n", &command[1..]).as_bytes(), "{:?}", pair.record.fault);
+            } else {
+                assert!(sent.is_empty(), "{} octets", sent.len());
+                let fault = pair.record.fault.as_ref().unwrap();
+                assert_eq!((fault.side, fault.what), (Side::Client, "a line over cmd-line-len"));
+            }
+        }
+    }
+}
