@@ -282,7 +282,10 @@ impl Core {
     /// Says an answer in its order.
     pub(super) fn common_say(&mut self, tag: Option<&[u8]>, answer: Answer, out: &mut Output) {
         let common = &self.common;
-        self.outbox.say(out, |octets| common.say(tag, answer, octets));
+        match tag {
+            Some(_) => self.outbox.say_end(out, |octets| common.say(tag, answer, octets)),
+            None => self.outbox.say(out, |octets| common.say(tag, answer, octets)),
+        }
     }
 }
 

@@ -18,13 +18,13 @@ pub(super) struct Outbox {
     /// Octets in `Entry::Octets`.
     octets: usize,
     serving: Option<Box<Serving>>,
-    /// A flag of ours is being set: the ends of FETCHes wait for it.
+    /// A flag of ours is being set.
     marking: bool,
 }
 
 #[derive(Debug)]
 enum Entry {
-    Octets(Vec<u8>),
+    Octets(Said),
     Pending(Box<Pending>),
     /// The end of a FETCH: the tag, and the server's words behind it.
     End {
@@ -32,6 +32,14 @@ enum Entry {
         words: Vec<u8>,
         job: Rc<Job>,
     },
+}
+
+/// Whole lines.
+#[derive(Debug, Default)]
+struct Said {
+    octets: Vec<u8>,
+    /// Where the last of them begins, if it is the answer to a command.
+    end: Option<usize>,
 }
 
 impl Outbox {
@@ -50,10 +58,17 @@ impl Outbox {
         self.serving.is_some()
             || match self.queue.front() {
                 Some(Entry::Pending(pending)) => pending.is_ready(),
-                Some(Entry::End { .. }) => !self.marking,
+                Some(Entry::End { .. }) => !self.holds_ends(),
                 Some(Entry::Octets(_)) => true,
                 None => false,
             }
+    }
+
+    /// Whether the end of a FETCH waits for a flag. Not where mails of further commands are behind it: these are in progress then, and
+    /// the server, which answers in its order, may have to be heard about them first.
+    fn holds_ends(&self) -> bool {
+        let pending = |entry: &Entry| matches!(entry, Entry::Pending(_));
+        self.marking && !self.is_full() && !self.queue.iter().any(pending)
     }
 
     /// Whether what comes next waits for a judgement, and nothing is in the middle of being said.
@@ -72,26 +87,47 @@ impl Outbox {
         self.marking = marking;
     }
 
-    /// What the server tells of the mailbox: as [`Outbox::say`], but in front of the end of a FETCH that waits for a flag.
+    /// What the server tells of the mailbox: as [`Outbox::say`], but while a flag is set, in front of the last end of a command that
+    /// waits for it.
     pub(super) fn tell(&mut self, out: &mut Output, write: impl FnOnce(&mut Vec<u8>)) {
-        let waits = self.marking && matches!(self.queue.back(), Some(Entry::End { .. }));
-        let end = if waits { self.queue.pop_back() } else { None };
+        let end = match self.queue.back_mut() {
+            Some(Entry::End { .. }) if self.marking => self.queue.pop_back(),
+            Some(Entry::Octets(said)) if self.marking => said.end.map(|end| {
+                let octets = said.octets.split_off(end);
+                self.octets = self.octets.saturating_sub(octets.len());
+                Entry::Octets(Said { octets, end: Some(0) })
+            }),
+            Some(_) | None => None,
+        };
         self.say(out, write);
+        if let Some(Entry::Octets(Said { octets, .. })) = end {
+            return self.say_end(out, |queued| queued.extend_from_slice(&octets));
+        }
         self.queue.extend(end);
     }
 
-    /// Where whole lines are to be written, in their order.
+    /// Whole lines, in their order.
     pub(super) fn say(&mut self, out: &mut Output, write: impl FnOnce(&mut Vec<u8>)) {
+        self.queue_lines(out, false, write);
+    }
+
+    /// The answer to a command, likewise.
+    pub(super) fn say_end(&mut self, out: &mut Output, write: impl FnOnce(&mut Vec<u8>)) {
+        self.queue_lines(out, true, write);
+    }
+
+    fn queue_lines(&mut self, out: &mut Output, end: bool, write: impl FnOnce(&mut Vec<u8>)) {
         if self.is_empty() {
             return write(&mut out.client);
         }
         if !matches!(self.queue.back(), Some(Entry::Octets(_))) {
-            self.queue.push_back(Entry::Octets(Vec::new()));
+            self.queue.push_back(Entry::Octets(Said::default()));
         }
-        if let Some(Entry::Octets(octets)) = self.queue.back_mut() {
-            let before = octets.len();
-            write(octets);
-            self.octets += octets.len() - before;
+        if let Some(Entry::Octets(said)) = self.queue.back_mut() {
+            let before = said.octets.len();
+            write(&mut said.octets);
+            said.end = end.then_some(before);
+            self.octets += said.octets.len() - before;
         }
     }
 
@@ -144,7 +180,7 @@ impl Outbox {
             }
             match self.queue.front() {
                 Some(Entry::Pending(pending)) if !pending.is_ready() => return Ok(()),
-                Some(Entry::End { .. }) if self.marking => return Ok(()),
+                Some(Entry::End { .. }) if self.holds_ends() => return Ok(()),
                 Some(_) => {}
                 None => {
                     self.queue = VecDeque::new();
@@ -152,7 +188,7 @@ impl Outbox {
                 }
             }
             match self.queue.pop_front() {
-                Some(Entry::Octets(octets)) => {
+                Some(Entry::Octets(Said { octets, .. })) => {
                     self.octets = self.octets.saturating_sub(octets.len());
                     out.client.extend_from_slice(&octets);
                 }

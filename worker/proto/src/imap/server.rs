@@ -405,7 +405,10 @@ impl Core {
     /// Passes a status response on, its capabilities as the client may see them.
     pub(super) fn pass_status(&mut self, tag: Option<&[u8]>, status: &Status<'_>, out: &mut Output) {
         let words = self.status_octets(tag, status);
-        self.outbox.say(out, |octets| octets.extend_from_slice(&words));
+        match tag {
+            Some(_) => self.outbox.say_end(out, |octets| octets.extend_from_slice(&words)),
+            None => self.outbox.say(out, |octets| octets.extend_from_slice(&words)),
+        }
     }
 
     pub(super) fn status_octets(&mut self, tag: Option<&[u8]>, status: &Status<'_>) -> Vec<u8> {
