@@ -101,9 +101,10 @@ pub(crate) fn boot(options: Options) -> Result<(Supervisor, mpsc::Receiver<Event
         std::fs::write(path, format!("{}\n", std::process::id()))
             .map_err(|error| in_directory(path, error))?;
     }
+    let wanted = redirected(&policy, &listeners);
+    note_missing_interfaces(&wanted, &mut journal);
     confinement::confine(root).map_err(Error::new)?;
     // After the binds, so that nothing is redirected to nobody; after the confinement, whose smaller rights nft inherits.
-    let wanted = redirected(&policy, &listeners);
     let redirect = if wanted.is_empty() { None } else { Some(install(&wanted, &mut journal)?) };
 
     let most = match service.max_sessions {
@@ -221,6 +222,19 @@ fn redirected(policy: &Policy, bound: &[Bound]) -> Vec<Wanted> {
         })
     });
     wanting.collect()
+}
+
+/// An interface may come later. A name that is wrong never does, and its clients would reach servers unscanned unnoticed.
+fn note_missing_interfaces(wanted: &[Wanted], journal: &mut Journal) {
+    for listener in wanted {
+        for name in &listener.interfaces {
+            if nix::net::if_::if_nametoindex(name.as_str()).is_err() {
+                let fields = [("listener", listener.listener.clone()), ("interface", name.clone())];
+                let text = "there is no such interface: nothing is redirected from it until there is";
+                journal.note(Level::Warn, text, &fields);
+            }
+        }
+    }
 }
 
 /// Installs the redirection and shows its batch.

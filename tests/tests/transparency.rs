@@ -16,7 +16,7 @@ const FETCH: &str = "import poplib, sys\n\
 fn config(firewall: &Firewall) -> Config {
     let engine = "[antivirus.builtin]\nsignatures = [\"builtin:test\", \"SIGNATURES\"]\n";
     Config {
-        listener: "transparent = { method = \"redirect\", ports = [\"110\"], interfaces = [\"lan0\"] }\n"
+        listener: "transparent = { method = \"redirect\", ports = [\"110\"], interfaces = [\"lan0\", \"lan9\"] }\n"
             .into(),
         rest: engine.into(),
         listen: Some("[::]:10110".parse().unwrap()),
@@ -46,6 +46,7 @@ fn a_client_that_dials_the_server_is_served_through_mailward_by_ipv4_and_ipv6() 
 
     let mut mailward = Mailward::start(&config(&firewall));
     assert_ne!(firewall.ruleset(), before);
+    mailward.logged("an interface that is not there", |record| record["interface"] == "lan9");
     for address in ["10.77.2.2", "fd77:2::2"] {
         let (fetched, content) = fetch(&firewall, address);
         assert!(fetched, "{address}: {content}");

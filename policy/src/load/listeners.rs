@@ -28,7 +28,7 @@ pub(super) fn listeners(
         let at = table.at.clone();
         let name = table.take("name").and_then(|item| item.filled());
         let protocol = table
-            .require("protocol", "write protocol = \"pop3\"")
+            .require("protocol", "write protocol = \"imap\" or protocol = \"pop3\"")
             .and_then(|item| item.choice("listener", super::conditions::PROTOCOLS))
             .unwrap_or(Protocol::Pop3);
         let (tls, client_tls) = tls::of_listener(&mut table, client_tls);
