@@ -1,9 +1,15 @@
-//! The command line. `--help`, the man pages and the completions are made from this file.
+//! The command line. `--help`, the man pages and the completions are made from this file and from `args/`.
+mod running;
+
+pub(crate) use running::{
+    Allow, AllowAdd, AllowList, AllowRemove, Case, Export, Kick, Quarantine, Reload, Service, Sessions,
+    Where, WhichMail, WhichSessions,
+};
+
 use crate::test::Question;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Where the configuration is unless `--config` says otherwise.
 const DEFAULT_CONFIG: &str = "/etc/mailward/mailward.toml";
@@ -26,27 +32,6 @@ Exit status:
   2  the command line is wrong
   3  the service cannot start or cannot go on
   4  the demonstration broke a promise, or an expectation was not met";
-
-const ALLOW_EXAMPLES: &str = "\
-Examples:
-  mailward quarantine show 4f6e3c2a9d10                  what was found, by which engine
-  mailward allow add 4f6e3c2a9d10                        it is none
-  mailward allow add 4f6e3c2a9d10 --for 30d              until the signatures are corrected
-  mailward allow add SHA256 --virus Win.Test.Example     a mail that the quarantine does not have
-  mailward allow list
-  mailward allow remove 4f6e3c2a9d10
-
-Exit status: 0 done; 1 nothing was changed, and why; 2 the command line is wrong; 3 the service does not answer.";
-
-const KICK_EXAMPLES: &str = "\
-Examples:
-  mailward sessions --user alice@example.net     the numbers of her sessions
-  mailward kick 0000002a 0000002b                end two of them
-  mailward kick --user alice@example.net         end all of them
-  mailward kick --client 192.0.2.0/24 --tenant acme
-
-Exit status: 0 they end; 1 there is no such session, or one of several numbers is none; 2 the command line is wrong;
-3 the service does not answer.";
 
 /// POP3 and IMAP security proxy: nothing reaches a mail client that was not scanned.
 #[derive(Debug, Parser)]
@@ -105,7 +90,7 @@ pub(crate) enum Command {
     /// For false positives. That mail, octet for octet, is judged from now on as if the virus of that name had not been found in
     /// it. Whatever else is found counts as ever: viruses of other names, whichever engine names them, and every other status.
     /// The service that runs does it at once, keeps it over restarts, and logs who asked, and each mail that passes by it.
-    #[command(after_help = ALLOW_EXAMPLES)]
+    #[command(after_help = running::ALLOW_EXAMPLES)]
     Allow {
         #[command(subcommand)]
         command: Allow,
@@ -120,7 +105,7 @@ pub(crate) enum Command {
     /// Each ends in its protocol: its client reads `* BYE` or `-ERR`, then the connection closes, and the log says `kicked`. A session
     /// that has not ended after five seconds has its connections cut by the kernel; a worker that still holds it after five more is
     /// ended with all of its sessions. Nothing keeps the client from coming back: for that a rule must deny it (mailward reload).
-    #[command(after_help = KICK_EXAMPLES)]
+    #[command(after_help = running::KICK_EXAMPLES)]
     Kick(Kick),
     /// Look at TLS of a server.
     Tls {
@@ -148,188 +133,6 @@ pub(crate) enum Command {
         /// Where, such as /usr/local/share/man; it must exist.
         directory: PathBuf,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Quarantine {
-    /// Every mail: case, when it came last, octets, whose it is, what was found.
-    List(Where),
-    /// All that is known of one.
-    Show(Case),
-    /// Write one to a file, as it came: with whatever was found in it.
-    Export(Export),
-    /// Delete one for good. Where a client has not deleted it on the server, it cannot until the mail is kept again.
-    Delete(Case),
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Allow {
-    /// Allow a virus in a mail.
-    ///
-    /// A case of the quarantine needs no more: the mail and the virus are known there. Where several viruses were found, or the
-    /// quarantine does not have the mail, --virus names what is none. A mail that was served as a notice stays one under its UID:
-    /// its user gets the original as a new message, which then passes.
-    Add(AllowAdd),
-    /// What is allowed: case, until when, tenant, virus, since when and by whom.
-    List(AllowList),
-    /// Allow it no more. What passed meanwhile is not called back.
-    Remove(AllowRemove),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Sessions {
-    #[command(flatten)]
-    pub(crate) which: WhichSessions,
-    /// Where the control socket is named.
-    #[command(flatten)]
-    pub(crate) file: Config,
-    #[command(flatten)]
-    pub(crate) service: Service,
-    /// Print JSON, an object on a line.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("what").required(true).multiple(true).args(["session", "user", "tenant", "client"])))]
-pub(crate) struct Kick {
-    /// Their numbers, as `mailward sessions` and the log have them; leading zeros may be left out.
-    #[arg(value_name = "SESSION", value_parser = number, conflicts_with_all = ["user", "tenant", "client"])]
-    pub(crate) session: Vec<String>,
-    #[command(flatten)]
-    pub(crate) which: WhichSessions,
-    /// Where the control socket is named.
-    #[command(flatten)]
-    pub(crate) file: Config,
-    #[command(flatten)]
-    pub(crate) service: Service,
-    /// Print JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Sessions of which all of this is true.
-#[derive(Debug, Args)]
-pub(crate) struct WhichSessions {
-    /// Whose client logged in by this name.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) user: Option<String>,
-    /// Of this tenant.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) tenant: Option<String>,
-    /// Of this client: an address, or a network such as 192.0.2.0/24.
-    #[arg(long, value_name = "ADDRESS|NETWORK")]
-    pub(crate) client: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct AllowAdd {
-    #[command(flatten)]
-    pub(crate) mail: WhichMail,
-    /// For how long, as in 12h or 30d; for good without it.
-    #[arg(long = "for", value_name = "DURATION", value_parser = period)]
-    pub(crate) period: Option<Duration>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct AllowRemove {
-    #[command(flatten)]
-    pub(crate) mail: WhichMail,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct AllowList {
-    /// In whose mails.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) tenant: Option<String>,
-    #[command(flatten)]
-    pub(crate) file: Config,
-    #[command(flatten)]
-    pub(crate) service: Service,
-    /// Print JSON, an object on a line.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// A mail, and viruses in it.
-#[derive(Debug, Args)]
-pub(crate) struct WhichMail {
-    /// The case, as notices and the log name it, or the SHA-256 of the mail.
-    #[arg(value_name = "CASE|SHA256")]
-    pub(crate) mail: String,
-    /// The virus, by the name that the log has; may be given several times.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) virus: Vec<String>,
-    /// Whose mail, where there are several tenants.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) tenant: Option<String>,
-    #[command(flatten)]
-    pub(crate) place: Config,
-    /// The state directory, if the configuration cannot be read.
-    #[arg(long, value_name = "DIRECTORY")]
-    pub(crate) state_dir: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) service: Service,
-    /// Print JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-impl WhichMail {
-    /// Where the quarantine is.
-    pub(crate) fn place(&self) -> Where {
-        let file = Config { config: self.place.config.clone() };
-        Where { file, state_dir: self.state_dir.clone(), json: self.json }
-    }
-}
-
-fn period(text: &str) -> Result<Duration, String> {
-    let period = policy::parse_duration(text).filter(|period| *period >= Duration::from_secs(1));
-    period.ok_or_else(|| "a duration such as 90m, 12h or 30d".to_owned())
-}
-
-/// A session's number as the log writes it.
-fn number(text: &str) -> Result<String, String> {
-    let number = u64::from_str_radix(text, 16).ok().filter(|_| !text.starts_with('+'));
-    number.map(|number| format!("{number:08x}")).ok_or_else(|| "a number such as 0000002a".to_owned())
-}
-
-/// The service that is asked.
-#[derive(Debug, Args)]
-pub(crate) struct Service {
-    /// The control socket, if the configuration cannot be read.
-    #[arg(long, value_name = "PATH")]
-    pub(crate) socket: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Where {
-    /// Where the state directory is named.
-    #[command(flatten)]
-    pub(crate) file: Config,
-    /// The state directory, if the configuration cannot be read.
-    #[arg(long, value_name = "DIRECTORY")]
-    pub(crate) state_dir: Option<PathBuf>,
-    /// Print JSON, an object on a line.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Case {
-    /// The case, as notices and the log name it, or the SHA-256 of the mail.
-    #[arg(value_name = "CASE")]
-    pub(crate) case: String,
-    #[command(flatten)]
-    pub(crate) place: Where,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Export {
-    #[command(flatten)]
-    pub(crate) case: Case,
-    /// Where to write it; it must not be there.
-    pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
@@ -411,21 +214,6 @@ pub(crate) struct Init {
     /// Print the file instead of writing it.
     #[arg(long)]
     pub(crate) print: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Reload {
-    /// Where the control socket is named.
-    #[command(flatten)]
-    pub(crate) file: Config,
-    #[command(flatten)]
-    pub(crate) service: Service,
-    /// Let sessions stay under the rules that they are under, even if these would not let them in any more.
-    #[arg(long)]
-    pub(crate) keep_sessions: bool,
-    /// Print JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
