@@ -82,7 +82,7 @@ impl Supervisor {
     pub(crate) fn lookups_overdue(&mut self) {
         let now = Instant::now();
         for id in self.asked(|until| until <= now) {
-            self.no_server(id, NoServer::NotResolved);
+            self.not_resolved(id);
         }
     }
 
@@ -150,7 +150,7 @@ impl Supervisor {
         match targets {
             Some(targets) if session.rule == Some(rule) && targets.len() <= 16 => {
                 if targets.is_empty() {
-                    self.no_server(id, NoServer::NotResolved);
+                    self.not_resolved(id);
                 } else {
                     self.dial(id, targets, NoServer::Loop);
                 }
@@ -201,6 +201,20 @@ impl Supervisor {
         session.server = Server::Dialling;
         let task = dial::dial(id, targets, rule.connect_timeout, self.events.clone());
         session.dialling = Some(tokio::task::spawn_local(task).abort_handle());
+    }
+
+    /// No name of the rule's servers stands for an address.
+    fn not_resolved(&mut self, id: SessionId) {
+        let policy = Rc::clone(&self.policy);
+        let rule = self.sessions.live.get(&id).and_then(|session| session.rule);
+        let rule = rule.and_then(|rule| policy.command_acls.get(usize::from(rule)));
+        let names = rule.map(|rule| &rule.plug_to).into_iter().flatten().filter_map(|item| match item {
+            PlugTo::Name { host, .. } => Some(host.as_str()),
+            PlugTo::Address(_) => None,
+        });
+        let fields = [("session", id.to_string()), ("names", names.collect::<Vec<_>>().join(" "))];
+        self.journal.note(Level::Warn, "names of servers do not resolve", &fields);
+        self.no_server(id, NoServer::NotResolved);
     }
 
     /// Servers that a dial did not reach, whether or not it reached another one.

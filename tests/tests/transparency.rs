@@ -16,8 +16,9 @@ const FETCH: &str = "import poplib, sys\n\
 fn config(firewall: &Firewall) -> Config {
     let engine = "[antivirus.builtin]\nsignatures = [\"builtin:test\", \"SIGNATURES\"]\n";
     Config {
-        listener: "transparent = { method = \"redirect\", ports = [\"110\"], interfaces = [\"lan0\", \"lan9\"] }\n"
-            .into(),
+        listener:
+            "transparent = { method = \"redirect\", ports = [\"110\"], interfaces = [\"lan0\", \"lan9\"] }\n"
+                .into(),
         rest: engine.into(),
         listen: Some("[::]:10110".parse().unwrap()),
         namespace: Some(firewall.gateway.clone()),
