@@ -212,6 +212,30 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_is_silent_is_left_for_the_next_after_the_timeout() {
+        use std::net::{TcpListener, TcpStream};
+        let silent = crate::listener::open("127.0.0.1:0".parse().unwrap(), false, 1).unwrap();
+        let silent = (silent.local_addr().unwrap(), silent);
+        // Nobody accepts: once its backlog is full the kernel answers no more.
+        let one_more = || TcpStream::connect_timeout(&silent.0, Duration::from_secs(1)).ok();
+        let waiting: Vec<TcpStream> = std::iter::from_fn(one_more).collect();
+        assert!(!waiting.is_empty());
+        let good = TcpListener::bind("127.0.0.1:0").unwrap();
+        let places = [silent.0, good.local_addr().unwrap()];
+        let targets =
+            (0..).zip(places).map(|(item, address)| Target { address, item: Some(item), name: None });
+        let (events, mut inbox) = mpsc::channel(1);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(dial(SessionId(1), targets.collect(), Duration::from_millis(50), events));
+        let Ok(Event::Dialled { outcome: Ok(server), failed, failures, .. }) = inbox.try_recv() else {
+            panic!("no server");
+        };
+        assert_eq!(server.target.address, places[1]);
+        assert_eq!(failed, [0]);
+        assert_eq!(failures, [(silent.0, "silent until connect-timeout".to_owned())]);
+    }
+
+    #[test]
     fn our_own_listeners_are_never_dialled() {
         let own = OwnAddresses::new(vec![
             "10.0.0.1:110".parse().unwrap(),
