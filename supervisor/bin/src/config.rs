@@ -41,7 +41,11 @@ pub(crate) fn policy(path: &Path, options: LoadOptions) -> Result<(Policy, Strin
 }
 
 fn draw(path: &Path, options: LoadOptions, colour: bool) -> Result<Configuration, String> {
-    let text = read(path).map_err(|error| format!("mailward: {}: {error}\n", path.display()))?;
+    let text = read(path).map_err(|error| {
+        let remedy =
+            if path.exists() { "" } else { ": --config names another, mailward init writes a first one" };
+        format!("mailward: {}: {error}{remedy}\n", path.display())
+    })?;
     let mut texts = HashMap::from([(path.to_owned(), text.clone())]);
     let included = std::cell::RefCell::new(Vec::new());
     let include = |pattern: &Path| {

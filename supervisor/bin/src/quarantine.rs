@@ -102,8 +102,11 @@ fn write_out(export: &Export) -> Result<ExitCode, String> {
     let Some(kept) = kept.first() else { return Err("there is no such mail".into()) };
     let at = |error: io::Error| format!("{}: {error}", export.file.display());
     // Never over a file that is there; for the operator alone.
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&export.file).map_err(at)?;
+    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&export.file);
+    let mut file = opened.map_err(|error| match error.kind() == io::ErrorKind::AlreadyExists {
+        true => format!("{} is there already: name a file that is not", export.file.display()),
+        false => at(error),
+    })?;
     match copy(kept, &mut file).map_err(at)? {
         hash if hash == kept.record.sha256 => {
             config::say(&format!(

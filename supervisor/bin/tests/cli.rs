@@ -118,6 +118,7 @@ fn a_file_that_is_missing_or_no_file_is_a_wrong_configuration() {
         let output = mailward(&["check", "-c", name], folder.path());
         assert_eq!(output.status.code(), Some(1), "{name}");
         assert!(err(&output).starts_with(&format!("mailward: {name}: ")), "{}", err(&output));
+        assert_eq!(err(&output).contains("mailward init"), name == "none.toml", "{}", err(&output));
     }
 }
 
