@@ -1,11 +1,11 @@
 //! What a scanner costs besides the engines: hash, taking apart, documents, archives, rules, part map. The whole scanner, with
-//! its messages, in this process and on one core; what the engine says of the mail is given along, so that nobody is asked.
+//! its messages, in a thread of this process; what the engine says of the mail is given along, so that nobody is asked.
 use crate::mail::Mail;
 use ipc::ids::{Checker, EngineAnswer, LeaseId, SessionId, Sha256, Viruses};
 use ipc::link::Link;
 use ipc::supervisor_scanner::{EngineGrant, EngineState, FromScanner, KnownMail, Purpose, ToScanner};
 use ipc::wire::encode_slice;
-use ipc::worker_scanner::{Context, Disposition, Judged, ScanJob, max_output};
+use ipc::worker_scanner::{Answer, Context, Disposition, ScanJob, Task, max_output, travels_along};
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use policy::load::{LoadOptions, load};
@@ -18,7 +18,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
-use tokio::task::spawn_local;
+use tokio::runtime::{Builder, LocalOptions};
 
 const RULES: &str = "version = 1\n[[listener]]\nprotocol = \"imap\"\ntls = \"off\"\n\
                      [[session-acl]]\nfrom = [\"*\"]\n[[command-acl]]\nplug-to = [\"192.0.2.1\"]\nserver-tls = \"off\"\n\
@@ -28,7 +28,11 @@ const RULES: &str = "version = 1\n[[listener]]\nprotocol = \"imap\"\ntls = \"off
 pub(crate) async fn run(sizes: [(usize, usize, Duration); 2]) -> io::Result<()> {
     let (ours, theirs) = ipc::pair()?;
     let (_log, their_log) = ipc::pair()?;
-    spawn_local(scanner::serve_unconfined(theirs, their_log));
+    // A scanner waits with its whole thread.
+    std::thread::spawn(move || {
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+        runtime.block_on(scanner::serve_unconfined(theirs, their_log)).map_err(io::Error::other)
+    });
     let supervisor: Link<ToScanner, FromScanner> = Link::new(ours)?;
     let loaded = load(Path::new("bench.toml"), RULES, &|_| Ok(Vec::new()), LoadOptions::default());
     let policy = loaded.map_err(|problems| io::Error::other(format!("{:?}", problems.first())))?.policy;
@@ -63,7 +67,7 @@ async fn one(supervisor: &Link<ToScanner, FromScanner>, number: u64, mail: &[u8]
     let (lease, size) = (LeaseId(number), mail.len() as u64);
     let sha256 = Sha256(sha2::Sha256::digest(mail).into());
     let (ours, theirs) = ipc::pair()?;
-    let (spool, output, map) = (sealed(mail)?, memory()?, memory()?);
+    let (here, spool) = (travels_along(size), sealed(mail)?);
     let clean = EngineAnswer {
         engine: "clamd".into(),
         statuses: StatusSet::of(Status::Clean),
@@ -89,14 +93,23 @@ async fn one(supervisor: &Link<ToScanner, FromScanner>, number: u64, mail: &[u8]
         time: 1_800_000_000,
     };
     let found = StatusSet::EMPTY;
-    let job = ScanJob { lease, size, sha256, found, max_output: max_output(size), map: true, context };
-    let worker: Link<ScanJob, Judged> = Link::new(ours)?;
+    let max_output = max_output(size);
+    let job = ScanJob { lease, size, sha256, here, found, max_output, map: true, context };
+    let job = Task::Scan(Box::new(job));
+    let worker: Link<Task, Answer> = Link::new(ours)?;
     let begun = Instant::now();
     let purpose = Purpose::Mail;
     let granted = ToScanner::Lease { id: lease, generation: 1, deadline_ms: 60_000, engines, purpose, known };
     supervisor.send(&granted, &[theirs.as_fd()]).await.map_err(broken)?;
-    worker.send(&job, &[spool.as_fd(), output.as_fd(), map.as_fd()]).await.map_err(broken)?;
-    let (judged, _) = worker.recv().await.map_err(broken)?;
+    let sent = if here {
+        worker.send_with(&job, mail, &[]).await
+    } else {
+        worker.send(&job, &[spool.as_fd()]).await
+    };
+    sent.map_err(broken)?;
+    let (Answer::Judged(judged), _) = worker.recv().await.map_err(broken)? else {
+        return Err(io::Error::other("the scanner wants to change the mail"));
+    };
     let took = begun.elapsed();
     if judged.disposition != Disposition::Pass || judged.map.is_none() {
         return Err(io::Error::other(format!("the scanner does not pass the mail: {}", judged.reason)));

@@ -1,14 +1,16 @@
 //! Whatever a captured scanner answers a worker.
 #![no_main]
-use ipc::wire::{decode, encode};
+use ipc::wire::{decode_with_octets, encode};
+use ipc::worker_scanner::Answer;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    for fds in 0..4 {
-        if let Ok(message) = decode::<ipc::worker_scanner::Judged>(bytes, fds) {
+    for fds in 0..3 {
+        if let Ok((message, octets)) = decode_with_octets::<Answer>(bytes, fds) {
             // What is accepted can be said again, and means the same.
-            let again = encode(&message).expect("a decoded message encodes");
-            assert_eq!(decode::<ipc::worker_scanner::Judged>(&again, fds).expect("an encoded message decodes"), message);
+            let again = [encode(&message).expect("a decoded message encodes").as_slice(), octets].concat();
+            let (same, also) = decode_with_octets::<Answer>(&again, fds).expect("an encoded message decodes");
+            assert!(same == message && also == octets);
         }
     }
 });

@@ -29,14 +29,40 @@ pub(crate) struct Datagram {
     pub(crate) truncated: bool,
 }
 
-/// Sends one datagram without waiting.
-pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> nix::Result<()> {
+/// Sends one datagram, a message and the octets behind it, without waiting.
+pub(crate) fn send(
+    socket: BorrowedFd<'_>,
+    message: &[u8],
+    octets: &[u8],
+    fds: &[BorrowedFd<'_>],
+) -> nix::Result<()> {
+    send_by(socket, message, octets, fds, MsgFlags::MSG_DONTWAIT)
+}
+
+/// As [`send`], waiting for room.
+pub(crate) fn send_waiting(
+    socket: BorrowedFd<'_>,
+    message: &[u8],
+    octets: &[u8],
+    fds: &[BorrowedFd<'_>],
+) -> nix::Result<()> {
+    send_by(socket, message, octets, fds, MsgFlags::empty())
+}
+
+fn send_by(
+    socket: BorrowedFd<'_>,
+    message: &[u8],
+    octets: &[u8],
+    fds: &[BorrowedFd<'_>],
+    flags: MsgFlags,
+) -> nix::Result<()> {
     let raw: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
     let rights = [ControlMessage::ScmRights(&raw)];
     let control: &[ControlMessage<'_>] = if raw.is_empty() { &[] } else { &rights };
-    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+    let parts = [IoSlice::new(message), IoSlice::new(octets)];
+    let flags = flags | MsgFlags::MSG_NOSIGNAL;
     loop {
-        match sendmsg::<SockaddrStorage>(socket.as_raw_fd(), &[IoSlice::new(bytes)], control, flags, None) {
+        match sendmsg::<SockaddrStorage>(socket.as_raw_fd(), &parts, control, flags, None) {
             Err(Errno::EINTR) => {}
             Err(error) => return Err(error),
             Ok(_) => return Ok(()),
@@ -44,27 +70,35 @@ pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>])
     }
 }
 
-/// Receives one datagram without descriptors, waiting as long as the socket's receive timeout says.
-pub(crate) fn receive_waiting(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> nix::Result<Datagram> {
+/// Receives one datagram, waiting as long as the socket's receive timeout says.
+pub(crate) fn receive_waiting(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    with_fds: bool,
+) -> nix::Result<Datagram> {
     loop {
-        let mut parts = [IoSliceMut::new(buffer)];
-        match recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, None, MsgFlags::empty()) {
+        match receive_by(socket, buffer, with_fds, MsgFlags::empty()) {
             Err(Errno::EINTR) => {}
-            Err(error) => return Err(error),
-            Ok(message) => {
-                let truncated = message.flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC);
-                return Ok(Datagram { length: message.bytes, fds: Vec::new(), truncated });
-            }
+            received => return received,
         }
     }
 }
 
-/// Receives one datagram without waiting. Where none may come, `with_fds` is false and the kernel installs none.
+/// Receives one datagram without waiting: the call never sleeps, so a signal cannot interrupt it.
 pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], with_fds: bool) -> nix::Result<Datagram> {
-    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+    receive_by(socket, buffer, with_fds, MsgFlags::MSG_DONTWAIT)
+}
+
+/// Where no descriptors may come, `with_fds` is false and the kernel installs none.
+fn receive_by(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    with_fds: bool,
+    flags: MsgFlags,
+) -> nix::Result<Datagram> {
+    let flags = flags | MsgFlags::MSG_CMSG_CLOEXEC;
     let mut control = with_fds.then(|| cmsg_space!([RawFd; MOST_DESCRIPTORS]));
     let mut parts = [IoSliceMut::new(buffer)];
-    // MSG_DONTWAIT: the call never sleeps, so a signal cannot interrupt it.
     let message = recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, control.as_deref_mut(), flags)?;
     let mut fds = Vec::new();
     if with_fds {
@@ -83,7 +117,7 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], with_fds: bool)
     Ok(Datagram { length: message.bytes, fds, truncated })
 }
 
-/// Has the runtime watch a non-blocking socket for reading alone. One that is watched for room too wakes its process
+/// Has the runtime watch a socket for reading alone. One that is watched for room too wakes its process
 /// whenever the other end takes something, which is each time.
 ///
 /// # Errors

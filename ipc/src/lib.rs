@@ -14,7 +14,7 @@
 //!                      v    v
 //!                 worker    scanner
 //!                    |         ^
-//!                    +---------+   ScanJob + [mail, output] -> Judged   (a pair made for one mail)
+//!                    +---------+   Scan + mail -> Judged   (a pair made for one mail)
 //! ```
 #![warn(missing_docs)]
 
@@ -29,6 +29,7 @@ pub mod supervisor_lookup;
 pub mod supervisor_scanner;
 pub mod supervisor_worker;
 pub mod supervisor_writer;
+pub mod waiting;
 pub mod wire;
 pub mod worker_keyholder;
 pub mod worker_lookup;

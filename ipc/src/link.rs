@@ -1,13 +1,13 @@
 //! A link: one end of a `SOCK_SEQPACKET` pair that sends `Tx` and receives `Rx`. One datagram is one message with
 //! its descriptors, so framing and descriptors cannot drift apart.
 use crate::descriptors::{self, Datagram};
-use crate::wire::{self, MAX_MESSAGE, Message, WireError};
+use crate::wire::{self, MAX_MESSAGE, MAX_OCTETS, Message, WireError};
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair, sockopt};
 use nix::sys::time::TimeVal;
 use std::cell::RefCell;
+use std::cmp::Ordering;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
@@ -28,7 +28,7 @@ const ROOM_PAUSE: Duration = Duration::from_millis(1);
 thread_local! {
     /// Where a datagram lies between its receipt and its decoding: one for all links of a thread, because a process may
     /// have a link for each mail.
-    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; MAX_MESSAGE].into());
+    pub(crate) static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; MAX_MESSAGE + MAX_OCTETS].into());
 }
 
 /// Why a link failed.
@@ -87,13 +87,12 @@ impl<Tx, Rx> fmt::Debug for Link<Tx, Rx> {
     }
 }
 
-/// A connected pair, close-on-exec and non-blocking.
+/// A connected pair, close-on-exec. Whoever must not wait says so with each call, as a [`Link`] does.
 ///
 /// # Errors
 /// Of `socketpair`: out of descriptors.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?)
+    Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?)
 }
 
 impl<Tx: Message, Rx: Message> Link<Tx, Rx> {
@@ -113,9 +112,22 @@ impl<Tx: Message, Rx: Message> Link<Tx, Rx> {
     /// # Errors
     /// [`LinkError`], never `Full`.
     pub async fn send(&self, message: &Tx, fds: &[BorrowedFd<'_>]) -> Result<(), LinkError> {
-        let bytes = encode(message, fds.len())?;
+        self.send_with(message, &[], fds).await
+    }
+
+    /// As [`Link::send`], with the octets that belong to the message.
+    ///
+    /// # Errors
+    /// [`LinkError`], never `Full`.
+    pub async fn send_with(
+        &self,
+        message: &Tx,
+        octets: &[u8],
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<(), LinkError> {
+        let bytes = encode(message, octets, fds.len())?;
         loop {
-            match descriptors::send(self.socket.get_ref().as_fd(), &bytes, fds) {
+            match descriptors::send(self.socket.get_ref().as_fd(), &bytes, octets, fds) {
                 Ok(()) => return Ok(()),
                 Err(Errno::EAGAIN | Errno::ETOOMANYREFS | Errno::ENOBUFS) => {
                     tokio::time::sleep(ROOM_PAUSE).await;
@@ -130,8 +142,21 @@ impl<Tx: Message, Rx: Message> Link<Tx, Rx> {
     /// # Errors
     /// [`LinkError`].
     pub fn try_send(&self, message: &Tx, fds: &[BorrowedFd<'_>]) -> Result<(), LinkError> {
-        let bytes = encode(message, fds.len())?;
-        Ok(descriptors::send(self.socket.get_ref().as_fd(), &bytes, fds)?)
+        self.try_send_with(message, &[], fds)
+    }
+
+    /// As [`Link::try_send`], with the octets that belong to the message.
+    ///
+    /// # Errors
+    /// [`LinkError`].
+    pub fn try_send_with(
+        &self,
+        message: &Tx,
+        octets: &[u8],
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<(), LinkError> {
+        let bytes = encode(message, octets, fds.len())?;
+        Ok(descriptors::send(self.socket.get_ref().as_fd(), &bytes, octets, fds)?)
     }
 
     /// Receives one message with its descriptors. One task at a time.
@@ -139,10 +164,20 @@ impl<Tx: Message, Rx: Message> Link<Tx, Rx> {
     /// # Errors
     /// [`LinkError`], never `Full`. After `Wire` the link must be given up.
     pub async fn recv(&self) -> Result<(Rx, Vec<OwnedFd>), LinkError> {
+        let (message, _, fds) = self.recv_with().await?;
+        Ok((message, fds))
+    }
+
+    /// As [`Link::recv`], with the octets that belong to the message.
+    ///
+    /// # Errors
+    /// [`LinkError`], never `Full`. After `Wire` the link must be given up.
+    pub async fn recv_with(&self) -> Result<Opened<Rx>, LinkError> {
         let received = self
             .socket
             .async_io(Interest::READABLE, |socket| {
                 BUFFER.with_borrow_mut(|buffer| {
+                    let buffer = room::<Rx>(buffer);
                     let datagram = descriptors::receive(socket.as_fd(), buffer, Rx::MAX_FDS > 0)?;
                     Ok(open(buffer, datagram))
                 })
@@ -157,15 +192,28 @@ impl<Tx: Message, Rx: Message> Link<Tx, Rx> {
     }
 }
 
-fn encode<M: Message>(message: &M, fds: usize) -> Result<Vec<u8>, WireError> {
+pub(crate) fn encode<M: Message>(message: &M, octets: &[u8], fds: usize) -> Result<Vec<u8>, WireError> {
     let expected = message.fd_count();
     if expected != fds {
         return Err(WireError::DescriptorCount { expected, got: fds });
     }
-    wire::encode(message)
+    match octets.len().cmp(&message.octets()) {
+        Ordering::Greater => Err(WireError::TrailingBytes),
+        Ordering::Less => Err(WireError::MissingOctets),
+        Ordering::Equal if octets.len() > M::MAX_OCTETS => Err(WireError::TooLarge),
+        Ordering::Equal => wire::encode(message),
+    }
 }
 
-fn open<M: Message>(buffer: &[u8], datagram: Datagram) -> Result<(M, Vec<OwnedFd>), LinkError> {
+/// What a datagram of this type may fill.
+pub(crate) fn room<M: Message>(buffer: &mut [u8]) -> &mut [u8] {
+    buffer.get_mut(..MAX_MESSAGE + M::MAX_OCTETS.min(MAX_OCTETS)).unwrap_or_default()
+}
+
+/// A message, the octets behind it, its descriptors.
+pub type Opened<M> = (M, Vec<u8>, Vec<OwnedFd>);
+
+pub(crate) fn open<M: Message>(buffer: &[u8], datagram: Datagram) -> Result<Opened<M>, LinkError> {
     let Datagram { length, fds, truncated } = datagram;
     if length == 0 {
         return Err(LinkError::Closed);
@@ -174,7 +222,8 @@ fn open<M: Message>(buffer: &[u8], datagram: Datagram) -> Result<(M, Vec<OwnedFd
         return Err(WireError::TooLarge.into());
     }
     let bytes = buffer.get(..length).ok_or(WireError::TooLarge)?;
-    Ok((wire::decode(bytes, fds.len())?, fds))
+    let (message, octets) = wire::decode_with_octets(bytes, fds.len())?;
+    Ok((message, octets.to_vec(), fds))
 }
 
 /// Sends on a raw end and waits for room (the first messages of a child, before it serves).
@@ -186,9 +235,9 @@ pub fn send_blocking<M: Message>(
     message: &M,
     fds: &[BorrowedFd<'_>],
 ) -> Result<(), LinkError> {
-    let bytes = encode(message, fds.len())?;
+    let bytes = encode(message, &[], fds.len())?;
     loop {
-        match descriptors::send(socket, &bytes, fds) {
+        match descriptors::send(socket, &bytes, &[], fds) {
             Ok(()) => return Ok(()),
             Err(Errno::EAGAIN) => wait(socket, PollFlags::POLLOUT)?,
             Err(errno) => return Err(errno.into()),
@@ -203,10 +252,11 @@ pub fn send_blocking<M: Message>(
 pub fn recv_blocking<M: Message>(socket: BorrowedFd<'_>) -> Result<(M, Vec<OwnedFd>), LinkError> {
     loop {
         let received = BUFFER.with_borrow_mut(|buffer| {
+            let buffer = room::<M>(buffer);
             descriptors::receive(socket, buffer, M::MAX_FDS > 0).map(|datagram| open(buffer, datagram))
         });
         match received {
-            Ok(message) => return message,
+            Ok(received) => return received.map(|(message, _, fds)| (message, fds)),
             Err(Errno::EAGAIN) => wait(socket, PollFlags::POLLIN)?,
             Err(errno) => return Err(errno.into()),
         }
@@ -223,11 +273,12 @@ pub fn ask<Tx: Message, Rx: Message>(
     question: &Tx,
     fits: impl Fn(&Rx) -> bool,
 ) -> Result<Rx, LinkError> {
-    descriptors::send(socket, &encode(question, 0)?, &[])?;
+    descriptors::send(socket, &encode(question, &[], 0)?, &[], &[])?;
     BUFFER.with_borrow_mut(|buffer| {
+        let buffer = room::<Rx>(buffer);
         loop {
-            let datagram = descriptors::receive_waiting(socket, buffer)?;
-            let (answer, _) = open(buffer, datagram)?;
+            let datagram = descriptors::receive_waiting(socket, buffer, false)?;
+            let (answer, _, _) = open(buffer, datagram)?;
             if fits(&answer) {
                 return Ok(answer);
             }
@@ -235,15 +286,12 @@ pub fn ask<Tx: Message, Rx: Message>(
     })
 }
 
-/// A connected pair, close-on-exec: the first end asks and waits at most `patience` for each answer, the second is
-/// non-blocking.
+/// A connected pair, close-on-exec, of which the first end asks and waits at most `patience` for each answer.
 ///
 /// # Errors
 /// Of the kernel: out of descriptors.
 pub fn asking_pair(patience: Duration) -> io::Result<(OwnedFd, OwnedFd)> {
     let (asks, answers) = pair()?;
-    let flags = OFlag::from_bits_retain(fcntl(&asks, FcntlArg::F_GETFL)?) & !OFlag::O_NONBLOCK;
-    fcntl(&asks, FcntlArg::F_SETFL(flags))?;
     let patience = TimeVal::new(
         i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
         i64::from(patience.subsec_micros()),

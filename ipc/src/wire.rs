@@ -1,6 +1,7 @@
 //! Encoding of messages and slices: bounded, exact, the only file that names the serializer.
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::cmp::Ordering;
 
 /// Changes whenever the meaning of a message changes without its bytes doing so.
 pub const WIRE_VERSION: u32 = 1;
@@ -11,12 +12,22 @@ pub const MAX_MESSAGE: usize = 64 * 1024;
 /// The largest encoded slice; a policy of 10,000 rules takes about 4 MiB.
 pub const MAX_SLICE: usize = 32 * 1024 * 1024;
 
-/// A message and the number of descriptors that must come with it.
+/// Octets that any datagram carries behind its message at most: a small mail, or its part map. A socket's buffer, where
+/// nobody changed it, has room for three times as much.
+pub const MAX_OCTETS: usize = 64 * 1024;
+
+/// A message and what must come with it.
 pub trait Message: Serialize + DeserializeOwned {
     /// 0: the receiver passes no control buffer at all, so nothing can be installed.
     const MAX_FDS: usize;
-    /// Must equal what arrived.
+    /// Descriptors: must equal what arrived.
     fn fd_count(&self) -> usize;
+    /// Octets behind a message in its datagram at most; no more are received. At most [`MAX_OCTETS`].
+    const MAX_OCTETS: usize = 0;
+    /// Must equal what arrived. The kernel copies them: nobody but the receiver can change what was received.
+    fn octets(&self) -> usize {
+        0
+    }
 }
 
 /// Why bytes are not a message.
@@ -26,8 +37,10 @@ pub enum WireError {
     TooLarge,
     /// Not an encoding of the type.
     Undecodable,
-    /// An encoding followed by more bytes.
+    /// An encoding followed by more octets than it promises.
     TrailingBytes,
+    /// An encoding followed by fewer octets than it promises.
+    MissingOctets,
     /// The message promises another number of descriptors.
     DescriptorCount {
         /// Promised.
@@ -43,6 +56,7 @@ impl std::fmt::Display for WireError {
             Self::TooLarge => f.write_str("message over its size limit"),
             Self::Undecodable => f.write_str("message that does not decode"),
             Self::TrailingBytes => f.write_str("message with trailing bytes"),
+            Self::MissingOctets => f.write_str("message without the octets that belong to it"),
             Self::DescriptorCount { expected, got } => {
                 write!(f, "message with {got} descriptors where {expected} belong")
             }
@@ -66,19 +80,30 @@ pub fn encode<M: Message>(message: &M) -> Result<Vec<u8>, WireError> {
 /// Decodes a datagram that came with `fds` descriptors.
 ///
 /// # Errors
-/// Whatever is not exactly one message with its descriptors.
+/// Whatever is not exactly one message with its octets and descriptors.
 pub fn decode<M: Message>(bytes: &[u8], fds: usize) -> Result<M, WireError> {
+    decode_with_octets(bytes, fds).map(|(message, _)| message)
+}
+
+/// As [`decode`], with the octets that belong to the message.
+///
+/// # Errors
+/// Likewise.
+pub fn decode_with_octets<M: Message>(bytes: &[u8], fds: usize) -> Result<(M, &[u8]), WireError> {
     let (message, used): (M, usize) =
         bincode::serde::decode_from_slice(bytes, bincode::config::standard().with_limit::<MAX_MESSAGE>())
             .map_err(|_| WireError::Undecodable)?;
-    if used != bytes.len() {
-        return Err(WireError::TrailingBytes);
+    let octets = bytes.get(used..).unwrap_or_default();
+    match octets.len().cmp(&message.octets()) {
+        Ordering::Greater => return Err(WireError::TrailingBytes),
+        Ordering::Less => return Err(WireError::MissingOctets),
+        Ordering::Equal => {}
     }
     let expected = message.fd_count();
     if expected != fds {
         return Err(WireError::DescriptorCount { expected, got: fds });
     }
-    Ok(message)
+    Ok((message, octets))
 }
 
 /// Encodes a policy slice, which travels in a sealed memfd.

@@ -1,6 +1,7 @@
-//! Worker and scanner, over a pair made for one mail: one job, one judgement.
+//! Worker and scanner, over a pair made for one mail: one job, one judgement, and between them at most one question for
+//! a file to write in.
 use crate::ids::{EngineAnswer, LeaseId, SessionId, Sha256, SpamAnswer};
-use crate::wire::Message;
+use crate::wire::{MAX_OCTETS, Message};
 use policy::model::MailAction;
 use policy::names::{Direction, Language, Protocol};
 use policy::status::StatusSet;
@@ -34,7 +35,7 @@ pub struct Context {
     pub time: i64,
 }
 
-/// Worker to scanner. Descriptors: the sealed mail, the output memfd, and where it is wanted the memfd of the part map.
+/// What a mail is to be judged by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScanJob {
     /// The lease it is done under.
@@ -43,6 +44,8 @@ pub struct ScanJob {
     pub size: u64,
     /// Hash of the mail.
     pub sha256: Sha256,
+    /// The mail follows the job in its datagram, see [`travels_along`]; else its descriptor does: a sealed memfd, or a file.
+    pub here: bool,
     /// Statuses that spooling already found (`limit`: the spool holds only the beginning).
     pub found: StatusSet,
     /// Octets that the copy may have at most.
@@ -53,10 +56,34 @@ pub struct ScanJob {
     pub context: Context,
 }
 
-impl Message for ScanJob {
-    const MAX_FDS: usize = 3;
+/// Whether a mail travels in the datagram of its job. A memory file for it costs more than two copies do.
+pub const fn travels_along(size: u64) -> bool {
+    size <= MAX_OCTETS as u64
+}
+
+/// Worker to scanner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Task {
+    /// First, and once.
+    Scan(Box<ScanJob>),
+    /// What [`Answer::WantOutput`] asked for. One descriptor: an empty memfd.
+    Output,
+}
+
+impl Message for Task {
+    const MAX_FDS: usize = 1;
     fn fd_count(&self) -> usize {
-        if self.map { 3 } else { 2 }
+        match self {
+            Self::Scan(job) => usize::from(!job.here),
+            Self::Output => 1,
+        }
+    }
+    const MAX_OCTETS: usize = MAX_OCTETS;
+    fn octets(&self) -> usize {
+        match self {
+            Self::Scan(job) if job.here => usize::try_from(job.size).unwrap_or(usize::MAX),
+            Self::Scan(_) | Self::Output => 0,
+        }
     }
 }
 
@@ -68,17 +95,25 @@ pub const fn max_output(size: u64) -> u64 {
 /// A notice, and the headers of parts.
 const NOTICE_ROOM: u64 = 64 * 1024;
 
+/// Octets of the output at most, for mails up to `size`: what is delivered, and its part map.
+pub const fn max_file(size: u64) -> u64 {
+    max_output(size).saturating_add(MAP_ROOM)
+}
+
+/// The largest part map, as `mime` encodes it.
+pub const MAP_ROOM: u64 = 4 << 20;
+
 /// What becomes of the mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Disposition {
     /// Deliver what was scanned, byte for byte.
     Pass,
-    /// Deliver the first `length` octets of the output memfd instead.
+    /// Deliver the first `length` octets of the output instead.
     Replace {
         /// Octets.
         length: u64,
     },
-    /// Deliver the first `length` octets of the output memfd: the same mail without what readers could disagree about. The
+    /// Deliver the first `length` octets of the output: the same mail without what readers could disagree about. The
     /// strict recogniser accepts it.
     Correct {
         /// Octets.
@@ -90,16 +125,18 @@ pub enum Disposition {
     Defer,
 }
 
-/// The part map that was written, of the mail or of the copy in its place.
+/// The part map of the mail, or of the copy in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Map {
-    /// Octets at the start of the memfd.
+    /// Octets.
     pub length: u32,
+    /// They follow the judgement in its datagram; else they stand in the output, behind the copy if there is one.
+    pub here: bool,
     /// The strict recogniser accepts what it is of; else it says what a tolerant reader would see.
     pub recognised: bool,
 }
 
-/// Scanner to worker, once.
+/// What was found out about a mail, and what becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judged {
     /// The lease it was done under.
@@ -128,9 +165,29 @@ pub struct Judged {
     pub micros: u32,
 }
 
-impl Message for Judged {
+/// Scanner to worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// At most once, before the judgement: something else than the mail will be delivered, or its part map is large. The
+    /// worker makes the memfd for it, because a scanner may not.
+    WantOutput,
+    /// Last, and once.
+    Judged(Box<Judged>),
+}
+
+impl Message for Answer {
     const MAX_FDS: usize = 0;
     fn fd_count(&self) -> usize {
         0
+    }
+    const MAX_OCTETS: usize = MAX_OCTETS;
+    fn octets(&self) -> usize {
+        match self {
+            Self::Judged(judged) => match judged.map {
+                Some(Map { length, here: true, .. }) => usize::try_from(length).unwrap_or(usize::MAX),
+                Some(Map { here: false, .. }) | None => 0,
+            },
+            Self::WantOutput => 0,
+        }
     }
 }

@@ -4,10 +4,13 @@
 use ipc::ids::{LeaseId, MailId, SessionId, Sha256};
 use ipc::link::{recv_blocking, send_blocking};
 use ipc::supervisor_worker::{FromWorker, ToWorker};
-use ipc::wire::WireError;
+use ipc::waiting::Waiting;
+use ipc::wire::{MAX_MESSAGE, MAX_OCTETS, WireError};
+use ipc::worker_scanner::{Answer, Disposition, Judged, Map, Task};
 use ipc::{Link, LinkError, pair};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg};
+use policy::status::StatusSet;
 use std::fs::File;
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -119,7 +122,7 @@ async fn oversized_trailing_and_senseless_datagrams_are_refused() {
     let good = ipc::wire::encode(&FromWorker::LoggedIn { session: SessionId(1), user: "u".into() }).unwrap();
     let trailing = [good.as_slice(), b"x"].concat();
     for (bytes, expected) in [
-        (vec![0; ipc::wire::MAX_MESSAGE + 1], WireError::TooLarge),
+        (vec![0; MAX_MESSAGE + 1], WireError::TooLarge),
         (trailing, WireError::TrailingBytes),
         (vec![0xff; 40], WireError::Undecodable),
         // A string that claims 2^63 octets: no allocation follows the claim.
@@ -136,6 +139,82 @@ async fn oversized_trailing_and_senseless_datagrams_are_refused() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// A judgement with a part map of so many octets behind it.
+fn judged(length: u32) -> Answer {
+    Answer::Judged(Box::new(Judged {
+        lease: LeaseId(1),
+        sha256: Sha256([1; 32]),
+        disposition: Disposition::Pass,
+        map: Some(Map { length, here: true, recognised: true }),
+        keywords: Vec::new(),
+        rule: String::new(),
+        would: None,
+        statuses: StatusSet::EMPTY,
+        answers: Vec::new(),
+        spam: Vec::new(),
+        reason: String::new(),
+        micros: 0,
+    }))
+}
+
+#[tokio::test]
+async fn octets_travel_with_their_message_up_to_their_bound() {
+    let (left, right) = pair().unwrap();
+    let (scanner, worker) = (Waiting::<Answer, Task>::new(left), Link::<Task, Answer>::new(right).unwrap());
+    for length in [0, 1, MAX_OCTETS] {
+        let octets = vec![b'm'; length];
+        let message = judged(u32::try_from(length).unwrap());
+        scanner.send_with(&message, &octets, &[]).unwrap();
+        let (received, along, fds) = worker.recv_with().await.unwrap();
+        assert!(received == message && along == octets && fds.is_empty());
+    }
+    let most = u32::try_from(MAX_OCTETS).unwrap();
+    let over = scanner.send_with(&judged(most + 1), &vec![0; MAX_OCTETS + 1], &[]);
+    assert!(matches!(over, Err(LinkError::Wire(WireError::TooLarge))));
+    assert!(matches!(
+        scanner.send_with(&judged(3), b"ab", &[]),
+        Err(LinkError::Wire(WireError::MissingOctets))
+    ));
+    assert!(matches!(
+        scanner.send_with(&judged(1), b"ab", &[]),
+        Err(LinkError::Wire(WireError::TrailingBytes))
+    ));
+}
+
+#[tokio::test]
+async fn octets_that_are_not_as_many_as_promised_are_refused() {
+    let message = |length| ipc::wire::encode(&judged(length)).unwrap();
+    for (length, octets, expected) in [
+        (3, &b"ab"[..], WireError::MissingOctets),
+        (1, b"ab", WireError::TrailingBytes),
+        (u32::MAX, b"ab", WireError::MissingOctets),
+        (0, &[0; MAX_OCTETS + MAX_MESSAGE], WireError::TooLarge),
+    ] {
+        let (left, right) = pair().unwrap();
+        let worker = Link::<Task, Answer>::new(right).unwrap();
+        raw_send(&left, &[message(length).as_slice(), octets].concat(), &[]);
+        match worker.recv().await {
+            Err(LinkError::Wire(error)) => assert_eq!(error, expected),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_waiting_end_waits_and_hears_of_the_end() {
+    let (left, right) = pair().unwrap();
+    let scanner = Waiting::<Answer, Task>::new(left);
+    let worker = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let output = ipc::wire::encode(&Task::Output).unwrap();
+        raw_send(&right, &output, &[null().as_raw_fd()]);
+    });
+    let (task, octets, fds) = scanner.recv_with().unwrap();
+    assert_eq!((task, octets.len(), fds.len()), (Task::Output, 0, 1));
+    worker.join().unwrap();
+    assert!(matches!(scanner.recv(), Err(LinkError::Closed)));
 }
 
 #[test]

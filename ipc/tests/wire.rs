@@ -14,7 +14,7 @@ use ipc::supervisor_writer::{FromWriter, ToWriter};
 use ipc::wire::{Message, decode, encode};
 use ipc::worker_keyholder::{Answer, Answered, Asked, Question, Towards};
 use ipc::worker_lookup::Learnt;
-use ipc::worker_scanner::{Context, Disposition, Judged, Map, ScanJob};
+use ipc::worker_scanner::{self, Context, Disposition, Judged, Map, ScanJob, Task};
 use ipc::worker_writer::{self, Facts, Keep};
 use policy::conditions::Certificate;
 use policy::model::MailAction;
@@ -231,10 +231,11 @@ fn the_bytes_of_every_message_stay_what_they_are() {
 
     line(
         &mut out,
-        &ScanJob {
+        &Task::Scan(Box::new(ScanJob {
             lease,
             size: 5,
             sha256,
+            here: false,
             found: StatusSet::EMPTY,
             max_output: 6,
             map: true,
@@ -251,8 +252,10 @@ fn the_bytes_of_every_message_stay_what_they_are() {
                 command_rule: 4,
                 time: -1,
             },
-        },
+        })),
     );
+    line(&mut out, &Task::Output);
+    line(&mut out, &worker_scanner::Answer::WantOutput);
     for disposition in [
         Disposition::Pass,
         Disposition::Replace { length: 4 },
@@ -262,11 +265,11 @@ fn the_bytes_of_every_message_stay_what_they_are() {
     ] {
         line(
             &mut out,
-            &Judged {
+            &worker_scanner::Answer::Judged(Box::new(Judged {
                 lease,
                 sha256,
                 disposition,
-                map: Some(Map { length: 7, recognised: true }),
+                map: Some(Map { length: 7, here: false, recognised: true }),
                 keywords: vec!["$Junk".into()],
                 rule: "standard-clean".into(),
                 would: Some(MailAction::Replace),
@@ -275,7 +278,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
                 spam: vec![spam()],
                 reason: "r".into(),
                 micros: 9,
-            },
+            })),
         );
     }
 
@@ -353,12 +356,12 @@ proptest! {
         let _ = decode::<FromWorker>(&bytes, fds);
         let _ = decode::<ToScanner>(&bytes, fds);
         let _ = decode::<FromScanner>(&bytes, fds);
-        let _ = decode::<ScanJob>(&bytes, fds);
+        let _ = decode::<Task>(&bytes, fds);
         let _ = decode::<Event>(&bytes, fds);
         let _ = decode::<Boot>(&bytes, fds);
         let _ = decode::<FromLookup>(&bytes, fds);
         let _ = decode::<Learnt>(&bytes, fds);
-        if let Ok(judged) = decode::<Judged>(&bytes, fds) {
+        if let Ok(worker_scanner::Answer::Judged(judged)) = decode::<worker_scanner::Answer>(&bytes, fds) {
             prop_assert!(judged.answers.len() <= bytes.len());
         }
     }

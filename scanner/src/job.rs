@@ -1,5 +1,6 @@
 //! THE STORY of one mail: verify what was given, take it apart, ask every engine side by side, judge by the rules,
 //! rewrite if they say so, answer once.
+use crate::answer::Judgement;
 use crate::antispam;
 use crate::antivirus::signatures::{self, Signatures};
 use crate::antivirus::{self, Finding, builtin};
@@ -16,13 +17,11 @@ use crate::rewrite::{self, About};
 use crate::rules::{self, Change, Header, Outcome, Verdict};
 use crate::turn::Turn;
 use crate::views::Views;
-use ipc::Link;
 use ipc::ids::{Checker, EngineAnswer, LeaseId, Sha256, SpamAnswer};
 use ipc::log::printable;
 use ipc::supervisor_scanner::{FromScanner, KnownMail, ToScanner};
+use ipc::waiting::Waiting;
 use ipc::worker_scanner::{Context, Disposition, Judged, ScanJob};
-use nix::errno::Errno;
-use nix::sys::uio::pwrite;
 use policy::comparison::show_score;
 use policy::locked::LockedKinds;
 use policy::model::{ExtraType, MailFilter};
@@ -32,7 +31,6 @@ use policy::slice::ScannerSlice;
 use policy::status::{Status, StatusSet};
 use policy::time::Clock;
 use policy::violation::Treatments;
-use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -52,7 +50,7 @@ pub(crate) struct Job<'a> {
     pub(crate) authorities: &'a Rc<Authorities>,
     pub(crate) poison: bool,
     /// Of a mail that a scanner died with: the supervisor, who is told whether an engine's answer is outstanding.
-    pub(crate) suspect: Option<&'a Link<FromScanner, ToScanner>>,
+    pub(crate) suspect: Option<&'a Waiting<FromScanner, ToScanner>>,
     /// What the supervisor knows of this mail.
     pub(crate) known: Option<&'a KnownMail>,
 }
@@ -69,21 +67,8 @@ impl<'a> Job<'a> {
     }
 }
 
-/// The memfds that the worker gave to be written.
-pub(crate) struct Outputs {
-    /// For what is delivered in the place of the mail.
-    pub(crate) copy: OwnedFd,
-    /// For the part map of what is delivered, where it is wanted.
-    pub(crate) map: Option<OwnedFd>,
-}
-
-/// Judges a mail whose hash was verified, and writes the copy that replaces it, if any, and the part map to `outputs`.
-pub(crate) async fn judge(
-    job: Job<'_>,
-    mail: Rc<Content>,
-    engines: Vec<Demanded>,
-    outputs: &Outputs,
-) -> Judged {
+/// Judges a mail whose hash was verified.
+pub(crate) async fn judge(job: Job<'_>, mail: Rc<Content>, engines: Vec<Demanded>) -> Judgement {
     let begun = Instant::now();
     let filter = filter(job.slice, &job.scan.context);
     let sha256 = job.scan.sha256;
@@ -123,38 +108,33 @@ pub(crate) async fn judge(
         let passing = copy.unwrap_or_else(|| mail.bytes().to_vec());
         Some(rewrite::header::change(&passing, &fields, |name| filled(name, &inspection, &rule, &sha256)))
     };
-    let mut map = None;
-    let mut disposition = match (&outcome, copy) {
-        (Outcome::Accept, None) => {
-            map = outputs.map.as_ref().map(|file| part_map::write(file, mail.bytes(), filter));
-            Disposition::Pass
+    let fits = copy.as_ref().is_none_or(|copy| copy.len() as u64 <= job.scan.max_output);
+    let (mut disposition, mut copy) = match (&outcome, copy) {
+        (Outcome::Accept, None) => (Disposition::Pass, None),
+        (Outcome::Deny, _) => (Disposition::Deny, None),
+        (Outcome::Accept | Outcome::Change(_) | Outcome::Replace(_), Some(copy)) if fits => {
+            let length = copy.len() as u64;
+            // Header fields of a rule's own are no part of the canonical form.
+            let corrects = outcome == Outcome::Accept && fields.is_empty();
+            let made =
+                if corrects { Disposition::Correct { length } } else { Disposition::Replace { length } };
+            (made, Some(copy))
         }
-        (Outcome::Deny, _) => Disposition::Deny,
-        (Outcome::Accept | Outcome::Change(_) | Outcome::Replace(_), Some(copy)) => {
-            match replace(&outputs.copy, &copy, job.scan.max_output) {
-                Ok(length) => {
-                    map = outputs.map.as_ref().map(|file| part_map::write(file, &copy, filter));
-                    // Header fields of a rule's own are no part of the canonical form.
-                    if outcome == Outcome::Accept && fields.is_empty() {
-                        Disposition::Correct { length }
-                    } else {
-                        Disposition::Replace { length }
-                    }
-                }
-                Err(why) => {
-                    reason = why.into();
-                    Disposition::Defer
-                }
-            }
+        (Outcome::Accept | Outcome::Change(_) | Outcome::Replace(_), Some(_)) => {
+            reason = "the notice is larger than the worker takes".into();
+            (Disposition::Defer, None)
         }
-        (Outcome::Defer | Outcome::Change(_) | Outcome::Replace(_), _) => Disposition::Defer,
+        (Outcome::Defer | Outcome::Change(_) | Outcome::Replace(_), _) => (Disposition::Defer, None),
     };
-    let map = map.transpose().unwrap_or_else(|why| {
-        reason = why.into();
-        disposition = Disposition::Defer;
-        None
-    });
-    Judged {
+    let mut map = None;
+    if job.scan.map && !matches!(disposition, Disposition::Deny | Disposition::Defer) {
+        match part_map::of(copy.as_deref().unwrap_or(mail.bytes()), filter) {
+            Ok(made) => map = Some(made),
+            Err(why) => (disposition, copy, reason) = (Disposition::Defer, None, why.into()),
+        }
+    }
+    let (map, octets) = map.unzip();
+    let judged = Judged {
         lease: job.lease,
         sha256,
         disposition,
@@ -167,7 +147,8 @@ pub(crate) async fn judge(
         spam: inspection.spam,
         reason: printable(&reason, MAX_REASON),
         micros: micros(begun.elapsed()),
-    }
+    };
+    Judgement { judged, copy, map: octets.unwrap_or_default() }
 }
 
 /// What stands for `{name}` in a value of a header field.
@@ -234,15 +215,15 @@ async fn inspect_watched<'m>(
         return inspect(job, mail, demanded, filter).await;
     };
     // If the supervisor is gone, this process ends soon.
-    let say = async |outstanding| {
-        let _ = supervisor.send(&FromScanner::Asking { lease: job.lease, outstanding }, &[]).await;
+    let say = |outstanding| {
+        let _ = supervisor.send(&FromScanner::Asking { lease: job.lease, outstanding }, &[]);
     };
     let inside = demanded.iter().filter(|demanded| demanded.connection.is_none());
     let inside = inside.map(|demanded| Demanded { grant: demanded.grant, connection: None }).collect();
     drop(inspect(job, mail, inside, filter).await);
-    say(true).await;
+    say(true);
     let inspection = inspect(job, mail, demanded, filter).await;
-    say(false).await;
+    say(false);
     inspection
 }
 
@@ -382,34 +363,9 @@ fn filter<'a>(slice: &'a ScannerSlice, context: &Context) -> &'a MailFilter {
     index.and_then(|index| slice.mail_filters.get(usize::from(index))).unwrap_or(NOTHING)
 }
 
-/// Writes the copy; gives its length.
-fn replace(output: &OwnedFd, copy: &[u8], max: u64) -> Result<u64, &'static str> {
-    let length = copy.len() as u64;
-    if length > max {
-        return Err("the notice is larger than the worker takes");
-    }
-    write_all(output, copy).map_err(|_| "the notice cannot be written")?;
-    Ok(length)
-}
-
-/// Writes octets to the start of a memfd.
-pub(crate) fn write_all(file: &OwnedFd, octets: &[u8]) -> nix::Result<()> {
-    let mut done = 0;
-    while let Some(rest) = octets.get(done..).filter(|rest| !rest.is_empty()) {
-        let offset = i64::try_from(done).map_err(|_| Errno::EFBIG)?;
-        match pwrite(file.as_fd(), rest, offset) {
-            Ok(0) => return Err(Errno::EIO),
-            Ok(written) => done += written,
-            Err(Errno::EINTR) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
 /// The answer for a mail that cannot be read as it was announced.
-pub(crate) fn unreadable(lease: LeaseId, sha256: Sha256, why: &str) -> Judged {
-    Judged {
+pub(crate) fn unreadable(lease: LeaseId, sha256: Sha256, why: &str) -> Judgement {
+    let judged = Judged {
         lease,
         sha256,
         disposition: Disposition::Defer,
@@ -422,7 +378,8 @@ pub(crate) fn unreadable(lease: LeaseId, sha256: Sha256, why: &str) -> Judged {
         spam: Vec::new(),
         reason: printable(why, MAX_REASON),
         micros: 0,
-    }
+    };
+    Judgement { judged, copy: None, map: Vec::new() }
 }
 
 pub(crate) fn micros(duration: Duration) -> u32 {

@@ -11,13 +11,15 @@
 //! readings/      what other readers of a doubtful mail open  views.rs    what engines are shown
 //! antivirus/     builtin.rs, clamd.rs, icap.rs, probe.rs     antispam/   builtin.rs, rspamd.rs, spamd.rs
 //! outside/       connections to daemons, HTTP's grammar      engines.rs  all engines, side by side
-//! notice.rs      what stands in its place                    turn.rs      daemons are served between
+//! notice.rs      what stands in its place                    answer.rs    the answer, and the copy that goes with it
+//! turn.rs        daemons are served between
 //! ```
 //!
 //! # Security
 //! Reads bytes that anybody on the Internet chose, and answers of engines. A captured scanner can lie about the mail
 //! that it was given and nothing else: the worker and the supervisor check what they can, and the process is replaced.
 
+mod answer;
 pub mod antispam;
 pub mod antivirus;
 pub mod archive;
@@ -40,11 +42,11 @@ mod serve;
 mod turn;
 mod views;
 
-use ipc::Link;
 use ipc::boot::Role;
 use ipc::log::{Level, Log};
 pub use ipc::role::Error;
 use ipc::role::{Started, start};
+use ipc::waiting::Waiting;
 use sandbox::Confined;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -66,7 +68,7 @@ pub fn run() -> Result<(), Error> {
 
 /// Cannot be called outside the walls.
 fn serve(runtime: &LocalRuntime, link: OwnedFd, log: Rc<Log>, _: &Confined) -> Result<(), Error> {
-    runtime.block_on(async { serve::serve(Link::new(link)?, log).await })
+    runtime.block_on(async { serve::serve(Waiting::new(link), log).await })
 }
 
 /// Serves without walls, for tests of the whole way of a mail.
@@ -75,7 +77,7 @@ fn serve(runtime: &LocalRuntime, link: OwnedFd, log: Rc<Log>, _: &Confined) -> R
 /// As [`run`].
 #[doc(hidden)]
 pub async fn serve_unconfined(link: OwnedFd, log: OwnedFd) -> Result<(), Error> {
-    serve::serve(Link::new(link)?, Rc::new(Log::new(log))).await
+    serve::serve(Waiting::new(link), Rc::new(Log::new(log))).await
 }
 
 /// A panic ends the process: the supervisor counts it against the mail and tries a fresh scanner. Its place is logged.

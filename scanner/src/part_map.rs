@@ -1,16 +1,15 @@
-//! The part map of what is delivered, written beside it: from it the worker answers IMAP (D13).
-use crate::job::write_all;
+//! The part map of what is delivered: from it the worker answers IMAP (D13).
+use ipc::wire::MAX_OCTETS;
 use ipc::worker_scanner::Map;
 use mime::part_map::PartMap;
 use mime::recogniser::Limits;
 use policy::model::MailFilter;
-use std::os::fd::OwnedFd;
 
-/// Writes the map of these octets: as the recogniser sees them, or where it refuses them as a tolerant reader does.
+/// The map of these octets, encoded: as the recogniser sees them, or where it refuses them as a tolerant reader does.
 ///
 /// # Errors
 /// In constant words; the mail is deferred.
-pub(crate) fn write(file: &OwnedFd, copy: &[u8], filter: &MailFilter) -> Result<Map, &'static str> {
+pub(crate) fn of(copy: &[u8], filter: &MailFilter) -> Result<(Map, Vec<u8>), &'static str> {
     let limits =
         Limits { max_parts: filter.max_parts, max_depth: filter.max_depth, max_header: filter.max_header };
     let accepted = PartMap::of(copy, &limits).ok().and_then(|map| map.encode().ok());
@@ -19,33 +18,38 @@ pub(crate) fn write(file: &OwnedFd, copy: &[u8], filter: &MailFilter) -> Result<
         Some(octets) => octets,
         None => PartMap::tolerant(copy).encode().map_err(|_| "the part map is too large")?,
     };
-    write_all(file, &octets).map_err(|_| "the part map cannot be written")?;
     let length = u32::try_from(octets.len()).map_err(|_| "the part map is too large")?;
-    Ok(Map { length, recognised })
+    Ok((Map { length, here: octets.len() <= MAX_OCTETS, recognised }, octets))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{PartMap, write};
-    use crate::content::read_all;
+    use super::{PartMap, of};
     use mime::recogniser::Limits;
-    use nix::sys::memfd::{MFdFlags, memfd_create};
     use policy::model::MailFilter;
-    use std::os::fd::AsFd;
 
-    fn written(copy: &[u8]) -> (PartMap, bool) {
-        let file = memfd_create(c"map", MFdFlags::MFD_CLOEXEC).unwrap();
-        let map = write(&file, copy, &MailFilter::default()).unwrap();
-        let octets = read_all(file.as_fd(), map.length as usize).unwrap();
+    fn mapped(copy: &[u8]) -> (PartMap, bool) {
+        let (map, octets) = of(copy, &MailFilter::default()).unwrap();
+        assert_eq!((map.length as usize, map.here), (octets.len(), true));
         (PartMap::decode(&octets, copy.len(), &Limits::default()).unwrap(), map.recognised)
     }
 
     #[test]
     fn whatever_is_delivered_has_a_map() {
         let mail = b"Subject: s\r\n\r\nHi.\r\n";
-        assert_eq!(written(mail), (PartMap::of(mail, &Limits::default()).unwrap(), true));
+        assert_eq!(mapped(mail), (PartMap::of(mail, &Limits::default()).unwrap(), true));
         for refused in [&b"Subject: s\n\nHi."[..], b"", b"X-Mailward-Notice: replaced\r\n\r\n"] {
-            assert_eq!(written(refused), (PartMap::tolerant(refused), false));
+            assert_eq!(mapped(refused), (PartMap::tolerant(refused), false));
         }
+    }
+
+    #[test]
+    fn a_large_map_does_not_travel_with_the_judgement() {
+        let mut mail = b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n".to_vec();
+        let part = b"--b\r\nContent-Type: text/plain\r\nContent-Description: d\r\nContent-ID: <i@x>\r\n\r\nHi.\r\n";
+        (0..900).for_each(|_| mail.extend(part));
+        mail.extend(b"--b--\r\n");
+        let (map, octets) = of(&mail, &MailFilter::default()).unwrap();
+        assert!(!map.here && octets.len() == map.length as usize);
     }
 }

@@ -1,17 +1,19 @@
 //! Serves the supervisor: policy and signatures first, then one lease after another. One mail at a time.
 use crate::Error;
+use crate::answer::{self, Worker};
 use crate::antivirus::probe;
 use crate::antivirus::signatures::{Collector, Signatures};
 use crate::content::{Content, read_all};
 use crate::engines::{self, Demanded};
-use crate::job::{self, Job, Outputs};
+use crate::job::{self, Job};
 use crate::outside::trust::Authorities;
 use ipc::ids::{EngineAnswer, LeaseId, SessionId, Sha256, SpamAnswer};
 use ipc::log::{Level, Log, printable};
 use ipc::supervisor_scanner::{EngineGrant, EngineState, FromScanner, KnownMail, Purpose, ToScanner};
+use ipc::waiting::Waiting;
 use ipc::wire::{MAX_SLICE, decode_slice};
-use ipc::worker_scanner::{Context, Judged, ScanJob};
-use ipc::{Link, LinkError, descriptors};
+use ipc::worker_scanner::{Context, ScanJob, Task};
+use ipc::{LinkError, descriptors};
 use nix::sys::stat::fstat;
 use policy::engine::EngineKind;
 use policy::names::{Direction, Language, Protocol};
@@ -31,8 +33,7 @@ const KEPT_GENERATIONS: usize = 16;
 /// Lines about signature files that cannot be used.
 const MAX_FAULTS: usize = 32;
 
-type Supervisor = Link<FromScanner, ToScanner>;
-type Worker = Link<Judged, ScanJob>;
+type Supervisor = Waiting<FromScanner, ToScanner>;
 
 /// What the supervisor lends this scanner for, besides descriptors.
 struct Lease {
@@ -56,7 +57,7 @@ type Outcome = (Option<Sha256>, Vec<EngineAnswer>, Vec<SpamAnswer>);
 
 const NOTHING: Outcome = (None, Vec::new(), Vec::new());
 
-/// Until the supervisor is gone.
+/// Until the supervisor is gone. Between leases nothing is under way that would have to go on meanwhile.
 pub(crate) async fn serve(supervisor: Supervisor, log: Rc<Log>) -> Result<(), Error> {
     let mut collector = Some(Collector::default());
     let (signatures, _) = Collector::default().finish();
@@ -69,7 +70,7 @@ pub(crate) async fn serve(supervisor: Supervisor, log: Rc<Log>) -> Result<(), Er
     };
     let mut authorities = Authorities::default();
     loop {
-        let (message, fds) = match scanner.supervisor.recv().await {
+        let (message, fds) = match scanner.supervisor.recv() {
             Ok(received) => received,
             Err(LinkError::Closed) => return Ok(()),
             Err(error) => return Err(Error::Link(error)),
@@ -101,7 +102,7 @@ pub(crate) async fn serve(supervisor: Supervisor, log: Rc<Log>) -> Result<(), Er
                 let faults = faults.iter().map(|fault| printable(fault, 500)).collect();
                 let answer = FromScanner::Serving { signatures: signatures.count(), faults };
                 scanner.signatures = Rc::new(signatures);
-                scanner.supervisor.send(&answer, &[]).await?;
+                scanner.supervisor.send(&answer, &[])?;
             }
             ToScanner::Lease { id, generation, deadline_ms, engines, purpose, known } => {
                 let deadline = Duration::from_millis(deadline_ms.into());
@@ -112,7 +113,7 @@ pub(crate) async fn serve(supervisor: Supervisor, log: Rc<Log>) -> Result<(), Er
                 // At the deadline the supervisor ends this process; until then nothing is answered.
                 let Ok((sha256, answers, spam)) = done else { return Ok(()) };
                 let done = FromScanner::Done { lease: id, sha256, answers, spam };
-                scanner.supervisor.send(&done, &[]).await?;
+                scanner.supervisor.send(&done, &[])?;
             }
         }
     }
@@ -204,21 +205,22 @@ impl Scanner {
         known: Option<KnownMail>,
         worker: OwnedFd,
     ) -> Outcome {
+        let worker = Worker::new(worker);
         // A worker that closes early or lies costs its own mail; the lease ends here.
-        let Ok(worker) = Worker::new(worker) else { return NOTHING };
-        let Ok((job, fds)) = worker.recv().await else { return NOTHING };
-        let mut fds = fds.into_iter();
-        let (Some(mail), Some(output)) = (fds.next(), fds.next()) else { return NOTHING };
-        let outputs = Outputs { copy: output, map: fds.next() };
-        let content = match Content::take(mail, job.size) {
+        let Ok((Task::Scan(job), octets, fds)) = worker.recv_with() else { return NOTHING };
+        let content = match fds.into_iter().next() {
+            Some(file) => Content::take(file, job.size),
+            None => Ok(Content::from(octets)),
+        };
+        let content = match content {
             Ok(content) if job.lease == lease && content.sha256() == job.sha256 => content,
             Ok(_) => {
-                return self.refuse(lease, &job, &worker, "the mail is not the one that was announced").await;
+                return self.refuse(lease, &job, &worker, "the mail is not the one that was announced");
             }
-            Err(why) => return self.refuse(lease, &job, &worker, why).await,
+            Err(why) => return self.refuse(lease, &job, &worker, why),
         };
         let begun = FromScanner::Begun { lease, sha256: job.sha256 };
-        if self.supervisor.send(&begun, &[]).await.is_err() {
+        if self.supervisor.send(&begun, &[]).is_err() {
             return NOTHING;
         }
         let poison = purpose == Purpose::Poison;
@@ -226,15 +228,15 @@ impl Scanner {
         let Generation { slice, clock } = policy;
         let (signatures, authorities, known) = (&self.signatures, &self.authorities, known.as_ref());
         let work = Job { lease, scan: &job, slice, clock, signatures, authorities, poison, suspect, known };
-        let judged = job::judge(work, Rc::new(content), engines, &outputs).await;
-        // The worker may have given up waiting; its client was told to come again.
-        let _ = worker.try_send(&judged, &[]);
-        (Some(job.sha256), judged.answers, judged.spam)
+        let judgement = job::judge(work, Rc::new(content), engines).await;
+        let outcome = (Some(job.sha256), judgement.judged.answers.clone(), judgement.judged.spam.clone());
+        answer::give(&worker, judgement);
+        outcome
     }
 
-    async fn refuse(&self, lease: LeaseId, job: &ScanJob, worker: &Worker, why: &str) -> Outcome {
+    fn refuse(&self, lease: LeaseId, job: &ScanJob, worker: &Worker, why: &str) -> Outcome {
         self.log.note(Level::Error, Some(job.context.session), "a mail that cannot be scanned", why);
-        let _ = worker.try_send(&job::unreadable(lease, job.sha256, why), &[]);
+        answer::give(worker, job::unreadable(lease, job.sha256, why));
         NOTHING
     }
 
@@ -269,6 +271,7 @@ impl Scanner {
             lease,
             size,
             sha256,
+            here: true,
             found: StatusSet::of(Status::Skipped),
             max_output: 0,
             map: false,

@@ -30,7 +30,7 @@ use crate::spool_file::SpoolDir;
 use crate::{Error, Options};
 use ipc::boot::Role;
 use ipc::log::Level;
-use ipc::worker_scanner::max_output;
+use ipc::worker_scanner::max_file;
 use policy::model::{PlugTo, Policy};
 use sandbox::Limits;
 use std::net::{SocketAddr, TcpListener};
@@ -256,7 +256,7 @@ pub(crate) fn plan(policy: &Policy, identities: Option<&Identities>, descriptors
         }
         let largest = policy.scanning(tenant).map(|scanning| scanning.max_mail).max().unwrap_or(0);
         // RLIMIT_FSIZE binds memfds too, and whatever stands in the place of a mail must fit (D25).
-        let file_size = Some(max_output(largest));
+        let file_size = Some(max_file(largest));
         let workers = if service.process_per_session { service.spare_workers } else { service.workers };
         groups.push(GroupPlan {
             role: Role::Worker,

@@ -13,7 +13,8 @@ use ipc::Link;
 use ipc::boot::Role;
 use ipc::ids::{Checker, LeaseId, Sha256};
 use ipc::supervisor_scanner::{EngineGrant, EngineState, FromScanner, KnownMail, Purpose, ToScanner};
-use ipc::worker_scanner::{Context, Judged, ScanJob, max_output};
+use ipc::worker_scanner::{Answer, Context, Judged, ScanJob, Task, max_output};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use policy::model::{Policy, Scanning};
 use policy::status::{Status, StatusSet};
 use sha2::{Digest, Sha256 as Hasher};
@@ -168,7 +169,7 @@ async fn engines_of(policy: &Policy, scanning: &Scanning) -> (Vec<EngineGrant>, 
 /// The worker's part: the mail goes, the judgement comes.
 async fn ask(pair: OwnedFd, context: Context, mail: &[u8], scanning: &Scanning) -> Result<Judged, Error> {
     let failed = |what: &str, error: &dyn std::fmt::Display| Error::new(format!("{what}: {error}"));
-    let link: Link<ScanJob, Judged> = Link::new(pair).map_err(|error| failed("a link", &error))?;
+    let link: Link<Task, Answer> = Link::new(pair).map_err(|error| failed("a link", &error))?;
     // As a spool would: of a mail that is too large only the beginning is there.
     let most = usize::try_from(scanning.max_mail).unwrap_or(usize::MAX);
     let spooled = mail.get(..most).unwrap_or(mail);
@@ -176,19 +177,27 @@ async fn ask(pair: OwnedFd, context: Context, mail: &[u8], scanning: &Scanning) 
     let over = long || spooled.len() < mail.len();
     let found = if over { StatusSet::of(Status::Limit) } else { StatusSet::EMPTY };
     let file = sealed_file("mail", spooled).map_err(|error| failed("a memory file", &error))?;
-    let output = nix::sys::memfd::memfd_create("output", nix::sys::memfd::MFdFlags::MFD_CLOEXEC)
-        .map_err(|error| failed("a memory file", &error))?;
     let size = spooled.len() as u64;
     let job = ScanJob {
         lease: LEASE,
         size,
         sha256: Sha256(Hasher::digest(spooled).into()),
+        here: false,
         found,
         max_output: max_output(size),
         map: false,
         context,
     };
-    link.send(&job, &[file.as_fd(), output.as_fd()]).await.map_err(|error| failed("the scanner", &error))?;
-    let (judged, _) = link.recv().await.map_err(|error| failed("the scanner", &error))?;
-    Ok(judged)
+    let gone = |error| failed("the scanner", &error);
+    link.send(&Task::Scan(Box::new(job)), &[file.as_fd()]).await.map_err(gone)?;
+    loop {
+        match link.recv().await.map_err(gone)?.0 {
+            Answer::Judged(judged) => return Ok(*judged),
+            Answer::WantOutput => {
+                let output = memfd_create("output", MFdFlags::MFD_CLOEXEC);
+                let output = output.map_err(|error| failed("a memory file", &error))?;
+                link.send(&Task::Output, &[output.as_fd()]).await.map_err(gone)?;
+            }
+        }
+    }
 }

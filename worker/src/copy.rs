@@ -1,11 +1,11 @@
 //! The scanned copy: the only place that mail content is served from.
 //!
-//! A copy in memory is sealed. A copy in a file is hashed again while it is delivered: from its start to its end, and then
-//! its last piece leaves only if the hash is still that of what was scanned; or in slices, of which none leaves that is
-//! not what was scanned.
+//! A copy in this process or in a sealed memory file cannot change. A copy in a file is hashed again while it is delivered:
+//! from its start to its end, and then its last piece leaves only if the hash is still that of what was scanned; or in
+//! slices, of which none leaves that is not what was scanned.
 use crate::limits::COPIES;
 use crate::slices::{SLICE, is_slice};
-use crate::spool::SealedMail;
+use crate::spool::{Kept, SealedMail};
 use ipc::ids::Sha256;
 use mime::part_map::PartMap;
 use nix::sys::uio::pread;
@@ -13,7 +13,7 @@ use sha2::Digest;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use worker_proto::machine::{CopyFault, ScannedCopy};
 
@@ -56,6 +56,29 @@ impl Copy {
             Source::Output(_) => None,
         }
     }
+
+    /// Reads from some place on, as much as there is at once.
+    fn read(&self, at: u64, into: &mut [u8]) -> Result<usize, CopyFault> {
+        let file = match &self.source {
+            Source::Original(mail) => match mail.kept() {
+                Kept::Here(octets) => {
+                    let at = usize::try_from(at).map_err(|_| CopyFault::Unreadable)?;
+                    return Ok(take(octets.get(at..).unwrap_or_default(), into));
+                }
+                Kept::Memory(file) | Kept::File(file, _) => file,
+            },
+            Source::Output(file) => file,
+        };
+        let at = i64::try_from(at).map_err(|_| CopyFault::Unreadable)?;
+        pread(file, into, at).map_err(|_| CopyFault::Unreadable)
+    }
+}
+
+/// Copies as much as fits.
+fn take(from: &[u8], into: &mut [u8]) -> usize {
+    let count = from.len().min(into.len());
+    into.get_mut(..count).unwrap_or_default().copy_from_slice(from.get(..count).unwrap_or_default());
+    count
 }
 
 impl ScannedCopy for Copy {
@@ -71,22 +94,22 @@ impl ScannedCopy for Copy {
         let left = usize::try_from(self.length.saturating_sub(at)).unwrap_or(usize::MAX);
         let wanted = left.min(into.len());
         let into = into.get_mut(..wanted).unwrap_or_default();
-        match &self.source {
-            Source::Original(mail) if mail.is_file() => self.read_slice(mail, at, into),
-            Source::Original(_) | Source::Output(_) => {
-                let count = if into.is_empty() { 0 } else { read(self.as_fd(), at, into)? };
-                if count > 0 || into.is_empty() { Ok(count) } else { Err(CopyFault::Unreadable) }
-            }
+        if into.is_empty() {
+            return Ok(0);
         }
+        if let Source::Original(mail) = &self.source
+            && let Kept::File(_, hashes) = mail.kept()
+        {
+            return self.read_slice(hashes, at, into);
+        }
+        let count = self.read(at, into)?;
+        if count > 0 { Ok(count) } else { Err(CopyFault::Unreadable) }
     }
 }
 
 impl Copy {
     /// Reads what stands in one slice of a file, after the whole slice proved to be what was scanned.
-    fn read_slice(&self, mail: &SealedMail, at: u64, into: &mut [u8]) -> Result<usize, CopyFault> {
-        if into.is_empty() {
-            return Ok(0);
-        }
+    fn read_slice(&self, hashes: &[[u8; 32]], at: u64, into: &mut [u8]) -> Result<usize, CopyFault> {
         let at = usize::try_from(at).map_err(|_| CopyFault::Unreadable)?;
         let (index, inside) = (at / SLICE, at % SLICE);
         let (mut held, mut slice) = self.slice.take();
@@ -96,19 +119,17 @@ impl Copy {
             slice.resize(length, 0);
             let mut done = 0;
             while let Some(rest) = slice.get_mut(done..).filter(|rest| !rest.is_empty()) {
-                match read(self.as_fd(), start.saturating_add(done as u64), rest)? {
+                match self.read(start.saturating_add(done as u64), rest)? {
                     0 => return Err(CopyFault::Unreadable),
                     count => done += count,
                 }
             }
-            if !is_slice(mail.slices(), index, &slice) {
+            if !is_slice(hashes, index, &slice) {
                 return Err(CopyFault::Changed);
             }
             held = index;
         }
-        let found = slice.get(inside..).unwrap_or_default();
-        let count = found.len().min(into.len());
-        into.get_mut(..count).unwrap_or_default().copy_from_slice(found.get(..count).unwrap_or_default());
+        let count = take(slice.get(inside..).unwrap_or_default(), into);
         // Behind the last slice nothing follows: its memory is given back.
         if at.saturating_add(count) as u64 != self.length {
             self.slice.replace((held, slice));
@@ -121,20 +142,6 @@ impl fmt::Debug for Copy {
     /// Without its content.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Copy").field("length", &self.length).finish_non_exhaustive()
-    }
-}
-
-fn read(file: BorrowedFd<'_>, at: u64, into: &mut [u8]) -> Result<usize, CopyFault> {
-    let at = i64::try_from(at).map_err(|_| CopyFault::Unreadable)?;
-    pread(file, into, at).map_err(|_| CopyFault::Unreadable)
-}
-
-impl AsFd for Copy {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match &self.source {
-            Source::Original(mail) => mail.as_fd(),
-            Source::Output(fd) => fd.as_fd(),
-        }
     }
 }
 
@@ -211,7 +218,7 @@ impl Delivery {
         if want == 0 {
             return Ok(buffer);
         }
-        let count = read(self.copy.as_fd(), self.offset, buffer)?;
+        let count = self.copy.read(self.offset, buffer)?;
         let piece = buffer.get(..count).filter(|piece| !piece.is_empty()).ok_or(CopyFault::Unreadable)?;
         self.offset = self.offset.saturating_add(count as u64);
         if let Some(hash) = &mut self.hash {

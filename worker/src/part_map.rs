@@ -1,8 +1,7 @@
 //! The part map of a copy, out of the scanner's hands: read once, every bound checked, and of a small copy built anew
 //! and compared (D13).
 use crate::copy::Copy;
-use crate::memfd;
-use ipc::worker_scanner::Map;
+use ipc::worker_scanner::{MAP_ROOM, Map};
 use mime::part_map::{MAX_ENCODED, PartMap};
 use mime::recogniser::{Limits, recognise};
 use nix::errno::Errno;
@@ -16,22 +15,38 @@ const CHECKED: u64 = 256 * 1024;
 /// What no `[mail-filter]` permits more of. The scanner applied the filter's own limits.
 const LIMITS: Limits = Limits { max_parts: 100_000, max_depth: 256, max_header: usize::MAX };
 
-/// Reads the map that the scanner wrote of this copy.
+// The output has room for every map.
+const _: () = assert!(MAX_ENCODED as u64 <= MAP_ROOM);
+
+/// The map as the scanner gave it: `here`, with its answer, or in the output, behind a copy of so many octets.
 ///
 /// # Errors
 /// How the scanner lied, in constant words.
-pub(crate) fn read(file: &OwnedFd, said: Option<Map>, copy: &Copy) -> Result<PartMap, &'static str> {
-    let Map { length, recognised } = said.ok_or("the scanner gives no part map")?;
-    let length = usize::try_from(length).unwrap_or(usize::MAX);
-    let there = memfd::length(file).map_err(|_| "the part map cannot be measured")?;
-    if length > MAX_ENCODED || length as u64 > there {
-        return Err("the part map is shorter than promised, or too long");
+pub(crate) fn octets(
+    map: Map,
+    here: Vec<u8>,
+    output: Option<&OwnedFd>,
+    behind: u64,
+) -> Result<Vec<u8>, &'static str> {
+    if map.here {
+        return Ok(here);
     }
+    let length = usize::try_from(map.length).unwrap_or(usize::MAX);
+    let file = output.filter(|_| length <= MAX_ENCODED).ok_or("the part map is too long, or nowhere")?;
     let mut octets = vec![0; length];
-    fill(&mut octets, |at, rest| pread(file.as_fd(), rest, i64::try_from(at).map_err(|_| Errno::EFBIG)?))
-        .ok_or("the part map cannot be read")?;
+    let place = |at: u64| i64::try_from(behind.saturating_add(at)).map_err(|_| Errno::EFBIG);
+    fill(&mut octets, |at, rest| pread(file.as_fd(), rest, place(at)?))
+        .ok_or("the part map is shorter than promised")?;
+    Ok(octets)
+}
+
+/// Whether this is the map of this copy.
+///
+/// # Errors
+/// How the scanner lied, in constant words.
+pub(crate) fn read(octets: &[u8], recognised: bool, copy: &Copy) -> Result<PartMap, &'static str> {
     let size = usize::try_from(copy.length()).map_err(|_| "a copy larger than memory")?;
-    let map = PartMap::decode(&octets, size, &LIMITS).map_err(|bad| bad.0)?;
+    let map = PartMap::decode(octets, size, &LIMITS).map_err(|bad| bad.0)?;
     if copy.length() <= CHECKED {
         let mut mail = vec![0; size];
         fill(&mut mail, |at, rest| copy.read_at(at, rest).map_err(|_| Errno::EIO))
@@ -75,7 +90,7 @@ fn fill(octets: &mut [u8], mut read: impl FnMut(u64, &mut [u8]) -> nix::Result<u
 
 #[cfg(test)]
 mod tests {
-    use super::{LIMITS, Map, PartMap, read};
+    use super::{LIMITS, Map, PartMap, octets, read};
     use crate::copy::{Copy, Source};
     use crate::memfd;
     use ipc::ids::Sha256;
@@ -90,25 +105,18 @@ mod tests {
         file
     }
 
-    fn answered(mail: &[u8], map: &PartMap, recognised: bool, more: u32) -> Result<PartMap, &'static str> {
-        let octets = map.encode().unwrap();
-        let length = u32::try_from(octets.len()).unwrap() + more;
+    fn answered(mail: &[u8], map: &PartMap, recognised: bool) -> Result<PartMap, &'static str> {
         let copy = Copy::new(Source::Output(file(mail)), mail.len() as u64, Sha256([0; 32]));
-        read(&file(&octets), Some(Map { length, recognised }), &copy)
+        read(&map.encode().unwrap(), recognised, &copy)
     }
 
     #[test]
     fn the_map_of_the_copy_is_believed() {
         let map = PartMap::of(MAIL, &LIMITS).unwrap();
-        assert_eq!(answered(MAIL, &map, true, 0), Ok(map.clone()));
+        assert_eq!(answered(MAIL, &map, true), Ok(map));
         let bad = b"Subject: s\n\nHi.";
-        assert_eq!(answered(bad, &PartMap::tolerant(bad), false, 0), Ok(PartMap::tolerant(bad)));
-        assert!(
-            answered(bad, &PartMap::tolerant(bad), true, 0).is_err(),
-            "the recogniser does not accept it"
-        );
-        let copy = Copy::new(Source::Output(file(MAIL)), MAIL.len() as u64, Sha256([0; 32]));
-        assert!(read(&file(&map.encode().unwrap()), None, &copy).is_err(), "none was written");
+        assert_eq!(answered(bad, &PartMap::tolerant(bad), false), Ok(PartMap::tolerant(bad)));
+        assert!(answered(bad, &PartMap::tolerant(bad), true).is_err(), "the recogniser does not accept it");
     }
 
     #[test]
@@ -118,16 +126,20 @@ mod tests {
             PartMap::decode(&other.encode().unwrap(), MAIL.len(), &LIMITS).is_ok(),
             "its bounds are good"
         );
-        assert_eq!(answered(MAIL, &other, true, 0), Err("the part map is not that of the copy"));
-        assert_eq!(answered(MAIL, &other, false, 0), Err("the part map is not that of the copy"));
+        assert_eq!(answered(MAIL, &other, true), Err("the part map is not that of the copy"));
+        assert_eq!(answered(MAIL, &other, false), Err("the part map is not that of the copy"));
+        assert!(answered(MAIL, &PartMap::of(b"Subject: s\r\n\r\n", &LIMITS).unwrap(), true).is_err());
     }
 
     #[test]
-    fn a_map_of_another_length_is_a_lie() {
-        let map = PartMap::of(MAIL, &LIMITS).unwrap();
-        for more in [1, u32::MAX / 2] {
-            assert!(answered(MAIL, &map, true, more).is_err());
-        }
-        assert!(answered(MAIL, &PartMap::of(b"Subject: s\r\n\r\n", &LIMITS).unwrap(), true, 0).is_err());
+    fn a_map_is_with_the_answer_or_in_the_output_behind_the_copy() {
+        let map = |length, here| Map { length, here, recognised: true };
+        let output = file(b"copymap");
+        assert_eq!(octets(map(3, true), b"map".to_vec(), None, 0), Ok(b"map".to_vec()));
+        assert_eq!(octets(map(3, false), Vec::new(), Some(&output), 4), Ok(b"map".to_vec()));
+        assert!(octets(map(4, false), Vec::new(), Some(&output), 4).is_err(), "it ends before");
+        assert!(octets(map(u32::MAX, false), Vec::new(), Some(&output), 4).is_err(), "more than any has");
+        assert!(octets(map(3, false), b"map".to_vec(), None, 0).is_err(), "no output was asked for");
+        assert!(octets(map(1, false), Vec::new(), Some(&output), u64::MAX).is_err());
     }
 }

@@ -55,11 +55,12 @@ impl Quarantine {
         let number = self.asked.get().wrapping_add(1);
         self.asked.set(number);
         let Original { mail, facts, .. } = original;
+        let Ok(file) = mail.descriptor() else { return false };
         let keep = Keep { number, size: mail.length(), sha256: mail.sha256(), facts: facts.clone() };
         let (asked, answered) = oneshot::channel();
         self.waiting.borrow_mut().insert(number, asked);
         let kept = timeout(PATIENCE, async {
-            link.send(&keep, &[mail.as_fd()]).await.is_ok() && answered.await.unwrap_or(false)
+            link.send(&keep, &[file.as_fd()]).await.is_ok() && answered.await.unwrap_or(false)
         });
         let kept = kept.await.unwrap_or(false);
         self.waiting.borrow_mut().remove(&number);

@@ -7,9 +7,9 @@ use crate::copy::{Copy, Source};
 use crate::limits::{ANSWER_TEXT, SPAM_ANSWERS, VIRUS_NAME};
 use crate::memfd;
 use crate::part_map;
-use crate::spool::SealedMail;
+use crate::spool::{Kept, SealedMail};
 use ipc::ids::{EngineAnswer, LeaseId, MOST_VIRUSES, Sha256, SpamAnswer};
-use ipc::worker_scanner::{Context, Disposition, Judged, ScanJob, max_output};
+use ipc::worker_scanner::{Answer, Context, Disposition, Judged, ScanJob, Task, max_output};
 use ipc::{Link, LinkError};
 use policy::status::{Status, StatusSet};
 use std::future::Future;
@@ -71,29 +71,50 @@ pub(crate) enum Decision {
 /// Sends the job over the pair that came with a lease, and waits for the answer. The supervisor's deadline ends it.
 pub(crate) fn trip(lease: LeaseId, pair: OwnedFd, mail: Rc<SealedMail>, question: Question) -> Trip {
     Box::pin(async move {
-        let link: Link<ScanJob, Judged> =
-            Link::new(pair).map_err(|_| Lost::Internal("no link to the scanner"))?;
-        let output = memfd::create(c"output").map_err(|_| Lost::Internal("cannot make a memory file"))?;
+        let link = Link::new(pair).map_err(|_| Lost::Internal("no link to the scanner"))?;
         let Question { found, parts, context, engines, allowed, passes, keywords } = question;
-        let create = || memfd::create(c"map").map_err(|_| Lost::Internal("cannot make a memory file"));
-        let map = if parts { Some(create()?) } else { None };
         let max_output = max_output(mail.length());
-        let (size, sha256) = (mail.length(), mail.sha256());
-        let job = ScanJob { lease, size, sha256, found, max_output, map: parts, context };
-        let mut descriptors = vec![mail.as_fd(), output.as_fd()];
-        descriptors.extend(map.as_ref().map(AsFd::as_fd));
-        link.send(&job, &descriptors).await.map_err(lost)?;
-        let (judged, _no_descriptors) = link.recv().await.map_err(lost)?;
-        let sha256 = mail.sha256();
+        let (size, sha256, here) = (mail.length(), mail.sha256(), matches!(mail.kept(), Kept::Here(_)));
+        let job = ScanJob { lease, size, sha256, here, found, max_output, map: parts, context };
+        let job = Task::Scan(Box::new(job));
+        let sent = match mail.kept() {
+            Kept::Here(octets) => link.send_with(&job, octets, &[]).await,
+            Kept::Memory(file) | Kept::File(file, _) => link.send(&job, &[file.as_fd()]).await,
+        };
+        sent.map_err(|error| match error {
+            // Another scanner's link would be the same.
+            LinkError::Io(_) | LinkError::Wire(_) => Lost::Internal("the mail cannot be sent to a scanner"),
+            LinkError::Closed | LinkError::Full => lost(error),
+        })?;
+        let (judged, octets, output) = hear(&link).await?;
         let (engines, allowed, keywords) = (&*engines, allowed.as_slice(), &*keywords);
         let expected = Expected { lease, sha256, found, engines, allowed, passes, keywords };
         match believe(&judged, &expected)
-            .and_then(|()| decide(&judged, mail, output, max_output, map.as_ref()))
+            .and_then(|()| decide(&judged, mail, octets, output, max_output, parts))
         {
-            Ok(decision) => Ok(Judgement { judged: Box::new(judged), decision }),
+            Ok(decision) => Ok(Judgement { judged, decision }),
             Err(lie) => Err(Lost::Lied(lie)),
         }
     })
+}
+
+/// The judgement, the octets behind it, and the output if it was asked for.
+async fn hear(link: &Link<Task, Answer>) -> Result<(Box<Judged>, Vec<u8>, Option<OwnedFd>), Lost> {
+    let mut output = None;
+    loop {
+        match link.recv_with().await.map_err(lost)? {
+            (Answer::Judged(judged), octets, _) => return Ok((judged, octets, output)),
+            (Answer::WantOutput, ..) if output.is_some() => {
+                return Err(Lost::Lied("the scanner wants a second output"));
+            }
+            (Answer::WantOutput, ..) => {
+                let file =
+                    memfd::create(c"output").map_err(|_| Lost::Internal("cannot make a memory file"))?;
+                link.send(&Task::Output, &[file.as_fd()]).await.map_err(lost)?;
+                output = Some(file);
+            }
+        }
+    }
 }
 
 fn lost(error: LinkError) -> Lost {
@@ -206,39 +227,47 @@ fn believe(judged: &Judged, expected: &Expected<'_>) -> Result<(), &'static str>
     Ok(())
 }
 
-/// Turns a believed answer into what is served. A changed copy is sealed first: the scanner still holds it.
+/// Turns a believed answer into what is served. The output is sealed first: the scanner still holds it.
 fn decide(
     judged: &Judged,
     mail: Rc<SealedMail>,
-    output: OwnedFd,
+    octets: Vec<u8>,
+    output: Option<OwnedFd>,
     max_output: u64,
-    map: Option<&OwnedFd>,
+    parts: bool,
 ) -> Result<Decision, &'static str> {
-    let sha256 = mail.sha256();
-    let deliver = |mut copy: Copy| {
-        if let Some(map) = map {
-            copy.map = part_map::read(map, judged.map, &copy)?;
-        }
-        Ok(Decision::Deliver(Rc::new(copy)))
+    let changed = match judged.disposition {
+        Disposition::Pass => None,
+        Disposition::Replace { length } | Disposition::Correct { length } => Some(length),
+        Disposition::Deny => return Ok(Decision::Deny),
+        Disposition::Defer => return Ok(Decision::Defer),
     };
-    match judged.disposition {
-        Disposition::Pass => {
-            let length = mail.length();
-            deliver(Copy::new(Source::Original(mail), length, sha256))
-        }
-        Disposition::Replace { length } | Disposition::Correct { length } => {
-            memfd::seal(&output).map_err(|_| "the changed copy cannot be sealed")?;
+    if let Some(output) = &output {
+        memfd::seal(output).map_err(|_| "the changed copy cannot be sealed")?;
+    }
+    let map = if parts {
+        let map = judged.map.ok_or("the scanner gives no part map")?;
+        Some((part_map::octets(map, octets, output.as_ref(), changed.unwrap_or(0))?, map.recognised))
+    } else {
+        None
+    };
+    let (length, sha256) = (mail.length(), mail.sha256());
+    let mut copy = match changed {
+        None => Copy::new(Source::Original(mail), length, sha256),
+        Some(length) => {
+            let output = output.ok_or("the scanner wrote no changed copy")?;
             let there = memfd::length(&output).map_err(|_| "the changed copy cannot be measured")?;
             if length > there || length > max_output {
                 return Err("the changed copy is shorter than promised, or too long");
             }
-            let copy = Copy::new(Source::Output(output), length, sha256);
-            if matches!(judged.disposition, Disposition::Correct { .. }) && !part_map::is_canonical(&copy) {
-                return Err("the rebuilt mail is not one that has one reading");
-            }
-            deliver(copy)
+            Copy::new(Source::Output(output), length, sha256)
         }
-        Disposition::Deny => Ok(Decision::Deny),
-        Disposition::Defer => Ok(Decision::Defer),
+    };
+    if matches!(judged.disposition, Disposition::Correct { .. }) && !part_map::is_canonical(&copy) {
+        return Err("the rebuilt mail is not one that has one reading");
     }
+    if let Some((octets, recognised)) = map {
+        copy.map = part_map::read(&octets, recognised, &copy)?;
+    }
+    Ok(Decision::Deliver(Rc::new(copy)))
 }

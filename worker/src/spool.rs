@@ -1,12 +1,13 @@
 //! A mail on its way in: `Spooling` takes its octets, `SealedMail` is what nobody can change any more.
 //!
-//! Only a sealed mail can be scanned, and only a scanned one can be served. The octets are the server's: nothing
-//! here looks into them.
+//! Only a sealed mail can be scanned, and only a scanned one can be served. A small one stays in memory of this process,
+//! a larger one is in a memory file until it outgrows that too. The octets are the server's: nothing here looks into them.
 use crate::limits::PIECE;
 use crate::memfd;
 use crate::memory::{Hold, Memory};
 use crate::slices::{Hashes, Slices};
 use ipc::ids::Sha256;
+use ipc::worker_scanner::travels_along;
 use nix::errno::Errno;
 use nix::sys::uio::pread;
 use nix::unistd::write;
@@ -26,17 +27,23 @@ pub(crate) struct Spooling {
 
 /// Where its octets are.
 enum Place {
-    /// None came yet.
-    Nowhere,
+    /// In this process, while it may travel with its job; none came yet if it is empty.
+    Here(Vec<u8>),
     /// In a memory file, while it is at most `spool-file-above` and there is room.
     Memory(OwnedFd),
     /// Too large for memory: the supervisor was asked for a file. The server is not read meanwhile, so that what
     /// came with the last piece is all that waits here.
-    Between { memory: Option<OwnedFd>, rest: Vec<u8> },
+    Between { held: Held, rest: Vec<u8> },
     /// In an unlinked file: for writing, and read-only for everybody after us.
     File { write: OwnedFd, read: OwnedFd, slices: Option<Slices> },
     /// It cannot be kept: the rest is dropped and the mail is deferred.
     Lost(&'static str),
+}
+
+/// What was in memory before it was too large for it.
+enum Held {
+    Here(Vec<u8>),
+    Memory(OwnedFd),
 }
 
 /// What writing led to.
@@ -48,23 +55,30 @@ pub(crate) enum Wrote {
     NeedFile,
 }
 
-/// A mail that is complete and, in memory, immutable. A file cannot be sealed: whoever reads it checks the hash.
+/// A mail that is complete and, but for a file, immutable: whoever reads a file checks the hash.
 pub(crate) struct SealedMail {
-    fd: OwnedFd,
+    kept: Kept,
     length: u64,
     sha256: Sha256,
-    is_file: bool,
-    /// Of a file of which parts may be read.
-    slices: Hashes,
     /// Its place in memory; nothing for a file.
     _hold: Hold,
+}
+
+/// Where a complete mail is.
+pub(crate) enum Kept {
+    /// In this process, where nobody else can change it.
+    Here(Box<[u8]>),
+    /// In a sealed memory file.
+    Memory(OwnedFd),
+    /// In a file, which cannot be sealed; with the hashes of its slices, where parts of it may be read.
+    File(OwnedFd, Hashes),
 }
 
 impl Spooling {
     /// Begins a mail. `sliced`: parts of it will be read in any order, not only the whole from its start.
     pub(crate) fn new(memory: Rc<Memory>, sliced: bool) -> Self {
         let hash = sha2::Sha256::new();
-        Self { hash, length: 0, hold: Hold::new(memory), place: Place::Nowhere, sliced }
+        Self { hash, length: 0, hold: Hold::new(memory), place: Place::Here(Vec::new()), sliced }
     }
 
     /// Takes the next octets.
@@ -74,45 +88,43 @@ impl Spooling {
         }
         self.hash.update(bytes);
         self.length = self.length.saturating_add(bytes.len() as u64);
-        let in_memory = matches!(self.place, Place::Nowhere | Place::Memory(_));
-        let outgrown = in_memory && !self.hold.grow(bytes.len() as u64);
-        match &mut self.place {
-            Place::Nowhere if outgrown => {
-                self.place = Place::Between { memory: None, rest: bytes.to_vec() };
-                return Wrote::NeedFile;
+        let in_memory = matches!(self.place, Place::Here(_) | Place::Memory(_));
+        if in_memory && !self.hold.grow(bytes.len() as u64) {
+            let held = match std::mem::replace(&mut self.place, Place::Lost("no spool file")) {
+                Place::Here(octets) => Held::Here(octets),
+                Place::Memory(memory) => Held::Memory(memory),
+                Place::Between { .. } | Place::File { .. } | Place::Lost(_) => Held::Here(Vec::new()),
+            };
+            self.place = Place::Between { held, rest: bytes.to_vec() };
+            return Wrote::NeedFile;
+        }
+        let written = match &mut self.place {
+            Place::Here(octets) if travels_along(self.length) => {
+                octets.extend_from_slice(bytes);
+                Ok(())
             }
-            Place::Nowhere => match memfd::create(c"mail") {
+            Place::Here(octets) => match in_memory_file(&[octets, bytes]) {
                 Ok(memory) => {
-                    self.place = match write_all(memory.as_fd(), bytes) {
-                        Ok(()) => Place::Memory(memory),
-                        Err(_) => Place::Lost("cannot write the spool"),
-                    }
+                    self.place = Place::Memory(memory);
+                    Ok(())
                 }
-                Err(_) => self.place = Place::Lost("cannot make a memory file"),
+                Err(why) => Err(why),
             },
-            Place::Memory(_) if outgrown => {
-                let memory = match std::mem::replace(&mut self.place, Place::Nowhere) {
-                    Place::Memory(memory) => Some(memory),
-                    Place::Nowhere | Place::Between { .. } | Place::File { .. } | Place::Lost(_) => None,
-                };
-                self.place = Place::Between { memory, rest: bytes.to_vec() };
-                return Wrote::NeedFile;
+            Place::Memory(memory) => write_all(memory.as_fd(), bytes).map_err(|_| "cannot write the spool"),
+            Place::Between { rest, .. } => {
+                rest.extend_from_slice(bytes);
+                Ok(())
             }
-            Place::Memory(memory) => {
-                if write_all(memory.as_fd(), bytes).is_err() {
-                    self.place = Place::Lost("cannot write the spool");
-                }
-            }
-            Place::Between { rest, .. } => rest.extend_from_slice(bytes),
             Place::File { write, slices, .. } => {
                 if let Some(slices) = slices {
                     slices.push(bytes);
                 }
-                if let Err(errno) = write_all(write.as_fd(), bytes) {
-                    self.place = Place::Lost(not_written(errno));
-                }
+                write_all(write.as_fd(), bytes).map_err(not_written)
             }
-            Place::Lost(_) => {}
+            Place::Lost(_) => Ok(()),
+        };
+        if let Err(why) = written {
+            self.place = Place::Lost(why);
         }
         Wrote::Fine
     }
@@ -124,18 +136,28 @@ impl Spooling {
 
     /// The file came: what is in memory moves there.
     pub(crate) fn continue_in(&mut self, write: OwnedFd, read: OwnedFd, buffer: &mut [u8]) {
-        if let Place::Between { memory, rest } = std::mem::replace(&mut self.place, Place::Nowhere) {
-            let mut slices = self.sliced.then(Slices::default);
-            let moved = memory
-                .map_or(Ok(()), |memory| move_all(memory.as_fd(), write.as_fd(), buffer, slices.as_mut()));
-            if let Some(slices) = &mut slices {
-                slices.push(&rest);
+        let place = std::mem::replace(&mut self.place, Place::Lost("no spool file"));
+        let Place::Between { held, rest } = place else {
+            self.place = place;
+            return;
+        };
+        let mut slices = self.sliced.then(Slices::default);
+        let moved = match held {
+            Held::Here(octets) => {
+                if let Some(slices) = &mut slices {
+                    slices.push(&octets);
+                }
+                write_all(write.as_fd(), &octets)
             }
-            self.place = match moved.and_then(|()| write_all(write.as_fd(), &rest)) {
-                Ok(()) => Place::File { write, read, slices },
-                Err(errno) => Place::Lost(not_written(errno)),
-            };
+            Held::Memory(memory) => move_all(memory.as_fd(), write.as_fd(), buffer, slices.as_mut()),
+        };
+        if let Some(slices) = &mut slices {
+            slices.push(&rest);
         }
+        self.place = match moved.and_then(|()| write_all(write.as_fd(), &rest)) {
+            Ok(()) => Place::File { write, read, slices },
+            Err(errno) => Place::Lost(not_written(errno)),
+        };
     }
 
     /// No file is to be had.
@@ -148,20 +170,21 @@ impl Spooling {
     /// # Errors
     /// Why it could not be kept, in constant words.
     pub(crate) fn seal(self) -> Result<SealedMail, &'static str> {
-        let (fd, is_file, slices) = match self.place {
-            Place::Memory(memory) => (memory, false, None),
-            Place::Nowhere => (memfd::create(c"mail").map_err(|_| "cannot make a memory file")?, false, None),
+        let kept = match self.place {
+            Place::Here(octets) => Kept::Here(octets.into_boxed_slice()),
+            Place::Memory(memory) => {
+                memfd::seal(&memory).map_err(|_| "cannot seal the spool")?;
+                Kept::Memory(memory)
+            }
             // Dropping the writing end leaves nobody but root able to change it.
-            Place::File { read, write: _, slices } => (read, true, slices),
+            Place::File { read, write: _, slices } => {
+                Kept::File(read, slices.map(Slices::finish).unwrap_or_default())
+            }
             Place::Between { .. } => return Err("no spool file yet"),
             Place::Lost(why) => return Err(why),
         };
-        if !is_file {
-            memfd::seal(&fd).map_err(|_| "cannot seal the spool")?;
-        }
         let sha256 = Sha256(self.hash.finalize().into());
-        let slices = slices.map(Slices::finish).unwrap_or_default();
-        Ok(SealedMail { fd, length: self.length, sha256, is_file, slices, _hold: self.hold })
+        Ok(SealedMail { kept, length: self.length, sha256, _hold: self.hold })
     }
 }
 
@@ -176,21 +199,52 @@ impl SealedMail {
         self.sha256
     }
 
-    /// Whether it lies in a file, which cannot be sealed.
-    pub(crate) const fn is_file(&self) -> bool {
-        self.is_file
+    /// Where it is.
+    pub(crate) const fn kept(&self) -> &Kept {
+        &self.kept
     }
 
-    /// Of a file: the hashes of its slices.
-    pub(crate) const fn slices(&self) -> &Hashes {
-        &self.slices
+    /// Whether it lies in a file, which cannot be sealed.
+    pub(crate) const fn is_file(&self) -> bool {
+        matches!(self.kept, Kept::File(..))
+    }
+
+    /// A descriptor of it: its own, or of a sealed memory file that is made for whoever needs one.
+    ///
+    /// # Errors
+    /// Why there is none, in constant words.
+    pub(crate) fn descriptor(&self) -> Result<Descriptor<'_>, &'static str> {
+        match &self.kept {
+            Kept::Memory(fd) | Kept::File(fd, _) => Ok(Descriptor::Its(fd.as_fd())),
+            Kept::Here(octets) => {
+                let memory = in_memory_file(&[octets])?;
+                memfd::seal(&memory).map_err(|_| "cannot seal the spool")?;
+                Ok(Descriptor::Made(memory))
+            }
+        }
     }
 }
 
-impl AsFd for SealedMail {
+/// See [`SealedMail::descriptor`].
+pub(crate) enum Descriptor<'a> {
+    Its(BorrowedFd<'a>),
+    Made(OwnedFd),
+}
+
+impl AsFd for Descriptor<'_> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        match self {
+            Self::Its(fd) => *fd,
+            Self::Made(fd) => fd.as_fd(),
+        }
     }
+}
+
+fn in_memory_file(pieces: &[&[u8]]) -> Result<OwnedFd, &'static str> {
+    let memory = memfd::create(c"mail").map_err(|_| "cannot make a memory file")?;
+    let written = pieces.iter().try_for_each(|piece| write_all(memory.as_fd(), piece));
+    written.map_err(|_| "cannot write the spool")?;
+    Ok(memory)
 }
 
 /// In constant words, for the log.

@@ -8,7 +8,6 @@ use ipc::ids::{SessionId, Viruses};
 use ipc::supervisor_scanner::{EngineGrant, EngineState};
 use ipc::worker_scanner::Context;
 use mime::transfer_encoding::encode_base64;
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use policy::load::{LoadOptions, load};
 use policy::names::{Direction, Language, Protocol};
 use std::path::Path;
@@ -87,6 +86,7 @@ fn judged_where_allowed(
         sha256: content.sha256(),
         found: StatusSet::EMPTY,
         max_output: 1 << 20,
+        here: true,
         map: false,
         context: Context {
             session: SessionId(1),
@@ -103,7 +103,6 @@ fn judged_where_allowed(
         },
     };
     let clock = slice.zone.clock();
-    let outputs = Outputs { copy: memfd_create(c"output", MFdFlags::MFD_CLOEXEC).unwrap(), map: None };
     let grant = EngineGrant { checker: Checker::Engine(0), state: EngineState::Inside, limit: None };
     let job = Job {
         lease: LeaseId(1),
@@ -119,13 +118,12 @@ fn judged_where_allowed(
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
     let engines = vec![Demanded { grant, connection: None }];
-    let verdict = runtime.block_on(judge(job, content, engines, &outputs));
-    let copy = match verdict.disposition {
-        Disposition::Replace { length } | Disposition::Correct { length } => {
-            Some(crate::content::read_all(outputs.copy.as_fd(), usize::try_from(length).unwrap()).unwrap())
-        }
+    let Judgement { judged: verdict, copy, .. } = runtime.block_on(judge(job, content, engines));
+    let length = match verdict.disposition {
+        Disposition::Replace { length } | Disposition::Correct { length } => Some(length),
         Disposition::Pass | Disposition::Deny | Disposition::Defer => None,
     };
+    assert_eq!(copy.as_ref().map(|copy| copy.len() as u64), length);
     Judged { verdict, copy }
 }
 

@@ -1,12 +1,12 @@
 //! A scanner that lies, a server that breaks off: nothing that was not scanned arrives as a mail.
-use super::lab::{ID, Job, Lab, connection, mail, run, slice};
+use super::lab::{ID, Job, Lab, clean, connection, mail, run, slice};
 use crate::driver::{Buffers, Driver};
 use crate::memory::Memory;
 use crate::peer::Peer;
 use ipc::ids::{LeaseId, Selection, Sha256, Viruses};
 use ipc::log::Outcome;
 use ipc::supervisor_worker::{End, FromWorker, ToWorker};
-use ipc::worker_scanner::{Disposition, Judged};
+use ipc::worker_scanner::{Answer, Disposition, Judged, ScanJob};
 use nix::sys::uio::pwrite;
 use policy::status::{Status, StatusSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -120,6 +120,37 @@ fn a_copy_over_its_bound_defers() {
         pwrite(&job.output, b"x", i64::try_from(length).unwrap()).unwrap();
         job.judged(Disposition::Replace { length }, Status::Infected)
     });
+}
+
+/// The scanner says this instead of asking for an output and judging.
+fn says(answers: impl FnOnce(&ScanJob) -> Vec<Answer>) {
+    run(async {
+        let lab = Lab::start(&slice()).await;
+        let mut client = lab.logged_in(0, vec![mail(5_000)]).await;
+        client.says(b"RETR 1\r\n").await;
+        let (mail, ..) = lab.need_scan().await;
+        let scanner = lab.lease(mail, LeaseId(1)).await;
+        let (job, ..) = scanner.job_alone().await;
+        for answer in answers(&job) {
+            scanner.says(answer).await;
+        }
+        assert!(client.line().await.starts_with("-ERR [SYS/TEMP] mail cannot be checked now"));
+        assert_eq!(lab.mails()[0].outcome, Outcome::Deferred);
+    });
+}
+
+#[test]
+fn a_copy_that_no_output_was_asked_for_defers() {
+    for length in [0, 1, 5_000] {
+        for disposition in [Disposition::Replace { length }, Disposition::Correct { length }] {
+            says(|job| vec![Answer::Judged(Box::new(Judged { disposition, ..clean(job) }))]);
+        }
+    }
+}
+
+#[test]
+fn a_second_output_is_not_given() {
+    says(|job| vec![Answer::WantOutput, Answer::WantOutput, Answer::Judged(Box::new(clean(job)))]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use ipc::link::{Link, pair};
 use ipc::log::{Event, Log, Mail};
 use ipc::supervisor_worker::{Counters, End, FromWorker, Plan, Session, ToWorker};
 use ipc::wire;
-use ipc::worker_scanner::{Disposition, Judged, ScanJob};
+use ipc::worker_scanner::{Answer, Disposition, Judged, ScanJob, Task};
 use nix::sys::socket::{MsgFlags, recv};
 use nix::sys::uio::{pread, pwrite};
 use nix::unistd::write;
@@ -373,25 +373,41 @@ pub(crate) async fn serve_maildrop(mut wire: Wire, maildrop: Vec<Vec<u8>>) {
 }
 
 /// A leased scanner.
-pub(crate) struct Scanner(pub(crate) Link<Judged, ScanJob>);
+pub(crate) struct Scanner(pub(crate) Link<Answer, Task>);
 
 /// What it was given.
 pub(crate) struct Job {
     pub(crate) job: ScanJob,
-    pub(crate) mail: OwnedFd,
+    /// Of a mail that came with its job.
+    octets: Vec<u8>,
+    /// Of any other.
+    pub(crate) mail: Option<OwnedFd>,
     pub(crate) output: OwnedFd,
 }
 
 impl Scanner {
+    /// The job, and an output, which is always asked for.
     pub(crate) async fn job(&self) -> Job {
-        let (job, fds) = timeout(STEP, self.0.recv()).await.expect("a job").unwrap();
-        let mut fds = fds.into_iter();
-        let (mail, output) = (fds.next().unwrap(), fds.next().unwrap());
-        Job { job, mail, output }
+        let (job, octets, mail) = self.job_alone().await;
+        self.says(Answer::WantOutput).await;
+        let (Task::Output, fds) = timeout(STEP, self.0.recv()).await.expect("an output").unwrap() else {
+            panic!("another job")
+        };
+        Job { job, octets, mail, output: fds.into_iter().next().unwrap() }
+    }
+
+    pub(crate) async fn job_alone(&self) -> (ScanJob, Vec<u8>, Option<OwnedFd>) {
+        let (task, octets, fds) = timeout(STEP, self.0.recv_with()).await.expect("a job").unwrap();
+        let Task::Scan(job) = task else { panic!("an output that nobody wants") };
+        (*job, octets, fds.into_iter().next())
     }
 
     pub(crate) async fn answers(&self, judged: &Judged) {
-        self.0.send(judged, &[]).await.unwrap();
+        self.says(Answer::Judged(Box::new(judged.clone()))).await;
+    }
+
+    pub(crate) async fn says(&self, answer: Answer) {
+        self.0.send(&answer, &[]).await.unwrap();
     }
 }
 
@@ -408,40 +424,52 @@ impl Job {
     }
 
     pub(crate) fn judged(&self, disposition: Disposition, status: Status) -> Judged {
-        let statuses = StatusSet::of(status);
-        Judged {
-            lease: self.job.lease,
-            sha256: self.job.sha256,
-            disposition,
-            map: None,
-            keywords: Vec::new(),
-            rule: "standard".into(),
-            would: None,
-            statuses,
-            spam: Vec::new(),
-            answers: vec![EngineAnswer {
-                parts: Vec::new(),
-                engine: "builtin".into(),
-                statuses,
-                viruses: Viruses::default(),
-                detail: String::new(),
-                micros: 1,
-            }],
-            reason: "because".into(),
-            micros: 1,
-        }
+        judged(&self.job, disposition, status)
     }
 
     /// The mail as the scanner sees it.
     pub(crate) fn read(&self) -> Vec<u8> {
-        let mut mail = vec![0; usize::try_from(self.job.size).unwrap() + 1];
-        let mut length = 0;
-        while let Ok(count @ 1..) = pread(&self.mail, &mut mail[length..], i64::try_from(length).unwrap()) {
-            length += count;
+        let mut mail = self.octets.clone();
+        if let Some(file) = &self.mail {
+            mail = vec![0; usize::try_from(self.job.size).unwrap() + 1];
+            let mut length = 0;
+            while let Ok(count @ 1..) = pread(file, &mut mail[length..], i64::try_from(length).unwrap()) {
+                length += count;
+            }
+            mail.truncate(length);
         }
-        mail.truncate(length);
         assert_eq!(Sha256(sha2::Sha256::digest(&mail).into()), self.job.sha256);
         mail
+    }
+}
+
+/// An honest answer to a job: clean.
+pub(crate) fn clean(job: &ScanJob) -> Judged {
+    judged(job, Disposition::Pass, Status::Clean)
+}
+
+fn judged(job: &ScanJob, disposition: Disposition, status: Status) -> Judged {
+    let statuses = StatusSet::of(status);
+    Judged {
+        lease: job.lease,
+        sha256: job.sha256,
+        disposition,
+        map: None,
+        keywords: Vec::new(),
+        rule: "standard".into(),
+        would: None,
+        statuses,
+        spam: Vec::new(),
+        answers: vec![EngineAnswer {
+            parts: Vec::new(),
+            engine: "builtin".into(),
+            statuses,
+            viruses: Viruses::default(),
+            detail: String::new(),
+            micros: 1,
+        }],
+        reason: "because".into(),
+        micros: 1,
     }
 }
 

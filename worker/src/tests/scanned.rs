@@ -1,8 +1,9 @@
 //! Mails on their way through an honest scanner.
-use super::lab::{ID, Lab, mail, retrieved, run, serve_maildrop, slice};
+use super::lab::{ID, Lab, clean, mail, retrieved, run, serve_maildrop, slice};
 use ipc::ids::{LeaseId, Selection, Viruses};
 use ipc::log::Outcome;
 use ipc::supervisor_worker::{ChangedMail, End, FromWorker, NoLease, ToWorker};
+use ipc::wire::MAX_OCTETS;
 use ipc::worker_scanner::Disposition;
 use nix::sys::uio::pwrite;
 use policy::status::{Status, StatusSet};
@@ -22,7 +23,7 @@ fn a_clean_mail_arrives_byte_for_byte() {
         assert!(job.read() == sent);
         assert_eq!(job.job.context.user, "joe");
         assert_eq!((job.job.context.listener, job.job.context.command_rule), (0, 0));
-        assert!(pwrite(&job.mail, b"x", 0).is_err(), "what is scanned cannot change");
+        assert!(job.mail.is_none(), "it came with its job: the scanner has a copy of its own");
         scanner.answers(&job.clean()).await;
         client.hears(&retrieved(&sent)).await;
         client.says(b"QUIT\r\n").await;
@@ -33,6 +34,44 @@ fn a_clean_mail_arrives_byte_for_byte() {
         assert_eq!(records.len(), 1);
         assert_eq!((records[0].outcome, records[0].size), (Outcome::Passed, sent.len() as u64));
         assert_eq!(records[0].rule, "standard");
+    });
+}
+
+#[test]
+fn a_mail_too_large_to_go_with_its_job_is_scanned_in_a_sealed_memory_file() {
+    run(async {
+        let lab = Lab::start(&slice()).await;
+        let sent = [MAX_OCTETS, MAX_OCTETS + 100, 200_000].map(mail);
+        let mut client = lab.logged_in(0, sent.to_vec()).await;
+        for (number, sent) in (1..).zip(&sent) {
+            client.says(format!("RETR {number}\r\n").as_bytes()).await;
+            let (scanner, job) = lab.scanning().await;
+            assert!(job.read() == *sent);
+            let file = job.mail.as_ref().unwrap();
+            assert!(pwrite(file, b"x", 0).is_err(), "what is scanned cannot change");
+            scanner.answers(&job.clean()).await;
+            client.hears(&retrieved(sent)).await;
+        }
+    });
+}
+
+#[test]
+fn a_clean_mail_needs_no_file_at_all() {
+    run(async {
+        let lab = Lab::start(&slice()).await;
+        let sent = mail(60_000);
+        let mut client = lab.logged_in(0, vec![sent.clone()]).await;
+        client.says(b"RETR 1\r\n").await;
+        let (mail, ..) = lab.need_scan().await;
+        let scanner = lab.lease(mail, LeaseId(1)).await;
+        let (job, octets, file) = scanner.job_alone().await;
+        assert!(job.here && octets == sent && file.is_none());
+        scanner.answers(&clean(&job)).await;
+        client.hears(&retrieved(&sent)).await;
+        let open = std::fs::read_dir("/proc/self/fd").unwrap();
+        let names = open.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+        let names: Vec<_> = names.map(|name| name.display().to_string()).collect();
+        assert!(!names.iter().any(|name| name.contains("memfd:mail") || name.contains("memfd:output")));
     });
 }
 
