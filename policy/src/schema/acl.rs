@@ -281,7 +281,7 @@ const ANTISPAM: Entry = now(
 );
 const SCANNING: &[Entry] = &[NO_MAIL_SCANNING, MAX_MAIL, MAIL_LINE_LEN, MAIL_FILTER, ANTIVIRUS, ANTISPAM];
 
-pub(super) const SECTIONS: &[Section] = &[
+pub(super) static SECTIONS: &[Section] = &[
     Section {
         place: "session-acl",
         doc: "Phase 1, the connection. The first rule whose conditions all hold decides; without one the connection is \

@@ -327,7 +327,7 @@ const SPAM_RULE: &[Entry] = &[
     now("symbol", Kind::Text, "", "What the log calls it; by default the field's name."),
 ];
 
-pub(super) const SECTIONS: &[Section] = &[
+pub(super) static SECTIONS: &[Section] = &[
     Section {
         place: "doc-acl",
         doc: "Phase 3, for each part of a mail. The first rule that matches decides; without one the part is left as it \

@@ -164,7 +164,7 @@ const AUTHENTICATION: &[Entry] = &[
     now("max-sessions", ANY_COUNT, "0", "Sessions at once of one user; 0: no limit."),
 ];
 
-pub(super) const SECTIONS: &[Section] = &[
+pub(super) static SECTIONS: &[Section] = &[
     Section { place: "login", doc: "Until a client has logged in.", form: Single, entries: LOGIN },
     Section { place: "login.throttle", doc: "Failed logins in a time.", form: Inner, entries: THROTTLE },
     Section { place: "route", doc: "How the server of a user is found.", form: Named, entries: ROUTE },

@@ -317,7 +317,7 @@ const NETWORK: &[Entry] = &[now(
     "A static rule that drops mail connections while Mailward does not run.",
 )];
 
-pub(super) const SECTIONS: &[Section] = &[
+pub(super) static SECTIONS: &[Section] = &[
     Section { place: "", doc: "The top of the file.", form: Single, entries: TOP },
     Section { place: "service", doc: "Processes, limits and folders.", form: Single, entries: SERVICE },
     Section { place: "service.accounts", doc: "User ids by role.", form: Inner, entries: ACCOUNTS },

@@ -105,7 +105,7 @@ const SERVER_TLS: &[Entry] = &[
     now("versions", VERSIONS, "[\"1.2\", \"1.3\"]", "Versions of TLS."),
 ];
 
-pub(super) const SECTIONS: &[Section] = &[
+pub(super) static SECTIONS: &[Section] = &[
     Section {
         place: "client-tls",
         doc: "TLS towards clients. The only one is used without being named.",
