@@ -39,6 +39,8 @@ use tokio::task::AbortHandle;
 
 /// Events that may wait; a full queue slows children and accepting down, never the loop.
 pub(crate) const EVENTS: usize = 1024;
+/// Events that are handled before signals are looked at again.
+const TURN: usize = 64;
 /// Probes, deadlines and lookups are looked after this often.
 const TICK: Duration = Duration::from_secs(1);
 /// When to try again to write log records that nobody took.
@@ -187,12 +189,15 @@ pub(crate) async fn run(supervisor: &mut Supervisor, mut events: mpsc::Receiver<
     if supervisor.policy.host_names().is_empty() {
         supervisor.begin_accepting();
     }
+    let mut happened = Vec::with_capacity(TURN);
     while supervisor.fatal.is_none() {
         tokio::select! {
-            event = events.recv() => match event {
-                Some(event) => supervisor.handle(event),
-                None => break,
-            },
+            count = events.recv_many(&mut happened, TURN) => {
+                if count == 0 {
+                    break;
+                }
+                happened.drain(..).for_each(|event| supervisor.handle(event));
+            }
             _ = child.recv() => supervisor.reap(),
             _ = tick.tick() => supervisor.tick(),
             () = tokio::time::sleep(SLOW_READER), if supervisor.journal.holds() => supervisor.journal.flush(),
