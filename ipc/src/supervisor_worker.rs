@@ -225,6 +225,8 @@ pub enum ToWorker {
         /// Viruses that the operator allowed in this mail: the scanner may say that it is not infected although engines
         /// found these.
         allowed: Vec<String>,
+        /// Some engine takes a mail by its descriptor: it must have one.
+        file: bool,
     },
     /// The mail will not be scanned now.
     NoLease {

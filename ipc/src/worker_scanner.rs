@@ -56,7 +56,8 @@ pub struct ScanJob {
     pub context: Context,
 }
 
-/// Whether a mail travels in the datagram of its job. A memory file for it costs more than two copies do.
+/// Whether a mail travels in the datagram of its job, unless an engine takes it by its descriptor. A memory file for it costs
+/// more than two copies do.
 pub const fn travels_along(size: u64) -> bool {
     size <= MAX_OCTETS as u64
 }

@@ -24,7 +24,13 @@ fn links() -> (Supervisor, Worker) {
 }
 
 fn lease() -> ToWorker {
-    ToWorker::Lease { session: SessionId(7), mail: MailId(1), lease: LeaseId(9), allowed: Vec::new() }
+    ToWorker::Lease {
+        session: SessionId(7),
+        mail: MailId(1),
+        lease: LeaseId(9),
+        allowed: Vec::new(),
+        file: false,
+    }
 }
 
 fn open_descriptors() -> usize {

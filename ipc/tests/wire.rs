@@ -104,7 +104,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
     }
     line(&mut out, &ToWorker::Spool { session, mail });
     line(&mut out, &ToWorker::NoSpool { session, mail });
-    line(&mut out, &ToWorker::Lease { session, mail, lease, allowed: vec!["Eicar".into()] });
+    line(&mut out, &ToWorker::Lease { session, mail, lease, allowed: vec!["Eicar".into()], file: true });
     for why in [NoLease::Busy, NoLease::Died, NoLease::Stopping] {
         line(&mut out, &ToWorker::NoLease { session, mail, why });
     }

@@ -46,7 +46,8 @@ mod tests {
     #[test]
     fn a_large_map_does_not_travel_with_the_judgement() {
         let mut mail = b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n".to_vec();
-        let part = b"--b\r\nContent-Type: text/plain\r\nContent-Description: d\r\nContent-ID: <i@x>\r\n\r\nHi.\r\n";
+        let part =
+            b"--b\r\nContent-Type: text/plain\r\nContent-Description: d\r\nContent-ID: <i@x>\r\n\r\nHi.\r\n";
         (0..900).for_each(|_| mail.extend(part));
         mail.extend(b"--b--\r\n");
         let (map, octets) = of(&mail, &MailFilter::default()).unwrap();

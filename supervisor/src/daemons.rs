@@ -4,7 +4,7 @@ use crate::listener::tune;
 use ipc::ids::Checker;
 use nix::errno::Errno;
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr, socket};
-use policy::engine::{Daemon, DaemonSocket};
+use policy::engine::{Daemon, DaemonSocket, EngineKind};
 use policy::model::Policy;
 use std::io;
 use std::net::SocketAddr;
@@ -50,6 +50,17 @@ pub(crate) fn place_of(daemon: &Daemon) -> String {
             format!("{host}:{port}, which does not resolve")
         }
         DaemonSocket::Name { host, port, .. } => format!("{host}:{port}"),
+    }
+}
+
+/// Whether it may take a mail by its descriptor, as clamd does on this machine: a copy of its own costs it a tenth more.
+pub(crate) fn takes_descriptor(policy: &Policy, checker: Checker) -> bool {
+    let Checker::Engine(index) = checker else { return false };
+    match policy.engines.get(usize::from(index)).map(|engine| &engine.kind) {
+        Some(EngineKind::Clamd(outside)) => {
+            matches!(outside.daemon.socket, DaemonSocket::Path(_) | DaemonSocket::Auto)
+        }
+        Some(EngineKind::Builtin { .. } | EngineKind::Icap { .. }) | None => false,
     }
 }
 

@@ -157,13 +157,20 @@ impl<M: Machine> Session<M> {
     }
 
     /// A scanner was lent for it. A second lease for the same mail replaces the first, whose scanner died.
-    pub(crate) fn leased(&mut self, id: MailId, lease: LeaseId, allowed: Vec<String>, pair: OwnedFd) {
+    pub(crate) fn leased(
+        &mut self,
+        id: MailId,
+        lease: LeaseId,
+        allowed: Vec<String>,
+        file: bool,
+        pair: OwnedFd,
+    ) {
         let Some(hand) = self.in_hand(id) else { return };
         let Some(mail) = hand.mail().cloned() else { return };
         let question = Question { allowed: allowed.clone(), ..self.question(hand) };
         if let Some(hand) = self.hands.iter_mut().find(|hand| hand.id == id) {
             hand.allowed = allowed;
-            hand.stage = Stage::Scanning(Rc::clone(&mail), scan::trip(lease, pair, mail, question));
+            hand.stage = Stage::Scanning(Rc::clone(&mail), scan::trip(lease, pair, mail, file, question));
         }
     }
 

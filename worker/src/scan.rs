@@ -68,18 +68,32 @@ pub(crate) enum Decision {
     Defer,
 }
 
-/// Sends the job over the pair that came with a lease, and waits for the answer. The supervisor's deadline ends it.
-pub(crate) fn trip(lease: LeaseId, pair: OwnedFd, mail: Rc<SealedMail>, question: Question) -> Trip {
+/// Sends the job over the pair that came with a lease, and waits for the answer. The supervisor's deadline ends it. `file`: the
+/// mail must have a descriptor.
+pub(crate) fn trip(
+    lease: LeaseId,
+    pair: OwnedFd,
+    mail: Rc<SealedMail>,
+    file: bool,
+    question: Question,
+) -> Trip {
     Box::pin(async move {
         let link = Link::new(pair).map_err(|_| Lost::Internal("no link to the scanner"))?;
         let Question { found, parts, context, engines, allowed, passes, keywords } = question;
         let max_output = max_output(mail.length());
-        let (size, sha256, here) = (mail.length(), mail.sha256(), matches!(mail.kept(), Kept::Here(_)));
+        let along = match mail.kept() {
+            Kept::Here(octets) if !file => Some(octets),
+            Kept::Here(_) | Kept::Memory(_) | Kept::File(..) => None,
+        };
+        let (size, sha256, here) = (mail.length(), mail.sha256(), along.is_some());
         let job = ScanJob { lease, size, sha256, here, found, max_output, map: parts, context };
         let job = Task::Scan(Box::new(job));
-        let sent = match mail.kept() {
-            Kept::Here(octets) => link.send_with(&job, octets, &[]).await,
-            Kept::Memory(file) | Kept::File(file, _) => link.send(&job, &[file.as_fd()]).await,
+        let sent = match along {
+            Some(octets) => link.send_with(&job, octets, &[]).await,
+            None => {
+                let file = mail.descriptor().map_err(Lost::Internal)?;
+                link.send(&job, &[file.as_fd()]).await
+            }
         };
         sent.map_err(|error| match error {
             // Another scanner's link would be the same.

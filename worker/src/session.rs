@@ -247,9 +247,9 @@ impl<M: Machine> Session<M> {
                 }
             }
             ToWorker::NoSpool { session: _, mail } => self.no_spool_file(mail),
-            ToWorker::Lease { session: _, mail, lease, allowed } => {
+            ToWorker::Lease { session: _, mail, lease, allowed, file } => {
                 if let Some(pair) = fds.next() {
-                    self.leased(mail, lease, allowed, pair);
+                    self.leased(mail, lease, allowed, file, pair);
                 }
             }
             ToWorker::NoLease { session: _, mail, why } => self.not_leased(mail, why),

@@ -212,10 +212,12 @@ impl Supervisor {
         grants: Vec<EngineGrant>,
         connections: Vec<OwnedFd>,
     ) -> bool {
-        let Some(Lease { tenant, job: Job::Mail(job), purpose, known, .. }) = self.leases.live.get(&id)
+        let Some(Lease { tenant, job: Job::Mail(job), purpose, known, connected, .. }) =
+            self.leases.live.get(&id)
         else {
             return false;
         };
+        let file = connected.iter().any(|checker| daemons::takes_descriptor(&self.policy, *checker));
         let (tenant, purpose, job, answers) = (*tenant, *purpose, job.clone(), known.clone());
         let MailJob { worker, session, sha256, mail, .. } = job;
         let allowed = self.allowed_in(tenant, &job);
@@ -232,7 +234,7 @@ impl Supervisor {
         let mut fds = vec![ours];
         fds.extend(connections);
         let granted = self.grant(id, scanner, time, grants, (purpose, known), fds);
-        let lease = ToWorker::Lease { session, mail, lease: id, allowed };
+        let lease = ToWorker::Lease { session, mail, lease: id, allowed, file };
         self.children.tell_worker(worker, lease, vec![theirs]);
         granted
     }

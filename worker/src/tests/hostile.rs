@@ -171,7 +171,7 @@ fn an_answer_that_is_no_message_defers() {
         let (id, _, _) = lab.need_scan().await;
         let (ours, theirs) = ipc::pair().unwrap();
         lab.tell_with(
-            ToWorker::Lease { session: ID, mail: id, lease: LeaseId(1), allowed: Vec::new() },
+            ToWorker::Lease { session: ID, mail: id, lease: LeaseId(1), allowed: Vec::new(), file: false },
             &[theirs],
         )
         .await;

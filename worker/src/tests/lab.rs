@@ -212,13 +212,19 @@ impl Lab {
     }
 
     pub(crate) async fn lease(&self, mail: MailId, lease: LeaseId) -> Scanner {
-        self.lease_allowing(mail, lease, &[]).await
+        self.lease_allowing(mail, lease, &[], false).await
     }
 
-    async fn lease_allowing(&self, mail: MailId, lease: LeaseId, allowed: &[&str]) -> Scanner {
+    pub(crate) async fn lease_allowing(
+        &self,
+        mail: MailId,
+        lease: LeaseId,
+        allowed: &[&str],
+        file: bool,
+    ) -> Scanner {
         let (ours, theirs) = pair().unwrap();
         let allowed = allowed.iter().map(|virus| (*virus).to_owned()).collect();
-        self.tell_with(ToWorker::Lease { session: ID, mail, lease, allowed }, &[theirs]).await;
+        self.tell_with(ToWorker::Lease { session: ID, mail, lease, allowed, file }, &[theirs]).await;
         Scanner(Link::new(ours).unwrap())
     }
 
@@ -230,7 +236,7 @@ impl Lab {
     /// The same of a mail in which the operator allowed these viruses.
     pub(crate) async fn scanning_where_allowed(&self, allowed: &[&str]) -> (Scanner, Job) {
         let (mail, size, sha256) = self.need_scan().await;
-        let scanner = self.lease_allowing(mail, LeaseId(11), allowed).await;
+        let scanner = self.lease_allowing(mail, LeaseId(11), allowed, false).await;
         let job = scanner.job().await;
         assert_eq!((job.job.lease, job.job.size, job.job.sha256), (LeaseId(11), size, sha256));
         (scanner, job)

@@ -56,6 +56,23 @@ fn a_mail_too_large_to_go_with_its_job_is_scanned_in_a_sealed_memory_file() {
 }
 
 #[test]
+fn a_small_mail_has_a_sealed_descriptor_where_an_engine_takes_one() {
+    run(async {
+        let lab = Lab::start(&slice()).await;
+        let sent = mail(5_000);
+        let mut client = lab.logged_in(0, vec![sent.clone()]).await;
+        client.says(b"RETR 1\r\n").await;
+        let (mail, ..) = lab.need_scan().await;
+        let scanner = lab.lease_allowing(mail, LeaseId(1), &[], true).await;
+        let job = scanner.job().await;
+        assert!(!job.job.here && job.read() == sent);
+        assert!(pwrite(job.mail.as_ref().unwrap(), b"x", 0).is_err(), "what is scanned cannot change");
+        scanner.answers(&job.clean()).await;
+        client.hears(&retrieved(&sent)).await;
+    });
+}
+
+#[test]
 fn a_clean_mail_needs_no_file_at_all() {
     run(async {
         let lab = Lab::start(&slice()).await;
