@@ -1,9 +1,19 @@
 //! Child processes that never outlive the test, and what `/proc` says of processes.
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, User};
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::FileExt;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
+
+/// A program as an ordinary user, without a process of another program in between.
+pub fn as_nobody(program: impl AsRef<OsStr>) -> Command {
+    let nobody = User::from_name("nobody").unwrap().expect("every Debian has nobody");
+    let mut command = Command::new(program);
+    command.uid(nobody.uid.as_raw()).gid(nobody.gid.as_raw());
+    command
+}
 
 /// A child process, killed and reaped when dropped. What it started is killed too: workers of rspamd and spamd outlive the
 /// process that a signal takes from them.

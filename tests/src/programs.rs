@@ -1,4 +1,5 @@
 //! The mail programs that synchronise the mailbox of [`crate::sync`], each with the settings of its kind.
+use crate::process::as_nobody;
 use crate::sync::{Lab, mailbox};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -85,9 +86,7 @@ impl Lab {
         self.write("getmailrc", &settings);
         // getmail refuses to deliver as root.
         self.succeed(Command::new("chown").arg("-R").arg("nobody").arg(self.home()));
-        let mut command = Command::new("runuser");
-        command.args(["-u", "nobody", "--", "getmail", "--getmaildir"]).arg(self.home());
-        command
+        getmail(self.home())
     }
 
     /// curl into the folder `curl`, one command for each UID.
@@ -161,6 +160,14 @@ impl Lab {
         fs::create_dir_all(&folder).unwrap();
         folder
     }
+}
+
+/// getmail with its settings in this folder, which must be nobody's.
+pub fn getmail(home: &Path) -> Command {
+    // Not by its path: it may lead through folders that nobody may enter.
+    let mut command = as_nobody("python3");
+    command.args(["-c", include_str!("../clients/getmail.py"), "--getmaildir"]).arg(home);
+    command
 }
 
 fn script(interpreter: &str, name: &str, port: u16) -> Command {

@@ -4,6 +4,7 @@
 use mailward_tests::clients::listed;
 use mailward_tests::dovecot::Dovecot;
 use mailward_tests::mailward::{Config, Mailward};
+use mailward_tests::programs::getmail;
 use mailward_tests::{mails, root_or_skip};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -210,23 +211,16 @@ fn getmail_ends_with_the_expected_bytes() {
         for name in ["new", "cur", "tmp"] {
             fs::create_dir_all(maildir.join(name)).unwrap();
         }
-        fs::write(
-        directory.path().join("getmailrc"),
-        format!(
+        let settings = format!(
             "[retriever]\ntype = SimplePOP3Retriever\nserver = 127.0.0.1\nport = {port}\nusername = user\npassword = secret\n\
-             [destination]\ntype = Maildir\npath = {m}/\nuser = nobody\n\
-             [options]\ndelivered_to = false\nreceived = false\n",
+             [destination]\ntype = Maildir\npath = {m}/\n[options]\ndelivered_to = false\nreceived = false\n",
             port = mailward.address().port(),
             m = maildir.display()
-        )
-        .replace("user = nobody\n", ""),
-    )
-    .unwrap();
+        );
+        fs::write(directory.path().join("getmailrc"), settings).unwrap();
         // getmail refuses to deliver as root.
         succeed("chown", Command::new("chown").arg("-R").arg("nobody").arg(directory.path()));
-        let mut command = Command::new("runuser");
-        command.args(["-u", "nobody", "--", "getmail", "--getmaildir"]).arg(directory.path());
-        succeed("getmail", &mut command);
+        succeed("getmail", &mut getmail(directory.path()));
         check("getmail", &delivered(&maildir.join("new")));
     }
 }

@@ -3,6 +3,7 @@
 
 use mailward_tests::client::Client;
 use mailward_tests::mailward::{Config, Mailward, binary};
+use mailward_tests::process::as_nobody;
 use mailward_tests::server::Server;
 use mailward_tests::{mails, root_or_skip};
 use std::fs;
@@ -57,12 +58,7 @@ fn an_ordinary_user_can_run_it_and_is_told_which_walls_are_missing() {
     fs::copy(binary(), &copy).unwrap();
     let opened = Command::new("chmod").arg("755").arg(directory.path()).status().unwrap();
     assert!(opened.success());
-    let output = Command::new("runuser")
-        .args(["-u", "nobody", "--"])
-        .arg(&copy)
-        .args(["demo", "--once"])
-        .output()
-        .unwrap();
+    let output = as_nobody(&copy).args(["demo", "--once"]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("as reported") && text.contains("missing: "), "{text}");
