@@ -8,7 +8,7 @@
 )]
 mod pair;
 
-use pair::{Cut, ImapPair, settings};
+use pair::{Cut, ImapPair, Judgement, settings};
 use policy::names::Language;
 use std::collections::BTreeSet;
 use worker_proto::machine::Side;
@@ -73,6 +73,12 @@ impl Server {
                     let uid = self.view[at];
                     let flags = if self.seen.contains(&uid) { "\\Seen" } else { "" };
                     answers += &format!("* {} FETCH (UID {uid} FLAGS ({flags})", at + 1);
+                    if words[2].contains("RFC822.SIZE") {
+                        answers += &format!(" RFC822.SIZE {}", 1000 + uid);
+                    }
+                    if words[2].contains("ENVELOPE") {
+                        answers += &format!(" ENVELOPE (NIL \"server {uid}\"{})", " NIL".repeat(8));
+                    }
                     if words[2].contains("BODY.PEEK[]") {
                         answers += &format!(" BODY[] \"mail {uid}\"");
                     }
@@ -100,12 +106,34 @@ struct Client {
     view: Vec<u32>,
     /// Octets that it was told and that were read.
     read: usize,
-    /// Commands that were not answered: by numbers or not, and whether they set \Seen.
-    open: Vec<(String, bool, bool)>,
+    /// Commands that were not answered: by numbers or not, and whether they set \Seen where they ask for content.
+    open: Vec<(String, bool, Option<bool>)>,
     commands: usize,
     /// Mails that it read so that the server sets \Seen.
     opened: BTreeSet<u32>,
+    /// Mails of which it has read anything.
+    read_once: BTreeSet<u32>,
     pipelines: bool,
+}
+
+/// Every third mail is served as something else.
+const fn is_replaced(uid: u32) -> bool {
+    uid.is_multiple_of(3)
+}
+
+/// What it is served as.
+fn served(uid: u32) -> String {
+    if is_replaced(uid) { format!("a notice of {uid}") } else { format!("mail {uid}") }
+}
+
+/// The scanner answers about one of the mails that it has.
+fn judge(pair: &mut ImapPair, at: usize) {
+    let text = String::from_utf8(pair.scanning[at].1.clone()).unwrap();
+    let uid = text.rsplit(' ').next().unwrap().parse().unwrap();
+    let judgement =
+        if is_replaced(uid) { Judgement::Changed(served(uid).into_bytes()) } else { Judgement::Clean };
+    pair.judgements.push_back(judgement);
+    pair.judge(at);
 }
 
 impl Client {
@@ -126,21 +154,28 @@ impl Client {
                 ["*", number, "FETCH", ..] if line.contains("{") => {
                     let content = lines.next().unwrap().trim_end().trim_end_matches(')');
                     let uid = self.view[number.parse::<usize>().unwrap() - 1];
-                    assert_eq!(content, format!("mail {uid}"), "{what}: {line}");
-                    let sets_seen = self.open.first().is_some_and(|(_, _, sets_seen)| *sets_seen);
-                    if sets_seen {
+                    assert_eq!(content, served(uid), "{what}: {line}");
+                    self.read_once.insert(uid);
+                    // What asks for content is answered in its order.
+                    if self.open.iter().find_map(|(_, _, sets_seen)| *sets_seen).unwrap() {
                         self.opened.insert(uid);
                     }
                 }
-                ["*", _, "FETCH", ..] => {}
+                ["*", number, "FETCH", ..] => {
+                    let uid = self.view[number.parse::<usize>().unwrap() - 1];
+                    // Of others it may come from either; and what was asked for before the mail was read is told as it was then.
+                    if is_replaced(uid) && self.read_once.contains(&uid) && !self.pipelines {
+                        if let Some(at) = words.iter().position(|word| word.ends_with("RFC822.SIZE")) {
+                            let told = words[at + 1].trim_end_matches(')');
+                            assert_eq!(told, served(uid).len().to_string(), "{what}: of UID {uid}: {line}");
+                        }
+                        assert!(!line.contains("server"), "{what}: of UID {uid}: {line}");
+                    }
+                }
                 ["*", "OK", "Still", "here"] => {}
                 [tag, "OK", ..] => {
-                    assert_eq!(
-                        self.open.first().map(|(open, ..)| open.as_str()),
-                        Some(*tag),
-                        "{what}: {line}"
-                    );
-                    self.open.remove(0);
+                    let at = self.open.iter().position(|(open, ..)| open == tag);
+                    self.open.remove(at.unwrap_or_else(|| panic!("{what}: {line}")));
                 }
                 _other => panic!("{what}: {line}"),
             }
@@ -171,6 +206,7 @@ fn play(seed: u64, pipelines: bool) {
         open: Vec::new(),
         commands: 0,
         opened: BTreeSet::new(),
+        read_once: BTreeSet::new(),
         pipelines,
     };
     for round in 0..80 {
@@ -180,7 +216,10 @@ fn play(seed: u64, pipelines: bool) {
                 let uid = server.view[dice.below(server.view.len())];
                 server.gone.push(uid);
             }
-            1 if !pair.scanning.is_empty() => pair.judge(dice.below(pair.scanning.len())),
+            1 if !pair.scanning.is_empty() => {
+                let at = dice.below(pair.scanning.len());
+                judge(&mut pair, at);
+            }
             2 | 3 => {
                 let told = String::from_utf8(pair.record.server[server.read..].to_vec()).unwrap();
                 if let Some((line, _)) = told.split_once("\r\n") {
@@ -192,7 +231,7 @@ fn play(seed: u64, pipelines: bool) {
             _asks if !ends && (client.open.is_empty() || (pipelines && client.open.len() < 4)) => {
                 client.commands += 1;
                 let tag = format!("t{}", client.commands);
-                let item = ["BODY[]", "BODY.PEEK[]"][dice.below(2)];
+                let item = ["BODY[]", "BODY.PEEK[]", "(RFC822.SIZE)", "(FLAGS ENVELOPE)"][dice.below(4)];
                 let last = client.view.last().copied().unwrap_or(1);
                 let (command, by_number) = match dice.below(3) {
                     0 if !client.view.is_empty() => {
@@ -203,7 +242,7 @@ fn play(seed: u64, pipelines: bool) {
                 };
                 // Behind an EXPUNGE that is on its way a number is somebody else's: such a client is not this one's concern.
                 if !(by_number && pipelines && !client.open.is_empty()) {
-                    let sets_seen = command.ends_with("BODY[]");
+                    let sets_seen = command.contains("BODY").then(|| command.ends_with("BODY[]"));
                     client.open.push((tag.clone(), by_number, sets_seen));
                     pair.send(Side::Client, format!("{tag} {command}\r\n").as_bytes());
                 }
@@ -216,7 +255,7 @@ fn play(seed: u64, pipelines: bool) {
     // What is left is answered.
     for _ in 0..200 {
         while !pair.scanning.is_empty() {
-            pair.judge(0);
+            judge(&mut pair, 0);
         }
         let told = String::from_utf8(pair.record.server[server.read..].to_vec()).unwrap();
         let Some((line, _)) = told.split_once("\r\n") else { break };

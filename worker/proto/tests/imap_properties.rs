@@ -203,9 +203,13 @@ impl Server {
                 let set = rest.strip_prefix("UID ").unwrap_or(rest).split(' ').nth(1).unwrap();
                 for number in 1..4_u32 {
                     let wanted = if rest.starts_with("UID") { number + 10 } else { number };
-                    let (low, high) = set.split_once(':').unwrap_or((set, set));
-                    let (low, high): (u32, u32) = (low.parse().unwrap(), high.parse().unwrap_or(u32::MAX));
-                    if (low..=high).contains(&wanted) || set.contains(&wanted.to_string()) {
+                    let means = set.split(',').any(|range| {
+                        let (low, high) = range.split_once(':').unwrap_or((range, range));
+                        let (low, high): (u32, u32) =
+                            (low.parse().unwrap(), high.parse().unwrap_or(u32::MAX));
+                        (low..=high).contains(&wanted)
+                    });
+                    if means {
                         out += &self.fetched(number, rest);
                     }
                 }

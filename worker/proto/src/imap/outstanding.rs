@@ -207,9 +207,9 @@ impl Outstanding {
         })
     }
 
-    /// The oldest FETCH that asks for no content.
-    pub(super) fn metadata(&self) -> Option<&Rc<Job>> {
-        self.fetches().find(|job| !job.content)
+    /// Every FETCH that asks for no content.
+    pub(super) fn metadata(&self) -> impl Iterator<Item = &Rc<Job>> {
+        self.fetches().filter(|job| !job.content)
     }
 
     /// Whether the server may tell of messages that are gone (RFC 9051 section 7.5.1): not while it answers FETCH, STORE or SEARCH by

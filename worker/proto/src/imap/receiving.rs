@@ -3,7 +3,7 @@
 use super::common::Broken;
 use super::core::Core;
 use super::cursor::Content;
-use super::fetch::{Outcome, Pending};
+use super::fetch::{Job, Outcome, Pending};
 use super::fetch_item::{FetchItem, SectionText};
 use super::frame::Frame;
 use super::response::fetch::{ContentName, Fetch, FetchData};
@@ -229,7 +229,7 @@ impl Core {
 
         let mut meta = Vec::new();
         let mut flags = None;
-        let mut pull = false;
+        let mut left_out = Vec::new();
         for item in &items {
             if let (FetchData::Flags(_), Some(job)) = (item, &job) {
                 if job.sets_seen || job.marks || job.asks(|item| *item == FetchItem::Flags) {
@@ -241,10 +241,12 @@ impl Core {
                 Admitted::Pass => push(&mut meta, &written(item, self.common.utf8)),
                 Admitted::Size(length) => push(&mut meta, &written(&FetchData::Size(length), false)),
                 Admitted::Drop => {}
-                Admitted::FromCopy => pull = true,
+                Admitted::FromCopy => left_out.push(item),
             }
         }
-        if pull && let (Some(uid), Some(asking), None) = (uid, self.outstanding.metadata(), &job) {
+        if let (Some(uid), None, false) = (uid, &job, left_out.is_empty())
+            && let Some(asking) = self.asking(fetch.number, uid, &left_out)
+        {
             // Its answer comes whole, once the copy is there: of two halves some clients (mutt) believe one.
             asking.pulls.borrow_mut().insert(uid, Some(fetch.number));
             return Ok(());
@@ -372,23 +374,49 @@ impl Core {
         })
     }
 
+    /// The FETCH that these items answer: the oldest that asks for one of them and still waits to hear of this message.
+    fn asking(&self, number: u32, uid: u32, items: &[&FetchData<'_>]) -> Option<&Rc<Job>> {
+        let waits = |job: &Job| {
+            job.may_mean(number, uid)
+                && !job.pulls.borrow().contains_key(&uid)
+                && items.iter().any(|item| tells(job, item))
+        };
+        self.outstanding.metadata().find(|job| waits(job)).or_else(|| self.outstanding.metadata().next())
+    }
+
     /// Whether a FETCH under way lets the server answer this: a message's own header.
     fn asks_for(&self, name: &ContentName<'_>) -> bool {
-        self.outstanding.fetches().filter(|job| !job.content).any(|job| {
-            job.items.iter().any(|item| match (name, item) {
-                (ContentName::Rfc822Header, FetchItem::Rfc822Header) => true,
-                (
-                    ContentName::Section(section, origin),
-                    FetchItem::Section { section: asked, partial, .. },
-                ) => {
-                    item.is_top_header()
-                        && section.answers(asked)
-                        && *origin == partial.map(|partial| partial.origin)
-                }
-                _other => false,
-            })
-        })
+        self.outstanding.metadata().any(|job| asks_for_header(job, name))
     }
+}
+
+/// Whether an item that tells of content answers a FETCH.
+fn tells(job: &Job, item: &FetchData<'_>) -> bool {
+    match item {
+        FetchData::Size(_) => job.items.contains(&FetchItem::Size),
+        FetchData::Envelope(_) => job.items.contains(&FetchItem::Envelope),
+        FetchData::Body(_) => job.items.contains(&FetchItem::Body),
+        FetchData::BodyStructure(_) => job.items.contains(&FetchItem::BodyStructure),
+        FetchData::Content(name, _) => asks_for_header(job, name),
+        FetchData::Flags(_)
+        | FetchData::Uid(_)
+        | FetchData::ModSeq(_)
+        | FetchData::InternalDate(_)
+        | FetchData::EmailId(_)
+        | FetchData::ThreadId(_)
+        | FetchData::SaveDate(_)
+        | FetchData::BinarySize(..) => false,
+    }
+}
+
+fn asks_for_header(job: &Job, name: &ContentName<'_>) -> bool {
+    job.items.iter().any(|item| match (name, item) {
+        (ContentName::Rfc822Header, FetchItem::Rfc822Header) => true,
+        (ContentName::Section(section, origin), FetchItem::Section { section: asked, partial, .. }) => {
+            item.is_top_header() && section.answers(asked) && *origin == partial.map(|partial| partial.origin)
+        }
+        _other => false,
+    })
 }
 
 /// What becomes of an item that a server sent.
