@@ -216,8 +216,9 @@ impl Core {
         } else {
             None
         };
-        // What came with content is no answer to who has a copy.
-        let cached = uid.filter(|_| pulled.is_none()).and_then(|uid| {
+        // What came with content, or tells of it, is no answer to who has a copy.
+        let of_another = pulled.is_some() || items.iter().any(tells_of_content);
+        let cached = uid.filter(|_| !of_another).and_then(|uid| {
             let job = self
                 .outstanding
                 .fetches()
@@ -387,6 +388,25 @@ impl Core {
     /// Whether a FETCH under way lets the server answer this: a message's own header.
     fn asks_for(&self, name: &ContentName<'_>) -> bool {
         self.outstanding.metadata().any(|job| asks_for_header(job, name))
+    }
+}
+
+/// Whether an item tells something of a mail's octets.
+const fn tells_of_content(item: &FetchData<'_>) -> bool {
+    match item {
+        FetchData::Size(_)
+        | FetchData::Envelope(_)
+        | FetchData::Body(_)
+        | FetchData::BodyStructure(_)
+        | FetchData::BinarySize(..)
+        | FetchData::Content(..) => true,
+        FetchData::Flags(_)
+        | FetchData::Uid(_)
+        | FetchData::ModSeq(_)
+        | FetchData::InternalDate(_)
+        | FetchData::EmailId(_)
+        | FetchData::ThreadId(_)
+        | FetchData::SaveDate(_) => false,
     }
 }
 
