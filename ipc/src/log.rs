@@ -56,8 +56,12 @@ impl Outcome {
 pub struct Mail {
     /// Which session.
     pub session: SessionId,
-    /// Message number in the maildrop.
+    /// POP3: message number in the maildrop. IMAP: which mail of this session it was.
     pub number: u32,
+    /// IMAP: the mailbox it is in, as the server names it; printable, at most 512 octets. Else empty.
+    pub mailbox: String,
+    /// IMAP: its UID there.
+    pub uid: Option<u32>,
     /// Which way.
     pub direction: Direction,
     /// Octets.

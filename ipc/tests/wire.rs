@@ -333,6 +333,8 @@ fn the_bytes_of_every_message_stay_what_they_are() {
             would: None,
             session,
             number: 1,
+            mailbox: "m".into(),
+            uid: Some(7),
             direction: Direction::Download,
             size: 5,
             sha256,

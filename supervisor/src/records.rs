@@ -276,6 +276,8 @@ fn mail_fields(mail: &Mail, tenant: &str) -> Fields {
         ("session", mail.session.to_string().into()),
         ("tenant", tenant.into()),
         ("number", mail.number.into()),
+        ("mailbox", if mail.mailbox.is_empty() { Value::Null } else { mail.mailbox.as_str().into() }),
+        ("uid", mail.uid.map_or(Value::Null, Value::from)),
         ("direction", mail.direction.to_string().into()),
         ("size", mail.size.into()),
         ("outcome", mail.outcome.name().into()),
@@ -347,6 +349,8 @@ mod tests {
         Mail {
             session: SessionId(0x1f),
             number: 3,
+            mailbox: "INBOX".into(),
+            uid: Some(12),
             direction: Direction::Download,
             size: 700,
             sha256: Sha256([0xab; 32]),
@@ -402,7 +406,7 @@ mod tests {
         let line = text::line("T", Level::Info, "MAIL", &mail_fields(&mail(), "default"), false);
         assert_eq!(
             line,
-            "T INFO  MAIL          session=0000001f tenant=default number=3 direction=download size=700 \
+            "T INFO  MAIL          session=0000001f tenant=default number=3 mailbox=INBOX uid=12 direction=download size=700 \
              outcome=replaced rule=standard-bad statuses=infected allowed=Lab.Allowed clamd=\"infected: Lab.Virus\" spam.rspamd=\"7.25: A,B\" reason=infected \
              case=abababababab sha256=abababababababababababababababababababababababababababababababab micros=1500"
         );

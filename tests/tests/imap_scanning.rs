@@ -174,7 +174,9 @@ fn an_upload_is_scanned_and_refused_in_words_and_the_session_goes_on() {
             assert!(answer.tagged.starts_with("NO [CANNOT]"), "{answer}");
         }
     }
-    assert_eq!(mailward.mail_record(1)["direction"], "upload");
+    let uploaded = mailward.mail_record(1);
+    assert_eq!(uploaded["direction"], "upload");
+    assert!(uploaded["uid"].is_null() && uploaded["mailbox"].is_null(), "{uploaded}");
     assert!(dovecot.folder("Drafts").is_empty());
     let clean = mails::plain("clean", "goes up");
     assert!(client.with_literal("APPEND Drafts", &clean).tagged.starts_with("OK"));
@@ -208,7 +210,8 @@ fn a_large_mail_that_is_read_in_pieces_is_scanned_once() {
     assert!(whole == mail);
     assert!(client.octets("FETCH 1 BODY.PEEK[]") == mail);
     client.octets("FETCH 2 BODY.PEEK[]");
-    mailward.mail_record(2);
+    let second = mailward.mail_record(2);
+    assert_eq!((&second["mailbox"], &second["uid"]), (&"INBOX".into(), &2.into()), "{second}");
     let mails = mailward.log_count(|record| record["record"] == "MAIL");
     assert_eq!(mails, 2, "one for each mail");
 }

@@ -24,6 +24,10 @@ pub(crate) struct InHand {
     pub(crate) id: MailId,
     /// The machine's number.
     number: u32,
+    /// IMAP: the mailbox that was open when it began.
+    mailbox: Option<Rc<String>>,
+    /// IMAP: its UID there.
+    uid: Option<u32>,
     direction: Direction,
     /// What spooling found.
     found: StatusSet,
@@ -88,7 +92,20 @@ impl<M: Machine> Session<M> {
         let id = self.next_mail();
         let (found, changed, allowed) = (StatusSet::EMPTY, false, Vec::new());
         let (since, patience, stage) = (Instant::now(), None, Stage::Spooling);
-        self.hands.push(InHand { id, number, direction, found, changed, allowed, since, patience, stage });
+        let (mailbox, uid) = (self.mailbox.clone(), None);
+        self.hands.push(InHand {
+            id,
+            number,
+            mailbox,
+            uid,
+            direction,
+            found,
+            changed,
+            allowed,
+            since,
+            patience,
+            stage,
+        });
     }
 
     /// It outgrew `spool-file-above`.
@@ -127,7 +144,7 @@ impl<M: Machine> Session<M> {
             self.driver.tell(Input::Judged(number, Verdict::Defer { case: None }));
             return;
         };
-        (hand.found, hand.changed) = (spooled.found, spooled.changed);
+        (hand.found, hand.changed, hand.uid) = (spooled.found, spooled.changed, spooled.uid);
         hand.since = Instant::now();
         hand.stage = Stage::AwaitingFile;
         let id = hand.id;
@@ -341,6 +358,9 @@ impl<M: Machine> Session<M> {
         let record = log::Mail {
             session: self.id,
             number: hand.number,
+            // What is uploaded is in none yet.
+            mailbox: hand.uid.and(hand.mailbox.as_deref().cloned()).unwrap_or_default(),
+            uid: hand.uid,
             direction: hand.direction,
             size,
             sha256,

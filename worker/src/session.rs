@@ -42,6 +42,8 @@ pub(crate) struct Session<M> {
     pub(crate) late: Option<Box<Late>>,
     /// Login name, once the server took it; lossy, bounded.
     pub(crate) user: Box<str>,
+    /// IMAP: the mailbox that is open, for the log. One pointer: an idle session is small.
+    pub(crate) mailbox: Option<Rc<String>>,
     /// Pieces of the answer to `LoggedIn`.
     changed: Vec<Changed>,
     /// Mailboxes that were opened; POP3 has one maildrop all the time.
@@ -92,6 +94,7 @@ impl<M: Machine> Session<M> {
             driver,
             late,
             user: Box::default(),
+            mailbox: None,
             changed: Vec::new(),
             selection: Selection(0),
             copies: Copies::default(),
@@ -311,6 +314,7 @@ impl<M: Machine> Session<M> {
     fn selected(&mut self, mailbox: Vec<u8>, uid_validity: u32) {
         self.selection = Selection(self.selection.0.wrapping_add(1));
         self.changed.clear();
+        self.mailbox = Some(Rc::new(lossy(&mailbox)));
         if mailbox.is_empty() || mailbox.len() > MAX_MAILBOX || uid_validity == 0 {
             return self.driver.tell(Input::Changed(&[]));
         }

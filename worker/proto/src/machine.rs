@@ -175,6 +175,8 @@ pub struct Spooled {
     pub found: StatusSet,
     /// It was served changed before, under the name that it has: it stays what it was, whatever an administrator allows.
     pub changed: bool,
+    /// IMAP: its UID, by which the log names it.
+    pub uid: Option<u32>,
 }
 
 /// What the machine asks the driver to do, in order, after the byte buffers were queued.

@@ -56,9 +56,9 @@ impl Spool {
         spool.extend_from_slice(kept);
     }
 
-    /// It is complete. `changed`: it was served changed before.
-    pub(super) fn end(self, changed: bool, out: &mut Output) {
-        out.mail_ends(self.number, Spooled { found: self.found, changed });
+    /// It is complete. `changed`: it was served changed before. `uid`: where it has one.
+    pub(super) fn end(self, changed: bool, uid: Option<u32>, out: &mut Output) {
+        out.mail_ends(self.number, Spooled { found: self.found, changed, uid });
     }
 }
 
@@ -295,7 +295,7 @@ impl Core {
         if let Some(spool) = spool {
             (pending.mail, pending.octets) = (spool.number, spool.octets);
             self.mail_octets = self.mail_octets.saturating_add(spool.octets);
-            spool.end(changed.is_some(), out);
+            spool.end(changed.is_some(), Some(uid), out);
         }
         self.outbox.push(pending);
         Ok(())

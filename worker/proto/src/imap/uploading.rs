@@ -140,7 +140,7 @@ impl Core {
     /// The mail is complete.
     pub(super) fn client_literal_end(&mut self, out: &mut Output) {
         if let Some(spool) = self.uploading.take() {
-            spool.end(false, out);
+            spool.end(false, None, out);
         }
     }
 

@@ -214,7 +214,7 @@ impl Retrieval {
         });
         let Some(used) = end else { return (State::Retrieval(self), bytes.len()) };
         let changed = self.transaction.maildrop.length(self.number.get()).is_some();
-        let spooled = Spooled { found: *found, changed };
+        let spooled = Spooled { found: *found, changed, uid: None };
         out.mail_ends(self.number.get(), spooled);
         self.step = Step::AwaitingVerdict;
         (State::Retrieval(self), used)
