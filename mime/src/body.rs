@@ -101,13 +101,22 @@ fn mime_field(report: &[u8]) -> Option<usize> {
 
 /// Whether a reader that looks for encodings older than MIME would find one.
 pub(crate) fn holds_second_encoding(text: &[u8]) -> bool {
-    SECOND_ENCODINGS.iter().any(|second| second.places(text).next().is_some())
-        || loose_uuencode(text).next().is_some()
+    second_encodings(text).next().is_some() || loose_uuencode(text).next().is_some()
+}
+
+/// Where one begins. All but one begin a line, so that one walk over the lines finds them.
+fn second_encodings(text: &[u8]) -> impl Iterator<Item = usize> {
+    let lines = line_starts(text).filter(|at| {
+        let line = text.get(*at..).unwrap_or_default();
+        matches!(line.first(), Some(b'b' | b'=')) && BEGINNINGS.iter().any(|begins| begins.in_front_of(line))
+    });
+    // A blank behind its bracket takes its meaning away.
+    lines.chain(memmem::find_iter(text, BINHEX).map(|at| at + 1))
 }
 
 /// A text in which no such reader finds one: a blank stands before the word that it looks for.
 pub(crate) fn without_second_encodings(text: &[u8]) -> Cow<'_, [u8]> {
-    let mut places: Vec<usize> = SECOND_ENCODINGS.iter().flat_map(|second| second.places(text)).collect();
+    let mut places: Vec<usize> = second_encodings(text).collect();
     places.extend(loose_uuencode(text));
     places.extend(second_headers(text));
     if places.is_empty() {
@@ -182,41 +191,29 @@ fn is_data(line: &[u8]) -> bool {
         && data.iter().all(|octet| (32..=96).contains(octet))
 }
 
-/// How an encoding older than MIME begins.
-struct SecondEncoding {
+/// How a line begins behind which an encoding older than MIME stands.
+struct Beginning {
     word: &'static [u8],
-    /// Only at the start of a line.
-    line_start: bool,
     /// What has to stand behind the word.
     follows: fn(&[u8]) -> bool,
-    /// Where in the word a blank takes its meaning away.
-    break_at: usize,
 }
 
-const SECOND_ENCODINGS: [SecondEncoding; 4] = [
-    SecondEncoding { word: b"begin ", line_start: true, follows: is_mode, break_at: 0 },
-    SecondEncoding { word: b"begin-base64 ", line_start: true, follows: |_| true, break_at: 0 },
-    SecondEncoding { word: b"=ybegin ", line_start: true, follows: |_| true, break_at: 0 },
-    SecondEncoding {
-        word: b"(This file must be converted with BinHex",
-        line_start: false,
-        follows: |_| true,
-        break_at: 1,
-    },
+const BEGINNINGS: [Beginning; 3] = [
+    Beginning { word: b"begin ", follows: is_mode },
+    Beginning { word: b"begin-base64 ", follows: |_| true },
+    Beginning { word: b"=ybegin ", follows: |_| true },
 ];
+
+/// BinHex, anywhere.
+const BINHEX: &[u8] = b"(This file must be converted with BinHex";
 
 fn is_mode(rest: &[u8]) -> bool {
     let digits = rest.iter().take_while(|byte| (b'0'..=b'7').contains(byte)).count();
     (3..=4).contains(&digits) && matches!(rest.get(digits), Some(b' ' | b'\t'))
 }
 
-impl SecondEncoding {
-    fn places<'t>(&'t self, text: &'t [u8]) -> impl Iterator<Item = usize> + 't {
-        memmem::find_iter(text, self.word).filter_map(move |at| {
-            let starts = at == 0 || matches!(text.get(at - 1), Some(b'\n' | b'\r'));
-            let found =
-                (starts || !self.line_start) && text.get(at + self.word.len()..).is_some_and(self.follows);
-            found.then_some(at + self.break_at)
-        })
+impl Beginning {
+    fn in_front_of(&self, line: &[u8]) -> bool {
+        line.strip_prefix(self.word).is_some_and(self.follows)
     }
 }
