@@ -1,5 +1,5 @@
 //! The numbers that name sessions, mails and leases, and other small values that several links share.
-use policy::status::StatusSet;
+use policy::status::{Status, StatusSet};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -83,6 +83,46 @@ pub struct SpamAnswer {
 
 /// Names that are kept of the viruses in one mail.
 pub const MOST_VIRUSES: usize = 16;
+
+/// What an engine had found in a mail that was served changed for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// The engine's name in the configuration, at most 64 octets.
+    pub engine: String,
+    /// In the mail and in its parts.
+    pub viruses: Viruses,
+    /// In which leaves, by index. Empty: it is not known in which.
+    pub parts: Vec<(u16, Viruses)>,
+}
+
+impl Found {
+    /// Octets of all names that are remembered of one mail, and leaves.
+    pub const MOST_OCTETS: usize = 512;
+    /// See [`Self::MOST_OCTETS`].
+    pub const MOST_PARTS: usize = 8;
+
+    /// Of what engines answered, those that found a virus. More than is remembered is a virus without a name, somewhere in the mail.
+    pub fn of(answers: &[EngineAnswer]) -> Vec<Self> {
+        let infected = answers.iter().filter(|answer| answer.statuses.contains(Status::Infected));
+        let found = |answer: &EngineAnswer| {
+            let EngineAnswer { engine, viruses, parts, .. } = answer.clone();
+            let found = Self { engine, viruses, parts };
+            if found.fits() {
+                found
+            } else {
+                Self { viruses: Viruses::unnamed(), parts: Vec::new(), ..found }
+            }
+        };
+        infected.map(found).collect()
+    }
+
+    /// Within what is remembered.
+    pub fn fits(&self) -> bool {
+        let of_parts = self.parts.iter().flat_map(|(_, viruses)| &viruses.names);
+        let octets: usize = self.viruses.names.iter().chain(of_parts).map(String::len).sum();
+        octets <= Self::MOST_OCTETS && self.parts.len() <= Self::MOST_PARTS && self.engine.len() <= 64
+    }
+}
 
 /// The viruses that were found in something.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

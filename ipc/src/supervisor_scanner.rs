@@ -1,5 +1,5 @@
 //! Supervisor and scanner: policy, signature files, one lease per mail.
-use crate::ids::{Checker, EngineAnswer, LeaseId, Sha256, SpamAnswer};
+use crate::ids::{Checker, EngineAnswer, Found, LeaseId, Sha256, SpamAnswer};
 use crate::wire::Message;
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,8 @@ pub struct KnownMail {
     pub answers: Vec<EngineAnswer>,
     /// Viruses that the operator allowed in it: they do not count.
     pub allowed: Vec<String>,
+    /// What was found in it when it was served changed under the name that it has: that stays found.
+    pub formerly: Vec<Found>,
 }
 
 impl KnownMail {

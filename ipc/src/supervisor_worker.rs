@@ -1,5 +1,5 @@
 //! Supervisor and worker: policy, sessions, connected servers, leases, the index of changed mails.
-use crate::ids::{LeaseId, MailId, Selection, SessionId, Sha256};
+use crate::ids::{Found, LeaseId, MailId, Selection, SessionId, Sha256};
 use crate::wire::Message;
 use policy::names::{Direction, Language, Protocol};
 use policy::tls::ClientSide;
@@ -67,6 +67,8 @@ pub struct ChangedMail {
     pub sha256: Sha256,
     /// Octets of the copy that was served.
     pub length: u64,
+    /// What engines had found in it, each that found something: it is changed by that, whatever they find later. Not told back to workers.
+    pub found: Vec<Found>,
     /// The quarantine has a copy of the original. Looked at when the entry is told; not in the index, and not the worker's to
     /// say.
     pub kept: bool,

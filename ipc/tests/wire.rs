@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail loudly")]
 
 use ipc::boot::{Boot, Ready, Role};
-use ipc::ids::{Checker, EngineAnswer, LeaseId, MailId, Selection, SessionId, Sha256, SpamAnswer, Viruses};
+use ipc::ids::{
+    Checker, EngineAnswer, Found, LeaseId, MailId, Selection, SessionId, Sha256, SpamAnswer, Viruses,
+};
 use ipc::log::{Event, Level, Mail, Outcome};
 use ipc::supervisor_keyholder::{self, FromKeyholder, KeyOf, ToKeyholder};
 use ipc::supervisor_lookup::{Candidate, FromLookup, Known, ToLookup};
@@ -62,7 +64,8 @@ fn answer() -> EngineAnswer {
 fn the_bytes_of_every_message_stay_what_they_are() {
     let (session, mail, lease, sha256) = (SessionId(1), MailId(2), LeaseId(3), Sha256([4; 32]));
     let client = "192.0.2.1:1000".parse().unwrap();
-    let entry = ChangedMail { uidl: b"u1".to_vec(), sha256, length: 9, kept: false };
+    let entry =
+        ChangedMail { uidl: b"u1".to_vec(), sha256, length: 9, found: Found::of(&[answer()]), kept: false };
     let mut out = String::new();
 
     line(
@@ -215,6 +218,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
             sha256,
             answers: vec![answer()],
             allowed: vec!["Eicar".into()],
+            formerly: Found::of(&[answer()]),
         });
         line(
             &mut out,

@@ -64,6 +64,11 @@ impl Located {
         (!counts.is_clean()).then_some(self)
     }
 
+    /// The parts that an answer names.
+    pub(crate) fn all(answer: &EngineAnswer) -> Vec<Self> {
+        answer.parts.iter().map(|(leaf, viruses)| Self::infected(*leaf, viruses.clone())).collect()
+    }
+
     fn infected(leaf: u16, viruses: Viruses) -> Self {
         Self { leaf: usize::from(leaf), found: Finding::in_part(viruses) }
     }
@@ -129,9 +134,8 @@ pub(crate) fn ask(job: &Job<'_>, index: u16, demanded: Demanded, mail: &Rc<Conte
 /// What an engine said of this very mail before, if it did.
 pub(crate) fn known(known: Option<&KnownMail>, engine: &str) -> Option<(Finding, Vec<Located>)> {
     let answer = known?.answers.iter().find(|answer| answer.engine == engine)?;
-    let EngineAnswer { statuses, viruses, detail, parts, .. } = answer.clone();
-    let located = parts.into_iter().map(|(leaf, viruses)| Located::infected(leaf, viruses)).collect();
-    Some((Finding { statuses, viruses, detail }, located))
+    let EngineAnswer { statuses, viruses, detail, .. } = answer.clone();
+    Some((Finding { statuses, viruses, detail }, Located::all(answer)))
 }
 
 /// What the demanded engines say of themselves.

@@ -36,6 +36,8 @@ pub(crate) struct Inspection<'a> {
     pub(crate) astray: bool,
     /// The viruses that do not count, wherever they were found.
     pub(crate) allowed: Vec<String>,
+    /// What engines had found in it when it was served changed.
+    pub(crate) formerly: Vec<EngineAnswer>,
 }
 
 impl Inspection<'_> {
@@ -90,6 +92,10 @@ impl Inspection<'_> {
             false => virus.clone(),
         };
         let viruses = self.answers.iter().flat_map(|answer| answer.viruses.names.iter().map(named));
+        let is_new =
+            |virus: &&String| !self.answers.iter().any(|answer| answer.viruses.names.contains(virus));
+        let former = self.formerly.iter().flat_map(|answer| &answer.viruses.names).filter(is_new);
+        let viruses = viruses.chain(former.map(|virus| format!("{virus} had been found")));
         let details = self.answers.iter().map(|answer| answer.detail.clone());
         let in_parts = self.found.iter().map(|found| found.detail.clone());
         let names: Vec<&str> = self.violations.iter().map(|violation| violation.name()).collect();
@@ -109,7 +115,14 @@ impl Inspection<'_> {
             let engine = answer.engine.clone();
             answer.viruses.names.clone().into_iter().map(move |virus| (engine.clone(), virus))
         };
-        self.answers.iter().flat_map(of).filter(|(_, virus)| !self.allowed.contains(virus)).collect()
+        let mut viruses: Vec<(String, String)> =
+            self.answers.iter().flat_map(of).filter(|(_, virus)| !self.allowed.contains(virus)).collect();
+        for former in self.formerly.iter().flat_map(of) {
+            if !viruses.contains(&former) {
+                viruses.push(former);
+            }
+        }
+        viruses
     }
 
     pub(crate) fn facts<'a>(

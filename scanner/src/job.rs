@@ -17,7 +17,7 @@ use crate::rewrite::{self, About};
 use crate::rules::{self, Change, Header, Outcome, Verdict};
 use crate::turn::Turn;
 use crate::views::Views;
-use ipc::ids::{Checker, EngineAnswer, LeaseId, Sha256, SpamAnswer};
+use ipc::ids::{Checker, EngineAnswer, Found, LeaseId, Sha256, SpamAnswer};
 use ipc::log::printable;
 use ipc::supervisor_scanner::{FromScanner, KnownMail, ToScanner};
 use ipc::waiting::Waiting;
@@ -59,6 +59,19 @@ impl<'a> Job<'a> {
     /// What is known of this very mail: its hash was verified.
     pub(crate) fn known(&self) -> Option<&'a KnownMail> {
         self.known?.about(self.scan.sha256)
+    }
+
+    /// What had been found in it when it was served changed, as the engines' answers of then.
+    fn formerly(&self) -> Vec<EngineAnswer> {
+        let answer = |found: &Found| EngineAnswer {
+            engine: found.engine.clone(),
+            statuses: StatusSet::of(Status::Infected),
+            viruses: found.viruses.clone(),
+            detail: String::new(),
+            parts: found.parts.clone(),
+            micros: 0,
+        };
+        self.known().map(|known| known.formerly.iter().map(answer).collect()).unwrap_or_default()
     }
 
     /// The viruses that do not count in it.
@@ -259,7 +272,11 @@ async fn inspect<'m>(
     let mut astray = false;
     let subject = Subject { views: &views, parts: &parts, inside: &inside, signatures: job.signatures };
     let allowed = job.allowed();
-    for (answer, located) in engines::finish(asked, &subject).await {
+    let formerly = job.formerly();
+    let asked = engines::finish(asked, &subject).await;
+    let now = asked.len();
+    let then = formerly.iter().map(|answer| (answer.clone(), Located::all(answer)));
+    for ((answer, located), index) in asked.into_iter().chain(then).zip(0..) {
         let counts = antivirus::counting(answer.statuses, &answer.viruses, allowed);
         statuses = statuses.union(counts);
         let located: Vec<Located> =
@@ -271,7 +288,10 @@ async fn inspect<'m>(
                 *found = std::mem::take(found).and(located.found);
             }
         }
-        answers.push(answer);
+        // What is said of the mail is what engines say today.
+        if index < now {
+            answers.push(answer);
+        }
     }
     if answers.is_empty() {
         statuses = statuses.with(Status::Skipped);
@@ -296,6 +316,7 @@ async fn inspect<'m>(
         found,
         astray,
         allowed: allowed.to_vec(),
+        formerly,
     }
 }
 

@@ -4,7 +4,7 @@ use crate::allowed::Grant;
 use crate::control::{AllowedVirus, Answer, WhichMail};
 use crate::event_loop::Supervisor;
 use crate::lease::MailJob;
-use ipc::ids::{SessionId, Sha256};
+use ipc::ids::{Found, SessionId, Sha256};
 use ipc::log::{Level, printable};
 use std::time::{SystemTime, UNIX_EPOCH};
 use time::OffsetDateTime;
@@ -34,6 +34,19 @@ impl Supervisor {
             return Vec::new();
         }
         viruses
+    }
+
+    /// What was found in a mail when it was served changed under the name that it has. What engines find in it later, or do not,
+    /// changes nothing there (D21): a signature that was corrected frees it for whoever gets it as a new message.
+    pub(crate) fn found_formerly(&mut self, mail: &MailJob) -> Vec<Found> {
+        let mailbox = self.sessions.get(mail.session).and_then(|session| session.mailbox.clone());
+        let Some((_, mailbox)) = mailbox else { return Vec::new() };
+        let Ok(entries) = self.index.entries(&mailbox) else { return Vec::new() };
+        let entry = entries.iter().find(|entry| {
+            let is_it = entry.sha256 == mail.sha256 && (mail.changed || entry.uidl.is_empty());
+            is_it && !entry.found.is_empty()
+        });
+        entry.map(|entry| entry.found.clone()).unwrap_or_default()
     }
 
     /// Whether this mail is one of those of its maildrop that were served changed and have no UIDL to be known by.

@@ -5,7 +5,7 @@
 //! (create, fsync, rename, fsync of the directory): after a crash it is the old one or the new one.
 use crate::durable;
 use hmac::{Hmac, KeyInit, Mac};
-use ipc::ids::Sha256;
+use ipc::ids::{Found, Sha256, Viruses};
 use ipc::supervisor_worker::ChangedMail;
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -131,6 +131,11 @@ impl Index {
         }
         let before = self.entries(maildrop)?.len();
         let mut entries = self.entries(maildrop)?.to_vec();
+        // What had been found once stays found.
+        let known = entries.iter().find(|known| known.uidl == entry.uidl && known.sha256 == entry.sha256);
+        if let Some(known) = known.filter(|_| entry.found.is_empty()) {
+            entry.found.clone_from(&known.found);
+        }
         if entries.contains(&entry) {
             return Ok(());
         }
@@ -243,9 +248,55 @@ fn encode(entries: &[ChangedMail]) -> String {
         for byte in &entry.uidl {
             let _ = write!(text, "{byte:02x}");
         }
-        let _ = writeln!(text, " {} {}", entry.sha256, entry.length);
+        let _ = write!(text, " {} {}", entry.sha256, entry.length);
+        for found in &entry.found {
+            text.push(' ');
+            encode_found(&mut text, found);
+        }
+        text.push('\n');
     }
     text
+}
+
+/// `engine:names`, then `;leaf:names` for each leaf. Names are written in hex, one behind the other with a comma; a plus stands for one
+/// without a name.
+fn encode_found(text: &mut String, found: &Found) {
+    let hex = |text: &mut String, name: &str| {
+        name.bytes().for_each(|byte| {
+            let _ = write!(text, "{byte:02x}");
+        })
+    };
+    let names = |text: &mut String, viruses: &Viruses| {
+        text.push(':');
+        for name in &viruses.names {
+            hex(text, name);
+            text.push(',');
+        }
+        text.push_str(if viruses.more { "+" } else { "" });
+    };
+    hex(text, &found.engine);
+    names(text, &found.viruses);
+    for (leaf, viruses) in &found.parts {
+        let _ = write!(text, ";{leaf}");
+        names(text, viruses);
+    }
+}
+
+fn decode_found(word: &str) -> Option<Found> {
+    let name = |hex: &str| from_hex(hex).and_then(|octets| String::from_utf8(octets).ok());
+    let viruses = |text: &str| {
+        let named = text.strip_suffix('+');
+        let names = named.unwrap_or(text).split_terminator(',').map(name).collect::<Option<_>>()?;
+        Some(Viruses { names, more: named.is_some() })
+    };
+    let mut items = word.split(';');
+    let (engine, all) = items.next()?.split_once(':')?;
+    let part = |item: &str| {
+        let (leaf, names) = item.split_once(':')?;
+        Some((leaf.parse().ok()?, viruses(names)?))
+    };
+    let parts = items.map(part).collect::<Option<_>>()?;
+    Some(Found { engine: name(engine)?, viruses: viruses(all)?, parts })
 }
 
 fn read(path: &Path) -> io::Result<Vec<ChangedMail>> {
@@ -274,7 +325,8 @@ fn decode_line(line: &str) -> Option<ChangedMail> {
     let uidl = from_hex(words.next()?)?;
     let sha256 = Sha256(from_hex(words.next()?)?.try_into().ok()?);
     let length = words.next()?.parse().ok()?;
-    words.next().is_none().then_some(ChangedMail { uidl, sha256, length, kept: false })
+    let found = words.map(decode_found).collect::<Option<_>>()?;
+    Some(ChangedMail { uidl, sha256, length, found, kept: false })
 }
 
 pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
@@ -290,7 +342,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     fn mail(uidl: &str, length: u64) -> ChangedMail {
-        ChangedMail { uidl: uidl.into(), sha256: Sha256([7; 32]), length, kept: false }
+        ChangedMail { uidl: uidl.into(), sha256: Sha256([7; 32]), length, found: Vec::new(), kept: false }
     }
 
     fn state() -> tempfile::TempDir {
@@ -313,6 +365,33 @@ mod tests {
         let other = again.maildrop("default", "mail:110use", "r");
         assert_ne!(other, maildrop);
         assert!(again.entries(&other).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_had_been_found_in_a_mail_is_known_after_a_restart_and_stays_when_nothing_is_found_any_more() {
+        let state = state();
+        let mut index = Index::open(state.path()).unwrap();
+        let maildrop = index.maildrop("default", "mail:110", "user");
+        let viruses = Viruses::named("Eicar Test,1;+").and(Viruses::named("\u{e9}:x"));
+        let found = vec![
+            Found {
+                engine: "clamd one".into(),
+                viruses: viruses.clone(),
+                parts: vec![(3, viruses), (70, Viruses::unnamed())],
+            },
+            Found { engine: "icap".into(), viruses: Viruses::unnamed(), parts: Vec::new() },
+        ];
+        let entry = ChangedMail { found, ..mail("a", 1) };
+        index.store(&maildrop, entry.clone()).unwrap();
+        index.store(&maildrop, mail("b", 2)).unwrap();
+        index.store(&maildrop, mail("a", 1)).unwrap();
+        let mut again = Index::open(state.path()).unwrap();
+        assert_eq!(again.entries(&maildrop).unwrap(), [entry, mail("b", 2)]);
+        again.store(&maildrop, ChangedMail { sha256: Sha256([9; 32]), ..mail("a", 1) }).unwrap();
+        assert!(
+            again.entries(&maildrop).unwrap().iter().all(|entry| entry.found.is_empty()),
+            "it is another mail"
+        );
     }
 
     #[test]

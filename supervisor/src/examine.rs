@@ -88,7 +88,12 @@ fn known(policy: &Policy, tenant: u16, mail: &[u8]) -> Option<KnownMail> {
     let mut lists = Allowed::new(&policy.service.state_dir);
     lists.list(tenant, now).ok()?;
     let sha256 = Sha256(Hasher::digest(mail).into());
-    Some(KnownMail { sha256, answers: Vec::new(), allowed: lists.viruses(tenant, sha256, now) })
+    Some(KnownMail {
+        sha256,
+        answers: Vec::new(),
+        allowed: lists.viruses(tenant, sha256, now),
+        formerly: Vec::new(),
+    })
 }
 
 /// One scanner of the tenant, on its way.

@@ -4,7 +4,7 @@ use crate::changed::Mailbox;
 use crate::children::ChildId;
 use crate::event_loop::Supervisor;
 use crate::handover::Server;
-use ipc::ids::{MailId, Selection, SessionId};
+use ipc::ids::{Found, MailId, Selection, SessionId};
 use ipc::log::Level;
 use ipc::supervisor_worker::{ChangedMail, MAX_MAILBOX, ToWorker};
 use policy::names::Protocol;
@@ -12,6 +12,8 @@ use std::rc::Rc;
 
 /// Entries of the index in one message: each at most 128 octets encoded, so it stays below the message limit.
 const PIECE: usize = 400;
+/// Engines that found something in one mail.
+const MOST_FOUND: usize = 8;
 /// RFC 1939 section 7: a unique-id has at most 70 octets.
 const MAX_UIDL: usize = 70;
 /// POP3 has one maildrop, open from the login on.
@@ -84,7 +86,8 @@ impl Supervisor {
         let tenant = session.tenant;
         session.mailbox = Some((selection, mailbox.clone()));
         self.sessions.readers.entry(mailbox).or_default().push(id);
-        let entries = self.marked_kept(tenant, entries);
+        let mut entries = self.marked_kept(tenant, entries);
+        entries.iter_mut().for_each(|entry| entry.found.clear());
         let mut pieces = entries.chunks(PIECE).peekable();
         loop {
             let entries = pieces.next().unwrap_or_default().to_vec();
@@ -129,6 +132,10 @@ impl Supervisor {
             self.condemn(worker, "stores a unique-id that is too long");
             return;
         }
+        if !entry.found.iter().all(Found::fits) || entry.found.len() > MOST_FOUND {
+            self.condemn(worker, "stores more than can have been found in a mail");
+            return;
+        }
         entry.kept = self.is_kept(tenant, entry.sha256);
         let stored = self.index.store(&mailbox, entry.clone());
         if let Err(error) = &stored {
@@ -140,6 +147,7 @@ impl Supervisor {
         if stored.is_err() {
             return;
         }
+        entry.found.clear();
         for other in self.sessions.readers.get(&mailbox).cloned().unwrap_or_default() {
             let Some(reader) = self.sessions.live.get(&other).filter(|_| other != id) else { continue };
             let (Some(worker), Some((selection, _))) = (reader.worker, &reader.mailbox) else { continue };

@@ -8,6 +8,7 @@ use mailward_tests::process::{descriptors, status};
 use mailward_tests::server::Server;
 use mailward_tests::{mails, root_or_skip, until};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -145,8 +146,8 @@ fn list(mail: &[u8], name: &str) -> String {
 
 #[test]
 fn signatures_that_change_on_disk_are_taken_and_what_cannot_be_taken_changes_nothing() {
-    let mail = mails::plain("a", "b");
-    let server = Server::start(vec![mail.clone()], &[]);
+    let (mail, other) = (mails::plain("a", "b"), mails::plain("c", "d"));
+    let server = Server::start(vec![mail.clone(), other.clone()], &[]);
     let mailward = Mailward::start(&Config::scanning(server.address()));
     let file = mailward.directory().join("signatures/more.hsb");
     let mut client = Client::login(mailward.address());
@@ -163,13 +164,23 @@ fn signatures_that_change_on_disk_are_taken_and_what_cannot_be_taken_changes_not
     assert_eq!(said["what"], "changed files of signatures", "{said}");
     assert_ne!(client.retrieve(1), mail, "replaced by a notice");
     // A line that no engine of this kind understands is said, after a change as at the start; the rest is in force.
-    fs::write(&file, list(&mail, "Lab.Plain") + "nonsense\n").unwrap();
+    fs::write(&file, list(&mail, "Lab.Plain") + &list(&other, "Lab.Other") + "nonsense\n").unwrap();
     let said =
         mailward.logged("the line to be said", |line| line["message"] == "signatures that cannot be used");
-    assert!(said["file"].as_str().unwrap().contains("more.hsb: 1 of 2 signatures are not used"), "{said}");
+    assert!(said["file"].as_str().unwrap().contains("more.hsb: 1 of 3 signatures are not used"), "{said}");
     assert_ne!(client.retrieve(1), mail);
-    fs::remove_file(&file).unwrap();
-    until("the list to be gone", 30, || (client.retrieve(1) == mail).then_some(()));
+    // The list is corrected. What was served changed stays what it was, in this session and in later ones; what nobody was served passes.
+    let notice = client.retrieve(1);
+    let taken = || mailward.log_count(|line| line["message"] == "files that were renewed are taken");
+    let before = taken();
+    fs::write(&file, list(b"another mail", "Lab.Other")).unwrap();
+    until("the list to be gone", 20, || (taken() > before).then_some(()));
+    assert!(client.retrieve(2) == other);
+    assert!(client.retrieve(1) == notice);
+    assert!(Client::login(mailward.address()).retrieve(1) == notice);
+    let found =
+        |line: &Value| line["reason"].as_str().is_some_and(|why| why.contains("Lab.Plain had been found"));
+    mailward.logged("why it stays changed", |line| line["record"] == "MAIL" && found(line));
 }
 
 #[test]

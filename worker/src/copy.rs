@@ -6,7 +6,7 @@
 use crate::limits::COPIES;
 use crate::slices::{SLICE, is_slice};
 use crate::spool::{Kept, SealedMail};
-use ipc::ids::Sha256;
+use ipc::ids::{Found, Sha256};
 use mime::part_map::PartMap;
 use nix::sys::uio::pread;
 use sha2::Digest;
@@ -25,6 +25,8 @@ pub(crate) struct Copy {
     pub(crate) length: u64,
     /// Hash of the original.
     pub(crate) sha256: Sha256,
+    /// What engines had found in the original, where that is why it is not served.
+    pub(crate) found: Vec<Found>,
     /// Where its parts are; empty where nobody asks for parts.
     pub(crate) map: PartMap,
     /// Of a file, the slice that was read last, and its place among the slices.
@@ -41,7 +43,7 @@ pub(crate) enum Source {
 
 impl Copy {
     pub(crate) fn new(source: Source, length: u64, sha256: Sha256) -> Self {
-        Self { source, length, sha256, map: PartMap::default(), slice: RefCell::default() }
+        Self { source, length, sha256, found: Vec::new(), map: PartMap::default(), slice: RefCell::default() }
     }
 
     /// Whether it is not what the server holds.

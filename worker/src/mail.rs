@@ -395,7 +395,13 @@ impl<M: Machine> Session<M> {
         let mail = self.next_mail();
         self.storing.push((mail, number));
         let uidl = uidl.unwrap_or_default();
-        let entry = ChangedMail { uidl: uidl.clone(), sha256: copy.sha256, length, kept: false };
+        let entry = ChangedMail {
+            uidl: uidl.clone(),
+            sha256: copy.sha256,
+            length,
+            found: copy.found.clone(),
+            kept: false,
+        };
         let store = FromWorker::Store { session: self.id, selection: self.selection, mail, entry };
         quarantine::keep_then_store(&self.worker, self.originals.get(number), &uidl, store);
     }

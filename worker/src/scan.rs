@@ -8,7 +8,7 @@ use crate::limits::{ANSWER_TEXT, SPAM_ANSWERS, VIRUS_NAME};
 use crate::memfd;
 use crate::part_map;
 use crate::spool::{Kept, SealedMail};
-use ipc::ids::{EngineAnswer, LeaseId, MOST_VIRUSES, Sha256, SpamAnswer};
+use ipc::ids::{EngineAnswer, Found, LeaseId, MOST_VIRUSES, Sha256, SpamAnswer};
 use ipc::worker_scanner::{Answer, Context, Disposition, Judged, ScanJob, Task, max_output};
 use ipc::{Link, LinkError};
 use policy::status::{Status, StatusSet};
@@ -277,6 +277,9 @@ fn decide(
             Copy::new(Source::Output(output), length, sha256)
         }
     };
+    if copy.is_changed() && judged.statuses.contains(Status::Infected) {
+        copy.found = Found::of(&judged.answers);
+    }
     if matches!(judged.disposition, Disposition::Correct { .. }) && !part_map::is_canonical(&copy) {
         return Err("the rebuilt mail is not one that has one reading");
     }

@@ -333,7 +333,7 @@ impl<M: Machine> Session<M> {
         }
         let entries = entries.into_iter().take(room);
         self.changed.extend(entries.map(|entry| {
-            let ChangedMail { uidl, length, kept, sha256: _ } = entry;
+            let ChangedMail { uidl, length, kept, found: _, sha256: _ } = entry;
             Changed { uidl, length, kept }
         }));
         if !more {

@@ -4,7 +4,7 @@ mod inside;
 
 use super::*;
 use crate::antivirus::signatures::{Collector, eicar};
-use ipc::ids::{SessionId, Viruses};
+use ipc::ids::{Found, SessionId, Viruses};
 use ipc::supervisor_scanner::{EngineGrant, EngineState};
 use ipc::worker_scanner::Context;
 use mime::transfer_encoding::encode_base64;
@@ -51,6 +51,17 @@ fn judged_by(protocol: Protocol, direction: Direction, command: &str, rules: &st
 /// Of a mail in which the operator allowed these viruses.
 fn judged_where_allowed(
     allowed: &[&str],
+    way: (Protocol, Direction),
+    command: &str,
+    rules: &str,
+    mail: &[u8],
+) -> Judged {
+    judged_knowing((allowed, Vec::new()), way, command, rules, mail)
+}
+
+/// Of a mail in which the operator allowed these viruses, and in which this had been found before.
+fn judged_knowing(
+    (allowed, formerly): (&[&str], Vec<Found>),
     (protocol, direction): (Protocol, Direction),
     command: &str,
     rules: &str,
@@ -78,7 +89,7 @@ fn judged_where_allowed(
     let (signatures, _) = collector.finish();
     let content = Rc::new(Content::from(mail.to_vec()));
     let allowed = allowed.iter().map(|virus| (*virus).to_owned()).collect();
-    let known = KnownMail { sha256: content.sha256(), answers: Vec::new(), allowed };
+    let known = KnownMail { sha256: content.sha256(), answers: Vec::new(), allowed, formerly };
     let client = "10.1.2.3:4".parse().unwrap();
     let scan = ScanJob {
         lease: LeaseId(1),
@@ -373,7 +384,12 @@ fn what_is_known_of_one_mail_is_not_believed_of_another_nor_of_another_engine() 
         micros: 0,
     };
     let (this, other) = (Sha256([1; 32]), Sha256([2; 32]));
-    let known = KnownMail { sha256: this, answers: vec![answer], allowed: vec!["Eicar".into()] };
+    let known = KnownMail {
+        sha256: this,
+        answers: vec![answer],
+        allowed: vec!["Eicar".into()],
+        formerly: Vec::new(),
+    };
     assert_eq!(engines::known(Some(&known), "clamd"), Some((Finding::clean(), Vec::new())));
     assert_eq!(engines::known(Some(&known), "icap"), None);
     assert_eq!(engines::known(None, "clamd"), None);

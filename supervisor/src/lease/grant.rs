@@ -221,11 +221,9 @@ impl Supervisor {
         let (tenant, purpose, job, answers) = (*tenant, *purpose, job.clone(), known.clone());
         let MailJob { worker, session, sha256, mail, .. } = job;
         let allowed = self.allowed_in(tenant, &job);
-        let known = (!answers.is_empty() || !allowed.is_empty()).then(|| KnownMail {
-            sha256,
-            answers,
-            allowed: allowed.clone(),
-        });
+        let formerly = self.found_formerly(&job);
+        let any = !answers.is_empty() || !allowed.is_empty() || !formerly.is_empty();
+        let known = any.then(|| KnownMail { sha256, answers, allowed: allowed.clone(), formerly });
         let Ok((ours, theirs)) = ipc::pair() else {
             self.no_lease(worker, session, mail, NoLease::Busy);
             self.finish(id);

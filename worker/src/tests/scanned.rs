@@ -160,9 +160,11 @@ fn a_replaced_mail_is_on_record_before_it_is_served() {
             uidl: b"uid-1".to_vec(),
             sha256: job.job.sha256,
             length: notice.len() as u64,
+            found: entry.found.clone(),
             kept: false,
         };
         assert_eq!(entry, expected);
+        assert_eq!(entry.found.len(), 1, "what was found is remembered with it");
         assert!(pwrite(&job.output, b"evil", 0).is_err(), "what was judged cannot change");
         lab.tell(ToWorker::Stored { session: ID, mail, safe: true, kept: false }).await;
         client.hears(&retrieved(notice)).await;
@@ -366,6 +368,7 @@ fn sizes_of_mails_that_were_changed_before_stay_true() {
             uidl: format!("uid-{number}").into_bytes(),
             sha256: ipc::ids::Sha256([0; 32]),
             length: 70 + number,
+            found: Vec::new(),
             kept: false,
         };
         lab.tell(ToWorker::Changed {

@@ -87,6 +87,37 @@ fn an_allowed_virus_in_an_archive_passes_and_every_other_status_stands() {
 }
 
 #[test]
+fn a_mail_that_was_served_changed_for_a_virus_stays_changed_for_it_when_nobody_finds_it_any_more() {
+    let way = (Protocol::Pop3, Direction::Download);
+    let mail = twice_infected();
+    let now = judged_where_allowed(&[], way, "", "", &mail);
+    let formerly = Found::of(&now.verdict.answers);
+    assert_eq!(formerly[0].parts.len(), 2);
+    let again = judged_knowing((&[], formerly), way, "", "", &mail);
+    assert_eq!(again.copy(), now.copy(), "what is found twice is said once");
+    // A signature that is gone.
+    let part = |name: &str| Found {
+        engine: "builtin".into(),
+        viruses: Viruses::named(name),
+        parts: vec![(1, Viruses::named(name))],
+    };
+    let corrected = super::mail("application/octet-stream", "a.bin", &[b' '; 900]);
+    let judged = judged_knowing((&[], vec![part("Lab_Gone")]), way, "", "", &corrected);
+    assert_eq!(judged.verdict.statuses, StatusSet::of(Status::Infected));
+    assert_eq!(
+        judged.verdict.answers[0].statuses,
+        StatusSet::of(Status::Clean),
+        "the engine is not misquoted"
+    );
+    assert!(judged.leaf(1).starts_with("# ") && judged.leaf(1).contains("Lab Gone"), "{}", judged.leaf(1));
+    assert_eq!(judged.copy().len(), corrected.len());
+    assert!(judged.verdict.reason.contains("Lab_Gone had been found"), "{}", judged.verdict.reason);
+    let nowhere = Found { parts: Vec::new(), ..part("Lab_Gone") };
+    let judged = judged_knowing((&[], vec![nowhere]), way, "", "", &corrected);
+    assert!(matches!(judged.verdict.disposition, Disposition::Replace { .. }), "{:?}", judged.verdict);
+}
+
+#[test]
 fn what_was_found_in_each_part_is_remembered_of_each() {
     let named = |name: &str| Viruses::named(name);
     let answer = EngineAnswer {
@@ -97,7 +128,12 @@ fn what_was_found_in_each_part_is_remembered_of_each() {
         parts: vec![(1, named("A")), (2, named("B")), (3, named("A").and(Viruses::unnamed()))],
         micros: 0,
     };
-    let known = KnownMail { sha256: Sha256([1; 32]), answers: vec![answer], allowed: Vec::new() };
+    let known = KnownMail {
+        sha256: Sha256([1; 32]),
+        answers: vec![answer],
+        allowed: Vec::new(),
+        formerly: Vec::new(),
+    };
     let (_, located) = engines::known(Some(&known), "clamd").unwrap();
     let counting: Vec<usize> = located
         .into_iter()
