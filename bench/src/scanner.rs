@@ -77,7 +77,7 @@ async fn one(supervisor: &Link<ToScanner, FromScanner>, number: u64, mail: &[u8]
         micros: 0,
     };
     let engines = vec![EngineGrant { checker: Checker::Engine(0), state: EngineState::Known, limit: None }];
-    let known = Some(KnownMail { sha256, answers: vec![clean], allowed: Vec::new() });
+    let known = Some(KnownMail { sha256, answers: vec![clean], allowed: Vec::new(), formerly: Vec::new() });
     let somewhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 143));
     let context = Context {
         session: SessionId(1),
