@@ -66,8 +66,8 @@ pub struct Mail {
     pub direction: Direction,
     /// Octets.
     pub size: u64,
-    /// Hash of the original.
-    pub sha256: Sha256,
+    /// Hash of the original, where it came whole.
+    pub sha256: Option<Sha256>,
     /// What became of it.
     pub outcome: Outcome,
     /// The rule that decided, or empty where none could.

@@ -341,7 +341,7 @@ fn the_bytes_of_every_message_stay_what_they_are() {
             uid: Some(7),
             direction: Direction::Download,
             size: 5,
-            sha256,
+            sha256: Some(sha256),
             outcome: Outcome::Passed,
             rule: "r".into(),
             statuses: StatusSet::of(Status::Clean),

@@ -288,8 +288,8 @@ fn mail_fields(mail: &Mail, tenant: &str) -> Fields {
         ("engines", mail.answers.iter().map(engine).collect()),
         ("spam", mail.spam.iter().map(spam).collect()),
         ("reason", mail.reason.as_str().into()),
-        ("case", mail.sha256.case().into()),
-        ("sha256", mail.sha256.to_string().into()),
+        ("case", mail.sha256.map(|sha256| sha256.case()).into()),
+        ("sha256", mail.sha256.map(|sha256| sha256.to_string()).into()),
         ("micros", mail.micros.into()),
     ]
 }
@@ -353,7 +353,7 @@ mod tests {
             uid: Some(12),
             direction: Direction::Download,
             size: 700,
-            sha256: Sha256([0xab; 32]),
+            sha256: Some(Sha256([0xab; 32])),
             outcome: Outcome::Replaced,
             rule: "standard-bad".into(),
             would: None,

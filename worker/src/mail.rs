@@ -1,15 +1,20 @@
 //! The way of one mail through a session: wanted, spooled, sealed, leased, judged, on record, delivered.
 //!
 //! Whatever goes wrong on it defers the mail: the client hears of a failure that passes, the mail stays where it is.
-use crate::copy::{Copy, Delivery};
-use crate::limits::{ANSWER_TEXT, VIRUS_NAME};
+mod record;
+mod served;
+
+pub(crate) use record::printable;
+
+use crate::copy::Copy;
+use crate::limits::ANSWER_TEXT;
 use crate::quarantine::{self, Original};
 use crate::scan::{self, Decision, Judgement, Lost, Question, Trip};
 use crate::session::Session;
 use crate::spool::SealedMail;
-use ipc::ids::{EngineAnswer, LeaseId, MailId, Sha256, SpamAnswer};
+use ipc::ids::{LeaseId, MailId};
 use ipc::log::{self, Level, Outcome};
-use ipc::supervisor_worker::{ChangedMail, FromWorker, NoLease};
+use ipc::supervisor_worker::{FromWorker, NoLease};
 use ipc::worker_scanner::{Context, Disposition, Judged};
 use policy::names::{Direction, Protocol};
 use policy::status::StatusSet;
@@ -351,99 +356,9 @@ impl<M: Machine> Session<M> {
         if let Some(counter) = counter {
             *counter = counter.saturating_add(1);
         }
-        let (size, sha256) = hand.mail().map_or((0, Sha256([0; 32])), |mail| (mail.length(), mail.sha256()));
-        let answers = judged.map(|judged| printable(&judged.answers)).unwrap_or_default();
-        let found = |virus: &String| answers.iter().any(|answer| answer.viruses.names.contains(virus));
-        let allowed = hand.allowed.iter().filter(|virus| found(virus)).cloned().collect();
-        let record = log::Mail {
-            session: self.id,
-            number: hand.number,
-            // What is uploaded is in none yet.
-            mailbox: hand.uid.and(hand.mailbox.as_deref().cloned()).unwrap_or_default(),
-            uid: hand.uid,
-            direction: hand.direction,
-            size,
-            sha256,
-            outcome,
-            rule: judged.map(|judged| log::printable(&judged.rule, ANSWER_TEXT)).unwrap_or_default(),
-            would: judged.and_then(|judged| judged.would),
-            statuses: judged.map_or(hand.found, |judged| judged.statuses),
-            allowed,
-            answers,
-            spam: judged.map(|judged| judged.spam.iter().map(fit_for_a_log).collect()).unwrap_or_default(),
-            reason: log::printable(reason, ANSWER_TEXT),
-            micros: u32::try_from(hand.since.elapsed().as_micros()).unwrap_or(u32::MAX),
-        };
+        let record = hand.record(self.id, outcome, judged, reason);
         self.worker.log.event(&log::Event::Mail(Box::new(record)));
         Some(hand)
-    }
-
-    /// The machine may serve this copy, and only this.
-    fn serve(&mut self, number: u32, copy: Rc<Copy>) {
-        let (length, changed) = (copy.length, copy.is_changed());
-        self.driver.serve(number, Verdict::Deliver { length, changed }, Delivery::new(copy));
-    }
-
-    /// Nothing lost: the original is in the quarantine, or cannot be deleted, and the change is on record, before its first
-    /// octet is served.
-    pub(crate) fn replaced(&mut self, number: u32, uidl: Option<Vec<u8>>, length: u64) {
-        let kept = self.unrecorded.iter().find(|(of, _)| *of == number).map(|(_, copy)| Rc::clone(copy));
-        let Some(copy) = kept.or_else(|| self.copies.get(number)) else {
-            self.not_on_record(number);
-            return;
-        };
-        let mail = self.next_mail();
-        self.storing.push((mail, number));
-        let uidl = uidl.unwrap_or_default();
-        let entry = ChangedMail {
-            uidl: uidl.clone(),
-            sha256: copy.sha256,
-            length,
-            found: copy.found.clone(),
-            kept: false,
-        };
-        let store = FromWorker::Store { session: self.id, selection: self.selection, mail, entry };
-        quarantine::keep_then_store(&self.worker, self.originals.get(number), &uidl, store);
-    }
-
-    /// The supervisor wrote it down, or could not.
-    pub(crate) fn stored(&mut self, id: MailId, safe: bool, kept: bool) {
-        let Some(at) = self.storing.iter().position(|(mail, _)| *mail == id) else { return };
-        let (_, number) = self.storing.remove(at);
-        if kept {
-            self.originals.forget(number);
-            self.driver.tell(Input::Kept(number));
-        }
-        if M::KEEPS_COPIES {
-            self.unrecorded.retain(|(of, _)| *of != number);
-            if !safe {
-                self.note(Level::Error, "changed mail is not on record, so it is deferred", "");
-            }
-            return self.driver.tell(Input::Recorded { number, safe });
-        }
-        match self.copies.get(number) {
-            Some(copy) if safe => self.serve(number, copy),
-            Some(_) | None => self.not_on_record(number),
-        }
-    }
-
-    fn not_on_record(&mut self, number: u32) {
-        self.note(Level::Error, "changed mail is not on record, so it is deferred", "");
-        self.counters.mails_deferred = self.counters.mails_deferred.saturating_add(1);
-        self.driver.delivered();
-        self.driver.tell(Input::Judged(number, Verdict::Defer { case: None }));
-    }
-
-    /// The client has it, or will: a machine that keeps copies serves it when it is its turn.
-    pub(crate) fn delivered(&mut self, number: u32) {
-        if M::KEEPS_COPIES {
-            return;
-        }
-        self.driver.delivered();
-        let changed = self.copies.get(number).is_some_and(|copy| copy.is_changed());
-        let counter =
-            if changed { &mut self.counters.mails_replaced } else { &mut self.counters.mails_passed };
-        *counter = counter.saturating_add(1);
     }
 
     fn in_hand(&self, id: MailId) -> Option<&InHand> {
@@ -486,28 +401,5 @@ impl<M: Machine> Session<M> {
                 time: i64::try_from(time).unwrap_or(i64::MAX),
             },
         }
-    }
-}
-
-/// What engines said, fit for a log: the names in it were chosen by whoever wrote the signatures, or the mail.
-pub(crate) fn printable(answers: &[EngineAnswer]) -> Vec<EngineAnswer> {
-    let mut answers = answers.to_vec();
-    for answer in &mut answers {
-        for virus in &mut answer.viruses.names {
-            *virus = log::printable(virus, VIRUS_NAME);
-        }
-        answer.detail = log::printable(&answer.detail, ANSWER_TEXT);
-    }
-    answers
-}
-
-/// What a spam filter said, likewise: its symbols are named by whoever wrote its rules.
-fn fit_for_a_log(answer: &SpamAnswer) -> SpamAnswer {
-    let text = |text: &str| log::printable(text, ANSWER_TEXT);
-    SpamAnswer {
-        filter: text(&answer.filter),
-        symbols: text(&answer.symbols),
-        detail: text(&answer.detail),
-        ..*answer
     }
 }
