@@ -1,9 +1,10 @@
 //! AUTHORIZATION (RFC 1939 section 4): one command at a time, and never a word about a login that the driver has not
 //! heard of yet. Passwords pass through borrowed from what was read; nothing of them is kept.
-use super::command::{Command, Secret, is_base64};
+use super::command::{Command, Secret};
 use super::common::{Broken, Common};
+use super::exchange::Exchange;
 use super::listing::Listing;
-use super::reply::{Reply, Status, printable};
+use super::reply::{Reply, Status};
 use super::sasl;
 use super::state::{Expects, State, end};
 use super::transaction::Transaction;
@@ -34,7 +35,7 @@ enum Step {
     /// The server's turn: the rest of a list.
     Listing(Listing),
     /// The client's turn in a SASL exchange.
-    Challenged(Exchange),
+    Challenged(Mechanism, Exchange),
     /// A failed login, not yet told.
     Failed { until: Duration, reply: Vec<u8>, server_ended: bool },
     /// A login that the client learns of when the driver said which mails were served changed.
@@ -45,21 +46,11 @@ enum Step {
 enum Asked {
     User,
     Login,
-    Sasl(Exchange),
+    Sasl(Mechanism, Exchange),
     List(Listing),
     Utf8,
     Line,
 }
-
-#[derive(Clone, Copy, Debug)]
-struct Exchange {
-    mechanism: Mechanism,
-    responses: u8,
-    cancelled: bool,
-}
-
-/// No mechanism needs more; without a bound an exchange would outlive every strike.
-pub(super) const MAX_SASL_RESPONSES: u8 = 8;
 
 impl Authorization {
     /// Nothing was said yet, and so many logins have failed before.
@@ -75,22 +66,22 @@ impl Authorization {
     pub(super) const fn expects(&self) -> Expects {
         match self.step {
             Step::Asked(_) | Step::Listing(_) => Expects::Line,
-            Step::Ready | Step::Challenged(_) | Step::Failed { .. } | Step::LoggedIn { .. } => {
+            Step::Ready | Step::Challenged(..) | Step::Failed { .. } | Step::LoggedIn { .. } => {
                 Expects::Nothing
             }
         }
     }
 
     pub(super) const fn accepts(&self) -> bool {
-        matches!(self.step, Step::Ready | Step::Challenged(_))
+        matches!(self.step, Step::Ready | Step::Challenged(..))
     }
 
     pub(super) const fn is_sasl(&self) -> bool {
-        matches!(self.step, Step::Challenged(_))
+        matches!(self.step, Step::Challenged(..))
     }
 
     pub(super) const fn expects_challenge(&self) -> bool {
-        matches!(self.step, Step::Asked(Asked::Sasl(_)))
+        matches!(self.step, Step::Asked(Asked::Sasl(..)))
     }
 
     /// Whether an answer is held back.
@@ -110,9 +101,11 @@ impl Authorization {
     pub(super) const fn due(&self) -> Option<Duration> {
         match &self.step {
             Step::Failed { until, .. } => Some(*until),
-            Step::Ready | Step::Asked(_) | Step::Listing(_) | Step::Challenged(_) | Step::LoggedIn { .. } => {
-                None
-            }
+            Step::Ready
+            | Step::Asked(_)
+            | Step::Listing(_)
+            | Step::Challenged(..)
+            | Step::LoggedIn { .. } => None,
         }
     }
 
@@ -131,12 +124,12 @@ impl Authorization {
             }
             Command::Auth(mechanism, initial) => {
                 self.user = Vec::new();
-                let mut exchange = Exchange { mechanism: *mechanism, responses: 0, cancelled: false };
+                let mut exchange = Exchange::default();
                 if let Some(Secret(initial)) = initial {
-                    self.learn_user(&exchange, initial);
-                    exchange.responses = 1;
+                    self.learn_user(*mechanism, exchange, initial);
+                    exchange = Exchange::behind_the_first();
                 }
-                Asked::Sasl(exchange)
+                Asked::Sasl(*mechanism, exchange)
             }
             Command::AuthList => Asked::List(Listing::Mechanisms),
             Command::Capa => Asked::List(Listing::Capabilities { seen: CapabilitySet::default() }),
@@ -161,20 +154,11 @@ impl Authorization {
         State::Authorization(self)
     }
 
-    /// A line of the client in a SASL exchange (RFC 5034 section 4). What is not base64 never reaches the server; it
-    /// cancels the exchange, as `*` does.
+    /// A line of the client in a SASL exchange.
     pub(super) fn sasl_response(mut self, line: &[u8], out: &mut Output) -> State {
-        let Step::Challenged(mut exchange) = self.step else { return State::Authorization(self) };
-        exchange.cancelled = !is_base64(line) || exchange.responses >= MAX_SASL_RESPONSES;
-        if exchange.cancelled {
-            out.server.extend_from_slice(b"*\r\n");
-        } else {
-            self.learn_user(&exchange, line);
-            out.server.extend_from_slice(line);
-            out.server.extend_from_slice(b"\r\n");
-        }
-        exchange.responses += 1;
-        self.step = Step::Asked(Asked::Sasl(exchange));
+        let Step::Challenged(mechanism, exchange) = self.step else { return State::Authorization(self) };
+        self.learn_user(mechanism, exchange, line);
+        self.step = Step::Asked(Asked::Sasl(mechanism, exchange.respond(line, out)));
         State::Authorization(self)
     }
 
@@ -196,14 +180,16 @@ impl Authorization {
                 }
                 return Ok(State::Authorization(self));
             }
-            Step::Ready | Step::Challenged(_) | Step::Failed { .. } | Step::LoggedIn { .. } => {
+            Step::Ready | Step::Challenged(..) | Step::Failed { .. } | Step::LoggedIn { .. } => {
                 return Err(Broken::server("data that no command asked for"));
             }
         };
-        if let Asked::Sasl(exchange) = asked
+        if let Asked::Sasl(mechanism, exchange) = asked
             && let Some(challenge) = quirks::challenge(line)
         {
-            return self.challenge(exchange, challenge, out);
+            exchange.challenge(challenge, out)?;
+            self.step = Step::Challenged(mechanism, exchange);
+            return Ok(State::Authorization(self));
         }
         let reply = Reply::parse(line).ok_or(Broken::server("an answer that is neither +OK nor -ERR"))?;
         match (asked, reply.status) {
@@ -212,13 +198,14 @@ impl Authorization {
                 self.step = Step::Ready;
                 reply.write(common.utf8, &mut out.client);
             }
-            (Asked::User | Asked::Login | Asked::Sasl(_), Status::Err) => {
+            (Asked::User | Asked::Login | Asked::Sasl(..), Status::Err) => {
                 return Ok(self.failed(reply, common, out));
             }
-            (Asked::Sasl(Exchange { cancelled: true, .. }), Status::Ok) => {
-                return Err(Broken::server("a login that the client had cancelled"));
+            (Asked::Sasl(_, exchange), Status::Ok) => {
+                exchange.accepted()?;
+                return Ok(self.logged_in(reply, common, out));
             }
-            (Asked::Login | Asked::Sasl(_), Status::Ok) => return Ok(self.logged_in(reply, common, out)),
+            (Asked::Login, Status::Ok) => return Ok(self.logged_in(reply, common, out)),
             (Asked::List(listing), Status::Ok) => {
                 self.step = Step::Listing(listing);
                 reply.write(common.utf8, &mut out.client);
@@ -233,17 +220,6 @@ impl Authorization {
                 reply.write(common.utf8, &mut out.client);
             }
         }
-        Ok(State::Authorization(self))
-    }
-
-    fn challenge(mut self, exchange: Exchange, challenge: &[u8], out: &mut Output) -> Result<State, Broken> {
-        if exchange.cancelled {
-            return Err(Broken::server("a challenge after the exchange was cancelled"));
-        }
-        out.client.extend_from_slice(b"+ ");
-        out.client.extend_from_slice(&printable(challenge, false));
-        out.client.extend_from_slice(b"\r\n");
-        self.step = Step::Challenged(exchange);
         Ok(State::Authorization(self))
     }
 
@@ -283,7 +259,7 @@ impl Authorization {
             | Step::Ready
             | Step::Asked(_)
             | Step::Listing(_)
-            | Step::Challenged(_)
+            | Step::Challenged(..)
             | Step::LoggedIn { .. } => {}
         }
         State::Authorization(self)
@@ -311,14 +287,14 @@ impl Authorization {
                 transaction.maildrop.learn(changed);
                 State::Transaction(transaction)
             }
-            Step::Ready | Step::Asked(_) | Step::Listing(_) | Step::Challenged(_) | Step::Failed { .. } => {
+            Step::Ready | Step::Asked(_) | Step::Listing(_) | Step::Challenged(..) | Step::Failed { .. } => {
                 State::Authorization(self)
             }
         }
     }
 
-    fn learn_user(&mut self, exchange: &Exchange, response: &[u8]) {
-        if let Some(user) = sasl::user(exchange.mechanism, exchange.responses == 0, response) {
+    fn learn_user(&mut self, mechanism: Mechanism, exchange: Exchange, response: &[u8]) {
+        if let Some(user) = sasl::user(mechanism, exchange.is_first(), response) {
             self.user = user;
         }
     }

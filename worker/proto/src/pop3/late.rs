@@ -3,9 +3,9 @@
 //! client's turn; each attempt has a server connection of its own.
 mod server;
 
-use super::authorization::MAX_SASL_RESPONSES;
-use super::command::{Command, Secret, is_base64};
+use super::command::{Command, Secret};
 use super::common::Common;
+use super::exchange::Exchange;
 use super::sasl::decode;
 use super::state::{Expects, State, end};
 use crate::capability::{Capability, Mechanism};
@@ -40,7 +40,7 @@ enum Step {
     #[default]
     Ready,
     /// The client's turn in a SASL exchange.
-    Exchange(Exchange),
+    Taking(Taken),
     /// The driver's turn: the server of this login.
     Wanted(Credentials),
     /// The server's turn: its greeting.
@@ -50,9 +50,9 @@ enum Step {
     /// The server's turn: the challenge behind AUTH, which is empty.
     Challenge { mechanism: Mechanism, message: Password },
     /// The server's turn in a SASL exchange that is relayed.
-    Asked(Relayed),
+    Asked(Exchange),
     /// The client's turn in it.
-    Challenged(Relayed),
+    Challenged(Exchange),
     /// The server's turn: the password.
     Login,
     /// A failed login, not yet told.
@@ -61,15 +61,8 @@ enum Step {
     LoggedIn { reply: Vec<u8> },
 }
 
-/// How far a client is that said its first message.
-#[derive(Clone, Copy, Debug, Default)]
-struct Relayed {
-    responses: u8,
-    cancelled: bool,
-}
-
 #[derive(Debug)]
-enum Exchange {
+enum Taken {
     /// The message of this mechanism comes.
     Message(Mechanism),
     /// LOGIN: the name comes.
@@ -102,11 +95,11 @@ impl Late {
     }
 
     pub(super) const fn accepts(&self) -> bool {
-        matches!(self.step, Step::Ready | Step::Exchange(_) | Step::Challenged(_))
+        matches!(self.step, Step::Ready | Step::Taking(_) | Step::Challenged(_))
     }
 
     pub(super) const fn is_sasl(&self) -> bool {
-        matches!(self.step, Step::Exchange(_) | Step::Challenged(_))
+        matches!(self.step, Step::Taking(_) | Step::Challenged(_))
     }
 
     pub(super) const fn expects_challenge(&self) -> bool {
@@ -127,7 +120,7 @@ impl Late {
         match &self.step {
             Step::Failed { until, .. } => Some(*until),
             Step::Ready
-            | Step::Exchange(_)
+            | Step::Taking(_)
             | Step::Wanted(_)
             | Step::Greeting(_)
             | Step::Named(_)
@@ -154,11 +147,8 @@ impl Late {
                 }
             }
             Command::Auth(mechanism, initial) if mechanisms(common).any(|taken| taken == *mechanism) => {
-                let exchange = if *mechanism == Mechanism::Login {
-                    Exchange::Name
-                } else {
-                    Exchange::Message(*mechanism)
-                };
+                let exchange =
+                    if *mechanism == Mechanism::Login { Taken::Name } else { Taken::Message(*mechanism) };
                 return self.exchange(exchange, *initial, common, out);
             }
             Command::Auth(..) => common.say(Answer::MechanismNotAvailable, &mut out.client),
@@ -196,35 +186,38 @@ impl Late {
     /// Begins a SASL exchange, or goes on with the response that came with AUTH.
     fn exchange(
         mut self,
-        exchange: Exchange,
+        exchange: Taken,
         initial: Option<Secret<'_>>,
         common: &Common,
         out: &mut Output,
     ) -> State {
         self.named = None;
         if let Some(Secret(initial)) = initial {
-            self.step = Step::Exchange(exchange);
+            self.step = Step::Taking(exchange);
             return self.sasl_response(initial, common, out);
         }
         self.challenge(exchange, out)
     }
 
-    fn challenge(mut self, exchange: Exchange, out: &mut Output) -> State {
+    fn challenge(mut self, exchange: Taken, out: &mut Output) -> State {
         out.client.extend_from_slice(match exchange {
-            Exchange::Message(_) => b"+ \r\n",
+            Taken::Message(_) => b"+ \r\n",
             // Clients that know LOGIN know these two, "Username:" and "Password:".
-            Exchange::Name => b"+ VXNlcm5hbWU6\r\n",
-            Exchange::PasswordOf(_) => b"+ UGFzc3dvcmQ6\r\n",
+            Taken::Name => b"+ VXNlcm5hbWU6\r\n",
+            Taken::PasswordOf(_) => b"+ UGFzc3dvcmQ6\r\n",
         });
-        self.step = Step::Exchange(exchange);
+        self.step = Step::Taking(exchange);
         State::Late(Box::new(self))
     }
 
     /// A line of the client in a SASL exchange. `*`, and whatever is not base64, ends it.
     pub(super) fn sasl_response(mut self, line: &[u8], common: &Common, out: &mut Output) -> State {
         let exchange = match std::mem::take(&mut self.step) {
-            Step::Exchange(exchange) => exchange,
-            Step::Challenged(relayed) => return self.relay_response(line, relayed, out),
+            Step::Taking(exchange) => exchange,
+            Step::Challenged(relayed) => {
+                self.step = Step::Asked(relayed.respond(line, out));
+                return State::Late(Box::new(self));
+            }
             other @ (Step::Ready
             | Step::Wanted(_)
             | Step::Greeting(_)
@@ -240,12 +233,12 @@ impl Late {
         };
         let response = decode(line).filter(|response| !response.is_empty());
         let credentials = match (exchange, response) {
-            (Exchange::Message(mechanism), Some(message)) => Credentials::of_message(mechanism, &message),
-            (Exchange::Name, Some(user)) if user.len() <= MAX_USER => {
-                return self.challenge(Exchange::PasswordOf(user.to_vec()), out);
+            (Taken::Message(mechanism), Some(message)) => Credentials::of_message(mechanism, &message),
+            (Taken::Name, Some(user)) if user.len() <= MAX_USER => {
+                return self.challenge(Taken::PasswordOf(user.to_vec()), out);
             }
-            (Exchange::PasswordOf(user), Some(password)) => Credentials::of_login(&user, &password),
-            (Exchange::Name, Some(_)) | (_, None) => None,
+            (Taken::PasswordOf(user), Some(password)) => Credentials::of_login(&user, &password),
+            (Taken::Name, Some(_)) | (_, None) => None,
         };
         match credentials.filter(|credentials| credentials.user().len() <= MAX_USER) {
             Some(credentials) => self.want(credentials, out),
@@ -254,17 +247,6 @@ impl Late {
                 State::Late(Box::new(self))
             }
         }
-    }
-
-    /// A later line of a client whose server is known (RFC 5034 section 4). What is not base64 never reaches the server; it cancels
-    /// the exchange, as `*` does.
-    fn relay_response(mut self, line: &[u8], mut relayed: Relayed, out: &mut Output) -> State {
-        relayed.responses += 1;
-        relayed.cancelled = !is_base64(line) || relayed.responses >= MAX_SASL_RESPONSES;
-        out.server.extend_from_slice(if relayed.cancelled { b"*" } else { line });
-        out.server.extend_from_slice(b"\r\n");
-        self.step = Step::Asked(relayed);
-        State::Late(Box::new(self))
     }
 
     fn want(mut self, credentials: Credentials, out: &mut Output) -> State {

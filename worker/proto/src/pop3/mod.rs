@@ -11,6 +11,7 @@ pub mod reply;
 mod answer;
 mod authorization;
 mod common;
+mod exchange;
 mod greeting;
 mod late;
 mod listing;

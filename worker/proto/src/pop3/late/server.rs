@@ -1,12 +1,13 @@
 //! The late plan with the server of a name: the login goes to it as the client gave it, and what it says to that is answered in the
 //! client's turn.
-use super::{Late, Relayed, Step};
+use super::{Late, Step};
 use crate::capability::Mechanism;
 use crate::credentials::Credentials;
 use crate::machine::{Changed, Close, Event, Greeted, Output};
 use crate::pop3::command::{Command, Secret};
 use crate::pop3::common::{Broken, Common};
-use crate::pop3::reply::{Reply, Status, printable};
+use crate::pop3::exchange::Exchange;
+use crate::pop3::reply::{Reply, Status};
 use crate::pop3::sasl::encode;
 use crate::pop3::state::{State, end};
 use crate::pop3::transaction::Transaction;
@@ -26,7 +27,7 @@ impl Late {
             },
             // Nobody asked for one.
             step @ (Step::Ready
-            | Step::Exchange(_)
+            | Step::Taking(_)
             | Step::Greeting(_)
             | Step::Named(_)
             | Step::Challenge { .. }
@@ -83,17 +84,12 @@ impl Late {
                 out.server.extend_from_slice(&encode(message.reveal()));
                 out.server.extend_from_slice(b"\r\n");
                 let over = *mechanism == Mechanism::Plain;
-                self.step = if over { Step::Login } else { Step::Asked(Relayed::default()) };
+                self.step = if over { Step::Login } else { Step::Asked(Exchange::behind_the_first()) };
                 return Ok(State::Late(Box::new(self)));
             }
-            (Step::Asked(Relayed { cancelled: true, .. }), Some(_)) => {
-                return Err(Broken::server("a challenge after the exchange was cancelled"));
-            }
-            (Step::Asked(relayed), Some(challenge)) => {
-                out.client.extend_from_slice(b"+ ");
-                out.client.extend_from_slice(&printable(challenge, false));
-                out.client.extend_from_slice(b"\r\n");
-                self.step = Step::Challenged(*relayed);
+            (Step::Asked(exchange), Some(challenge)) => {
+                exchange.challenge(challenge, out)?;
+                self.step = Step::Challenged(*exchange);
                 return Ok(State::Late(Box::new(self)));
             }
             _other => {}
@@ -117,13 +113,14 @@ impl Late {
             (Step::Challenge { .. }, Status::Ok) => {
                 Err(Broken::server("neither a challenge nor -ERR to AUTH"))
             }
-            (Step::Asked(Relayed { cancelled: true, .. }), Status::Ok) => {
-                Err(Broken::server("a login that the client had cancelled"))
+            (Step::Asked(exchange), Status::Ok) => {
+                exchange.accepted()?;
+                Ok(self.logged_in(reply, common, out))
             }
-            (Step::Asked(_) | Step::Login, Status::Ok) => Ok(self.logged_in(reply, common, out)),
+            (Step::Login, Status::Ok) => Ok(self.logged_in(reply, common, out)),
             (
                 Step::Ready
-                | Step::Exchange(_)
+                | Step::Taking(_)
                 | Step::Wanted(_)
                 | Step::Challenged(_)
                 | Step::Failed { .. }
@@ -162,7 +159,7 @@ impl Late {
             }
             // The login is of a session that is gone.
             Step::LoggedIn { .. } => end(Close::ServerClosed, out),
-            Step::Ready | Step::Exchange(_) | Step::Wanted(_) | Step::Failed { .. } => {
+            Step::Ready | Step::Taking(_) | Step::Wanted(_) | Step::Failed { .. } => {
                 State::Late(Box::new(self))
             }
         }
@@ -183,7 +180,7 @@ impl Late {
             }
             Step::Failed { .. }
             | Step::Ready
-            | Step::Exchange(_)
+            | Step::Taking(_)
             | Step::Wanted(_)
             | Step::Greeting(_)
             | Step::Named(_)
