@@ -5,6 +5,7 @@ use mailward_tests::dovecot::Dovecot;
 use mailward_tests::mailward::{Config, Mailward};
 use mailward_tests::netns::{Firewall, run, text};
 use mailward_tests::{mails, root_or_skip, until};
+use serde_json::Value;
 
 /// Fetches mail 1 from `address` in the client's namespace; prints the greeting and the mail.
 const FETCH: &str = "import poplib, sys\n\
@@ -59,6 +60,28 @@ fn a_client_that_dials_the_server_is_served_through_mailward_by_ipv4_and_ipv6() 
 
     assert_eq!(mailward.stop(), Some(0));
     assert_eq!(firewall.ruleset(), before);
+}
+
+#[test]
+fn one_machine_serves_who_dials_it_and_who_dials_a_server_at_the_same_port() {
+    if !root_or_skip("one_machine_serves_who_dials_it_and_who_dials_a_server_at_the_same_port") {
+        return;
+    }
+    let firewall = Firewall::new();
+    let _dovecot = Dovecot::start_in(&firewall.server, 110, &[mails::plain("for all", "x")]);
+    let mut config = config(&firewall);
+    config.command = "listener = [\"lab\"]\n".into();
+    config.rest.push_str(
+        "[[listener]]\nname = \"explicit\"\nprotocol = \"pop3\"\naddress = [\"10.77.1.1:110\"]\ntls = \"off\"\n\
+         [[command-acl]]\nlistener = [\"explicit\"]\nplug-to = [\"10.77.2.2:110\"]\nserver-tls = \"off\"\n",
+    );
+    let mailward = Mailward::start(&config);
+    for (address, listener, transparent) in [("10.77.1.1", "explicit", false), ("10.77.2.2", "lab", true)] {
+        let (fetched, content) = fetch(&firewall, address);
+        assert!(fetched && content.contains("for all"), "{address}: {content}");
+        let start = |record: &Value| record["record"] == "SESSION-START" && record["listener"] == listener;
+        assert_eq!(mailward.logged(listener, start)["transparent"], transparent);
+    }
 }
 
 #[test]
