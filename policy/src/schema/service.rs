@@ -250,7 +250,7 @@ const LISTENER: &[Entry] = &[
         "address",
         TEXTS,
         "",
-        "Where to listen: \"192.0.2.1:110\", \"[2001:db8::1]:110\", \"*:110\" (IPv4 and IPv6, a socket each); by default every address, port 995 or 993 with implicit TLS, else 110 or 143.",
+        "A list, where to listen: [\"192.0.2.1:110\", \"[2001:db8::1]:110\"] or [\"*:110\"] (IPv4 and IPv6, a socket each); by default every address, port 995 or 993 with implicit TLS, else 110 or 143.",
     ),
     now(
         "tls",
