@@ -142,21 +142,8 @@ impl<Tx: Message, Rx: Message> Link<Tx, Rx> {
     /// # Errors
     /// [`LinkError`].
     pub fn try_send(&self, message: &Tx, fds: &[BorrowedFd<'_>]) -> Result<(), LinkError> {
-        self.try_send_with(message, &[], fds)
-    }
-
-    /// As [`Link::try_send`], with the octets that belong to the message.
-    ///
-    /// # Errors
-    /// [`LinkError`].
-    pub fn try_send_with(
-        &self,
-        message: &Tx,
-        octets: &[u8],
-        fds: &[BorrowedFd<'_>],
-    ) -> Result<(), LinkError> {
-        let bytes = encode(message, octets, fds.len())?;
-        Ok(descriptors::send(self.socket.get_ref().as_fd(), &bytes, octets, fds)?)
+        let bytes = encode(message, &[], fds.len())?;
+        Ok(descriptors::send(self.socket.get_ref().as_fd(), &bytes, &[], fds)?)
     }
 
     /// Receives one message with its descriptors. One task at a time.

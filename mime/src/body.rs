@@ -101,15 +101,21 @@ fn mime_field(report: &[u8]) -> Option<usize> {
 
 /// Whether a reader that looks for encodings older than MIME would find one.
 pub(crate) fn holds_second_encoding(text: &[u8]) -> bool {
-    second_encodings(text).next().is_some() || loose_uuencode(text).next().is_some()
+    // All but one begin a line: one walk over the lines finds them.
+    let mut loosely = false;
+    for line in line_starts(text).filter_map(|at| text.get(at..)) {
+        match line.first() {
+            Some(b'b' | b'=') if begins_encoding(line) => return true,
+            Some(b'b' | b'B') => loosely |= begins_loosely(line),
+            _other => {}
+        }
+    }
+    memmem::find(text, BINHEX).is_some() || (loosely && loose_uuencode(text).next().is_some())
 }
 
-/// Where one begins. All but one begin a line, so that one walk over the lines finds them.
+/// Where one begins, but for loose uuencode.
 fn second_encodings(text: &[u8]) -> impl Iterator<Item = usize> {
-    let lines = line_starts(text).filter(|at| {
-        let line = text.get(*at..).unwrap_or_default();
-        matches!(line.first(), Some(b'b' | b'=')) && BEGINNINGS.iter().any(|begins| begins.in_front_of(line))
-    });
+    let lines = line_starts(text).filter(|at| text.get(*at..).is_some_and(begins_encoding));
     // A blank behind its bracket takes its meaning away.
     lines.chain(memmem::find_iter(text, BINHEX).map(|at| at + 1))
 }
@@ -212,8 +218,6 @@ fn is_mode(rest: &[u8]) -> bool {
     (3..=4).contains(&digits) && matches!(rest.get(digits), Some(b' ' | b'\t'))
 }
 
-impl Beginning {
-    fn in_front_of(&self, line: &[u8]) -> bool {
-        line.strip_prefix(self.word).is_some_and(self.follows)
-    }
+fn begins_encoding(line: &[u8]) -> bool {
+    BEGINNINGS.iter().any(|begins| line.strip_prefix(begins.word).is_some_and(begins.follows))
 }

@@ -6,6 +6,8 @@ use crate::event_loop::Supervisor;
 use crate::lease::MailJob;
 use ipc::ids::{Found, SessionId, Sha256};
 use ipc::log::{Level, printable};
+use ipc::supervisor_worker::ChangedMail;
+use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -39,9 +41,7 @@ impl Supervisor {
     /// What was found in a mail when it was served changed under the name that it has. What engines find in it later, or do not,
     /// changes nothing there (D21): a signature that was corrected frees it for whoever gets it as a new message.
     pub(crate) fn found_formerly(&mut self, mail: &MailJob) -> Vec<Found> {
-        let mailbox = self.sessions.get(mail.session).and_then(|session| session.mailbox.clone());
-        let Some((_, mailbox)) = mailbox else { return Vec::new() };
-        let Ok(entries) = self.index.entries(&mailbox) else { return Vec::new() };
+        let Some(Ok(entries)) = self.changed_before(mail.session) else { return Vec::new() };
         let entry = entries.iter().find(|entry| {
             let is_it = entry.sha256 == mail.sha256 && (mail.changed || entry.uidl.is_empty());
             is_it && !entry.found.is_empty()
@@ -51,11 +51,16 @@ impl Supervisor {
 
     /// Whether this mail is one of those of its maildrop that were served changed and have no UIDL to be known by.
     fn was_served_nameless(&mut self, session: SessionId, mail: Sha256) -> bool {
-        let mailbox = self.sessions.get(session).and_then(|session| session.mailbox.clone());
-        let Some((_, mailbox)) = mailbox else { return false };
+        let Some(entries) = self.changed_before(session) else { return false };
         // Where the index cannot be read it may have been.
-        let Ok(entries) = self.index.entries(&mailbox) else { return true };
+        let Ok(entries) = entries else { return true };
         entries.iter().any(|entry| entry.uidl.is_empty() && entry.sha256 == mail)
+    }
+
+    /// The mails of a session's mailbox that were served changed.
+    fn changed_before(&mut self, session: SessionId) -> Option<io::Result<&[ChangedMail]>> {
+        let (_, mailbox) = self.sessions.get(session)?.mailbox.as_ref()?;
+        Some(self.index.entries(mailbox))
     }
 
     /// An operator allows viruses in a mail.

@@ -69,7 +69,7 @@ fn add(add: &AllowAdd) -> Result<ExitCode, Failure> {
 
 fn list(list: &AllowList) -> Result<ExitCode, Failure> {
     let request = Request::AllowedList { tenant: list.tenant.clone() };
-    let answer = control::ask(&list.service, &list.file.config, &request).map_err(Failure::Said)?;
+    let answer = control::ask(&list.service, &request).map_err(Failure::Said)?;
     let Answer::AllowedList { viruses, faults } = answer else { return otherwise(answer) };
     for AllowedVirus { tenant, case, virus, since, until, uid, sha256 } in &viruses {
         if list.json {
@@ -126,7 +126,7 @@ fn remove(remove: &AllowRemove) -> Result<ExitCode, Failure> {
 }
 
 fn ask(which: &WhichMail, request: &Request) -> Result<Answer, Failure> {
-    control::ask(&which.service, &which.place.config, request).map_err(Failure::Said)
+    control::ask(&which.service, request).map_err(Failure::Said)
 }
 
 fn otherwise(answer: Answer) -> Result<ExitCode, Failure> {

@@ -9,8 +9,8 @@ use supervisor::control::{self, Answer, Request};
 const DEFAULT_SOCKET: &str = "/run/mailward/control.sock";
 
 /// Asks; if there is no answer, says why, and gives the status to end with.
-pub(crate) fn ask(service: &Service, config: &Path, request: &Request) -> Result<Answer, ExitCode> {
-    let socket = service.socket.clone().unwrap_or_else(|| configured(config));
+pub(crate) fn ask(service: &Service, request: &Request) -> Result<Answer, ExitCode> {
+    let socket = service.socket.clone().unwrap_or_else(|| configured(&service.file.config));
     control::ask(&socket, request).map_err(|error| {
         config::say(&format!(
             "mailward: {}: {error}: is the service running, and may this user ask it? --socket names another\n",

@@ -6,7 +6,7 @@ use supervisor::control::{Answer, Request};
 
 pub(crate) fn reload(arguments: &args::Reload) -> ExitCode {
     let request = Request::Reload { keep_sessions: arguments.keep_sessions };
-    let answer = match control::ask(&arguments.service, &arguments.file.config, &request) {
+    let answer = match control::ask(&arguments.service, &request) {
         Ok(answer) => answer,
         Err(status) => return status,
     };

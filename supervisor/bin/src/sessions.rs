@@ -10,7 +10,7 @@ const AT_ONCE: usize = 200;
 
 pub(crate) fn sessions(arguments: &Sessions) -> ExitCode {
     let request = Request::Sessions(which(&arguments.which, &[]));
-    let sessions = match control::ask(&arguments.service, &arguments.file.config, &request) {
+    let sessions = match control::ask(&arguments.service, &request) {
         Ok(Answer::Sessions { sessions }) => sessions,
         Ok(answer) => return otherwise(answer),
         Err(status) => return status,
@@ -31,7 +31,7 @@ pub(crate) fn kick(arguments: &Kick) -> ExitCode {
     let numbers = arguments.session.chunks(AT_ONCE).chain(arguments.session.is_empty().then_some(&[][..]));
     for numbers in numbers {
         let request = Request::Kick(which(&arguments.which, numbers));
-        match control::ask(&arguments.service, &arguments.file.config, &request) {
+        match control::ask(&arguments.service, &request) {
             Ok(Answer::Kicked { sessions, missing }) => {
                 ended.extend(sessions);
                 unknown.extend(missing);

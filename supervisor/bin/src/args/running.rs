@@ -55,9 +55,6 @@ pub(crate) enum Allow {
 pub(crate) struct Sessions {
     #[command(flatten)]
     pub(crate) which: WhichSessions,
-    /// Where the control socket is named.
-    #[command(flatten)]
-    pub(crate) file: Config,
     #[command(flatten)]
     pub(crate) service: Service,
     /// Print JSON, an object on a line.
@@ -73,9 +70,6 @@ pub(crate) struct Kick {
     pub(crate) session: Vec<String>,
     #[command(flatten)]
     pub(crate) which: WhichSessions,
-    /// Where the control socket is named.
-    #[command(flatten)]
-    pub(crate) file: Config,
     #[command(flatten)]
     pub(crate) service: Service,
     /// Print JSON.
@@ -118,8 +112,6 @@ pub(crate) struct AllowList {
     #[arg(long, value_name = "NAME")]
     pub(crate) tenant: Option<String>,
     #[command(flatten)]
-    pub(crate) file: Config,
-    #[command(flatten)]
     pub(crate) service: Service,
     /// Print JSON, an object on a line.
     #[arg(long)]
@@ -139,12 +131,10 @@ pub(crate) struct WhichMail {
     #[arg(long, value_name = "NAME")]
     pub(crate) tenant: Option<String>,
     #[command(flatten)]
-    pub(crate) place: Config,
+    pub(crate) service: Service,
     /// The state directory, if the configuration cannot be read.
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) state_dir: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) service: Service,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -153,7 +143,7 @@ pub(crate) struct WhichMail {
 impl WhichMail {
     /// Where the quarantine is.
     pub(crate) fn place(&self) -> Where {
-        let file = Config { config: self.place.config.clone() };
+        let file = Config { config: self.service.file.config.clone() };
         Where { file, state_dir: self.state_dir.clone(), json: self.json }
     }
 }
@@ -172,6 +162,9 @@ fn number(text: &str) -> Result<String, String> {
 /// The service that is asked.
 #[derive(Debug, Args)]
 pub(crate) struct Service {
+    /// Where its control socket is named.
+    #[command(flatten)]
+    pub(crate) file: Config,
     /// The control socket, if the configuration cannot be read.
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
@@ -209,9 +202,6 @@ pub(crate) struct Export {
 
 #[derive(Debug, Args)]
 pub(crate) struct Reload {
-    /// Where the control socket is named.
-    #[command(flatten)]
-    pub(crate) file: Config,
     #[command(flatten)]
     pub(crate) service: Service,
     /// Let sessions stay under the rules that they are under, even if these would not let them in any more.
